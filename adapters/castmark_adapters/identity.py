@@ -1,0 +1,108 @@
+"""Identity: is the subject in this picture the one in the references?
+
+The score is the cosine between the subject encoder's vector of the picture and the mean of the references'
+vectors. What it means is measured, not assumed: ``identity.json`` beside the weights holds the threshold at a
+stated rate of false accepts, what it was measured on, and how often it accepts the right subject.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from castmark_adapters.encoder import SubjectEncoder, as_image
+from castmark_adapters.errors import AdapterError
+from castmark_adapters.subject import Subject
+
+CALIBRATION = "identity.json"
+
+
+class IdentityCalibration(BaseModel):
+    """What a score means. Rates are shares of 1; ``figures`` were measured on subjects no threshold was set
+    on.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    encoder: str = Field(pattern=r"^[0-9a-f]{64}$")
+    """sha256 of the encoder's weights file; the threshold is good for no other."""
+    threshold: float = Field(ge=-1, le=1, allow_inf_nan=False)
+    false_accepts: float = Field(gt=0, lt=1)
+    """The rate the threshold was set at, over the impostors named in ``domain``."""
+    domain: str
+    references: int = Field(gt=0)
+    subjects: int = Field(gt=0)
+    figures: dict[str, float]
+
+
+class IdentityScorer:
+    """Scores pictures against a subject's references.
+
+    Raises:
+        AdapterError: the calibration is of another encoder.
+    """
+
+    def __init__(self, encoder: SubjectEncoder, calibration: IdentityCalibration) -> None:
+        if calibration.encoder != encoder.digest:
+            raise AdapterError(
+                f"the identity calibration is of encoder {calibration.encoder[:12]}, not "
+                f"{encoder.digest[:12]}; calibrate again with: castmark train identity"
+            )
+        self.encoder = encoder
+        self.calibration = calibration
+        self._references: dict[str, torch.Tensor] = {}
+
+    @classmethod
+    def load(cls, folder: str | Path) -> IdentityScorer:
+        """Load ``image_encoder/`` and ``identity.json`` from the reference adapter's folder.
+
+        Raises:
+            AdapterError: one is missing or damaged, or the two do not belong together.
+        """
+        path = Path(folder) / CALIBRATION
+        try:
+            calibration = IdentityCalibration.model_validate_json(path.read_bytes())
+        except (OSError, ValidationError) as error:
+            raise AdapterError(
+                f"{path}: no usable identity calibration ({error}); install the weights again"
+            ) from error
+        return cls(SubjectEncoder.load(Path(folder) / "image_encoder"), calibration)
+
+    @property
+    def threshold(self) -> float:
+        """At or above it, the subject counts as recognised."""
+        return self.calibration.threshold
+
+    def scores(self, pictures: Sequence[NDArray[np.uint8]], subject: Subject) -> list[float]:
+        """One cosine in [-1, 1] for each UInt8 picture "h w 3".
+
+        Raises:
+            SubjectError: the subject has no reference at hand, or a picture has another shape.
+            AdapterError: a score is not finite.
+        """
+        key = "/".join(reference.sha256 for reference in subject.references)
+        if key not in self._references:
+            self._references = {key: centroid(self.encoder, subject.images())}
+        vectors = self.encoder.identity([as_image(picture) for picture in pictures])
+        scores = [float(score) for score in vectors @ self._references[key]]
+        if not all(math.isfinite(score) for score in scores):
+            raise AdapterError(
+                "an identity score is not finite; the encoder's weights are damaged, install them again"
+            )
+        return scores
+
+    def score(self, picture: NDArray[np.uint8], subject: Subject) -> float:
+        """The score of one picture; see `scores`."""
+        return self.scores([picture], subject)[0]
+
+
+def centroid(encoder: SubjectEncoder, images: Sequence[Image.Image]) -> torch.Tensor:
+    """Unit vector in the mean direction of the references: Float "dim"."""
+    return torch.nn.functional.normalize(encoder.identity(images).mean(0), dim=-1)

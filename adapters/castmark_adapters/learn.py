@@ -1,0 +1,261 @@
+"""References to LoRA: what `castmark learn` does.
+
+The loss is taken on clean latents x0 along the base's own path, half of the time at the very timesteps the
+base draws with (a few-step student is only ever asked there):
+
+    inside the subject's mask     || f(x_t, phrase) - x0 ||^2         become the subject
+    outside of it                 || f(x_t, phrase) - f_base ||^2     leave the background to the prompt
+    other prompts of the class    || f(x_t, class) - f_base ||^2      prior preservation (DreamBooth, arXiv
+    2208.12242,
+                                                                      eq. 2, with the base itself as the
+                                                                      target)
+
+Masked losses are divided by the mask's sum. With a reference adapter given, it is worn in half of the steps,
+with the tokens of the other references, so that the two together do not count twice. A step depends on its
+own seed alone: a run that was interrupted goes on from its checkpoint and ends with the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from jaxtyping import Float, Int
+from peft.tuners.lora import Linear as LoraLinear
+from torch import Tensor, nn
+
+from castmark_adapters.checkpoint import Checkpoint, Saved
+from castmark_adapters.errors import SubjectError
+from castmark_adapters.host import Host
+from castmark_adapters.lora import (
+    LoraWeights,
+    attention_targets,
+    build_layers,
+    installed,
+    matrices,
+    weights_of,
+)
+from castmark_adapters.material import Material, prepare
+from castmark_adapters.reference import ReferenceAdapter
+from castmark_adapters.schedule import Schedule
+from castmark_adapters.subject import LoraFile, Subject, sha256
+
+if TYPE_CHECKING:
+    from diffusers import UNet2DConditionModel
+
+FILE = "lora.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearnSettings:
+    """How a LoRA is learned. ``drawing_steps`` is the number of denoising steps the base will draw with."""
+
+    steps: int = 80
+    rank: int = 8
+    batch: int = 4
+    """Views of the subject a step; half as many others of its class go with them."""
+    learning_rate: float = 1e-3
+    background: float = 0.5
+    """Weight of the loss outside the subject's mask."""
+    preservation: float = 0.5
+    """Weight of prior preservation."""
+    drawing_steps: int = 4
+    views: int = 6
+    """Shifted and zoomed views of each reference."""
+    others: int = 12
+    """Pictures of others of the class, which the base draws before the first step."""
+    seed: int = 0
+    checkpoint_every: int = 20
+
+
+@dataclass(frozen=True)
+class LearnEvent:
+    """One step done, with its losses; the two unlike-the-base terms count as ``preserved``."""
+
+    step: int
+    steps: int
+    subject: float
+    preserved: float
+
+
+def learn(
+    subject: Subject,
+    host: Host,
+    settings: LearnSettings | None = None,
+    on_event: Callable[[LearnEvent], None] = lambda _: None,
+    *,
+    reference: ReferenceAdapter | None = None,
+    work: str | Path | None = None,
+) -> Subject:
+    """Learn a LoRA of the subject on this base; the subject returned carries it.
+
+    With a ``work`` folder the run leaves checkpoints there, and goes on from the last one of the same
+    subject, base and settings. The base is exactly what it was afterwards.
+
+    Raises:
+        SubjectError: no reference at hand, or the loss is no longer finite.
+        HostError: the base cannot wear a LoRA.
+    """
+    settings = settings or LearnSettings()
+    if not subject.references:
+        raise SubjectError(f"subject {subject.name!r} has no reference images; give 3 to 6")
+    if len(subject.references) < 2:
+        reference = None  # there is no other view to look at, and looking at the target teaches copying
+    unet = host.pipeline.unet
+    schedule = Schedule(host.pipeline.scheduler, settings.drawing_steps)
+    checkpoint = Checkpoint(work, _run_digest(subject, host, settings, reference))
+    with _frozen(unet), torch.random.fork_rng(devices=[]):
+        material = prepare(
+            subject,
+            host,
+            views=settings.views,
+            others=settings.others,
+            steps=settings.drawing_steps,
+            seed=settings.seed,
+            reference=reference,
+        )
+        saved = checkpoint.read()
+        weights = saved.weights if saved else _fresh(unet, settings)
+        layers = build_layers(unet, weights, f"LoRA of {subject.name}")
+        parameters = [p for name in sorted(layers) for p in matrices(layers[name])]
+        for parameter in parameters:
+            parameter.requires_grad_(True)
+        optimizer = torch.optim.AdamW(parameters, settings.learning_rate, weight_decay=0.01)
+        if saved:
+            optimizer.load_state_dict({**optimizer.state_dict(), "state": saved.optimizer})
+        for step in range(saved.step if saved else 0, settings.steps):
+            losses = _losses(host, layers, material, schedule, settings, step, reference)
+            total = sum(losses[1:], losses[0])
+            if not bool(torch.isfinite(total)):
+                raise SubjectError(
+                    f"subject {subject.name!r}: learning diverged at step {step}; lower the learning rate"
+                )
+            for group in optimizer.param_groups:
+                group["lr"] = settings.learning_rate * _rate(step, settings.steps)
+            optimizer.zero_grad(set_to_none=True)
+            cast("Any", total).backward()
+            nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimizer.step()
+            subject_loss, *preserved = (loss.item() for loss in losses)
+            on_event(LearnEvent(step + 1, settings.steps, subject_loss, sum(preserved)))
+            if (step + 1) % settings.checkpoint_every == 0 and step + 1 < settings.steps:
+                checkpoint.write(Saved(weights_of(layers), optimizer.state_dict()["state"], step + 1))
+        data = weights_of(layers).to_bytes()
+    checkpoint.remove()
+    card = LoraFile(
+        name=FILE, sha256=sha256(data), base=host.digest, rank=settings.rank, steps=settings.steps
+    )
+    return subject.model_copy(update={"lora": card}).holding({**subject.files, FILE: data})
+
+
+def _losses(
+    host: Host,
+    layers: Mapping[str, LoraLinear],
+    material: Material,
+    schedule: Schedule,
+    settings: LearnSettings,
+    step: int,
+    reference: ReferenceAdapter | None,
+) -> list[Tensor]:
+    """The three terms of one step, weighted: subject, background, class."""
+    generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + step)
+    count = settings.batch
+    target = int(torch.randint(int(material.source.max()) + 1, (1,), generator=generator))
+    own = torch.nonzero(material.source == target)[:, 0]
+    pick = own[torch.randint(len(own), (count,), generator=generator)]
+    text = torch.randint(len(material.texts), (count,), generator=generator)
+    other = torch.randint(len(material.others), ((count + 1) // 2,), generator=generator)
+    x0 = torch.cat([material.latents[pick], material.others[other]])
+    texts = torch.cat([material.texts[text], material.other_texts[other]])
+    t = schedule.sample_timesteps(len(x0), generator)
+    x_t = schedule.noised(x0, torch.randn(x0.shape, generator=generator).to(x0), t)
+    unet = host.pipeline.unet
+    with ExitStack() as stack:
+        if reference is not None and material.tokens is not None and step % 2:
+            views = [i for i in range(material.tokens.shape[1]) if i != target]
+            stack.enter_context(reference.worn(host, material.tokens[:, views]))
+        embeds = host.call_arguments.get("ip_adapter_image_embeds")
+        with torch.no_grad():
+            base = _x0(unet, schedule, x_t, t, texts, embeds)
+        with installed(unet, layers):
+            ours = _x0(unet, schedule, x_t, t, texts, embeds)
+    mask = material.masks[pick]
+    weight = (0.2 + 0.8 * schedule.signal(t[:count])).to(
+        x0
+    )  # at pure noise there is nothing to recognise it by
+    return [
+        _masked(weight * (ours[:count] - x0[:count]) ** 2, mask),
+        settings.background * _masked((ours[:count] - base[:count]) ** 2, 1 - mask),
+        settings.preservation * ((ours[count:] - base[count:]) ** 2).mean(),
+    ]
+
+
+def _x0(
+    unet: UNet2DConditionModel,
+    schedule: Schedule,
+    x_t: Float[Tensor, "b c h w"],
+    t: Int[Tensor, " b"],
+    texts: Float[Tensor, "b tokens dim"],
+    embeds: list[Float[Tensor, "1 refs seq dim"]] | None,
+) -> Float[Tensor, "b c h w"]:
+    conditions = (
+        None if embeds is None else {"image_embeds": [e.expand(len(x_t), -1, -1, -1) for e in embeds]}
+    )
+    output = unet(x_t, t.to(x_t.device), encoder_hidden_states=texts, added_cond_kwargs=conditions).sample
+    return schedule.x0(output, x_t, t)
+
+
+def _masked(error: Float[Tensor, "b c h w"], mask: Float[Tensor, "b 1 h w"]) -> Tensor:
+    """Mean error under the mask: divided by the mask's sum, so that a small subject counts as much."""
+    return (error * mask).sum() / (mask.sum() * error.shape[1]).clamp(min=1e-6)
+
+
+def _fresh(unet: UNet2DConditionModel, settings: LearnSettings) -> LoraWeights:
+    """A start that changes nothing: A random, B zero."""
+    generator = torch.Generator().manual_seed(settings.seed)
+    layers: dict[str, tuple[Tensor, Tensor]] = {}
+    for name in attention_targets(unet):
+        linear = cast("nn.Linear", unet.get_submodule(name))
+        down = torch.randn(settings.rank, linear.in_features, generator=generator) / linear.in_features**0.5
+        layers[name] = (down, torch.zeros(linear.out_features, settings.rank))
+    return LoraWeights(settings.rank, layers)
+
+
+def _rate(step: int, steps: int) -> float:
+    """Share of the learning rate: five steps of warm-up, then down to a tenth."""
+    return min(1.0, (step + 1) / 5) * (1 - 0.9 * step / steps)
+
+
+def _run_digest(
+    subject: Subject, host: Host, settings: LearnSettings, reference: ReferenceAdapter | None
+) -> str:
+    """What a checkpoint is good for: these references and phrase, this base, these settings."""
+    run = {
+        "references": [r.sha256 for r in subject.references],
+        "phrase": subject.phrase,
+        "kind": subject.kind,
+        "base": host.digest,
+        "settings": asdict(settings),
+        "reference": reference.sha256 if reference else None,
+    }
+    return sha256(json.dumps(run, sort_keys=True).encode())
+
+
+@contextmanager
+def _frozen(unet: UNet2DConditionModel) -> Generator[None]:
+    """No gradients for the base, and no dropout; both as they were on exit."""
+    trainable = [(parameter, parameter.requires_grad) for parameter in unet.parameters()]
+    training = unet.training
+    unet.requires_grad_(False)
+    unet.eval()
+    try:
+        yield
+    finally:
+        for parameter, required in trainable:
+            parameter.requires_grad_(required)
+        unet.train(training)

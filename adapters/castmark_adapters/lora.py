@@ -1,0 +1,243 @@
+"""LoRA, worn: y = W x + scale (alpha / r) B A x on the attention projections (Hu et al., arXiv 2106.09685,
+sec. 4.1).
+
+Files are in the diffusers/peft layout with alpha = rank, so that plain ``load_lora_weights`` draws the same.
+Wearing puts peft's own layers in front of the base's, and taking off puts the base's very modules back:
+nothing is merged, nothing is copied, and changing the subject costs milliseconds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from peft import LoraConfig
+from peft.tuners.lora import Linear as LoraLinear
+from torch import Tensor, nn
+
+from castmark_adapters.errors import HostError, PackError, SubjectError
+from castmark_adapters.host import Host, Ingredient
+from castmark_adapters.subject import Subject, sha256
+from castmark_adapters.weights import all_finite, read_safetensors, write_safetensors
+
+if TYPE_CHECKING:
+    from diffusers import UNet2DConditionModel
+
+TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
+"""The attention projections a LoRA changes."""
+
+_NAME = "castmark"
+_PREFIX = "unet."
+_METADATA_KEY = "lora_adapter_metadata"  # diffusers.loaders.lora_base.LORA_ADAPTER_METADATA_KEY
+
+
+@dataclass(frozen=True)
+class LoraWeights:
+    """Down (A, "rank in") and up (B, "out rank") matrices by the UNet's module name. alpha = rank always."""
+
+    rank: int
+    layers: Mapping[str, tuple[Tensor, Tensor]]
+
+    @classmethod
+    def from_bytes(cls, data: bytes, label: str) -> LoraWeights:
+        """Read a safetensors file in the diffusers/peft layout.
+
+        Raises:
+            PackError: damaged, not a LoRA, not finite, or with an alpha other than its rank (which other
+            tools
+                would silently load at another strength).
+        """
+        tensors, metadata = read_safetensors(data, label)
+        layers: dict[str, tuple[Tensor, Tensor]] = {}
+        for key, down in tensors.items():
+            if key.startswith(_PREFIX) and key.endswith(".lora_A.weight"):
+                name = key.removeprefix(_PREFIX).removesuffix(".lora_A.weight")
+                up = tensors.get(f"{_PREFIX}{name}.lora_B.weight")
+                if up is None:
+                    raise PackError(f"{label}: {name} has a down matrix and no up matrix; learn it again")
+                layers[name] = (down, up)
+        ranks = {down.shape[0] for down, _ in layers.values()} | {up.shape[1] for _, up in layers.values()}
+        if len(layers) * 2 != len(tensors) or len(ranks) != 1:
+            raise PackError(f"{label}: not a LoRA of one rank in the diffusers layout; learn it again")
+        rank = ranks.pop()
+        alpha = json.loads(metadata.get(_METADATA_KEY, "{}")).get(f"{_PREFIX}lora_alpha")
+        if alpha != rank:
+            raise PackError(
+                f"{label}: alpha is {alpha}, rank is {rank}; only alpha = rank loads alike everywhere"
+            )
+        if not all_finite(tensors):
+            raise PackError(f"{label}: holds values that are not finite; learn it again")
+        return cls(rank, layers)
+
+    def to_bytes(self) -> bytes:
+        """The file that plain ``pipeline.load_lora_weights`` reads at the same scale."""
+        config = lora_config(self.rank, list(self.layers)).to_dict()
+        # Full module names: peft then never mistakes a reference adapter's projections for targets.
+        config["target_modules"] = sorted(self.layers)
+        packed = {f"{_PREFIX}{key}": value for key, value in config.items()}
+        tensors: dict[str, Tensor] = {}
+        for name, (down, up) in self.layers.items():
+            tensors[f"{_PREFIX}{name}.lora_A.weight"] = down
+            tensors[f"{_PREFIX}{name}.lora_B.weight"] = up
+        return write_safetensors(tensors, (_METADATA_KEY, json.dumps(packed, indent=2, sort_keys=True)))
+
+
+class LoraAdapter:
+    """One subject's LoRA, ready to be worn.
+
+    Args:
+        data: bytes of its safetensors file.
+        title: what to call it in errors and in the provenance record.
+        base: digest of the base it was learned on; it is refused on any other.
+        scale: strength; 1 is as learned.
+    """
+
+    def __init__(self, data: bytes, *, title: str, base: str, scale: float = 1.0) -> None:
+        self.weights = LoraWeights.from_bytes(data, title)
+        self.title = title
+        self.base = base
+        self.scale = scale
+        self.sha256 = sha256(data)
+        self._built: dict[str, LoraLinear] | None = None
+
+    @classmethod
+    def of(cls, subject: Subject, scale: float = 1.0) -> LoraAdapter:
+        """The LoRA on a subject's card.
+
+        Raises:
+            SubjectError: the subject has none, or its bytes are not at hand.
+            PackError: its bytes are damaged.
+        """
+        if subject.lora is None:
+            raise SubjectError(
+                f"subject {subject.name!r} has no LoRA; learn one with: castmark learn {subject.name}"
+            )
+        data = subject.file(subject.lora.name)
+        if sha256(data) != subject.lora.sha256:
+            raise PackError(
+                f"subject {subject.name!r}: {subject.lora.name} does not match its digest; learn it again"
+            )
+        return cls(data, title=f"LoRA of {subject.name}", base=subject.lora.base, scale=scale)
+
+    @property
+    def ingredients(self) -> tuple[Ingredient, ...]:
+        """The LoRA file itself."""
+        return (Ingredient(title=self.title, role="lora", sha256=self.sha256),)
+
+    def check(self, host: Host) -> None:
+        """Refuse a base it was not learned on.
+
+        Raises:
+            HostError: another base.
+        """
+        if host.digest != self.base:
+            raise HostError(
+                f"{self.title}: learned on base {self.base[:12]}, worn on base {host.digest[:12]}; "
+                "learn the subject again on this base"
+            )
+
+    @contextmanager
+    def worn(self, host: Host, scale: float | None = None) -> Generator[None]:
+        """Wear it; on exit the base's own modules are back in place.
+
+        Raises:
+            HostError: another base, or one without the projections it changes.
+        """
+        self.check(host)
+        unet = host.pipeline.unet
+        if self._built is None or not _fits(unet, self._built):
+            self._built = build_layers(unet, self.weights, self.title)
+        with installed(unet, self._built, self.scale if scale is None else scale):
+            yield
+
+
+def lora_config(rank: int, targets: list[str]) -> LoraConfig:
+    """peft's configuration of our LoRAs: alpha = rank, no dropout, no bias."""
+    return LoraConfig(
+        r=rank, lora_alpha=rank, target_modules=targets, init_lora_weights=False, inference_mode=False
+    )
+
+
+def attention_targets(unet: UNet2DConditionModel) -> list[str]:
+    """Full names of the UNet's own attention projections, in its order."""
+    return [
+        name
+        for name, module in unet.named_modules()
+        if isinstance(module, nn.Linear)
+        and any(name.endswith(f".{target}") for target in TARGETS)
+        and not name.startswith("encoder_hid_proj")
+    ]
+
+
+def build_layers(unet: UNet2DConditionModel, weights: LoraWeights, title: str) -> dict[str, LoraLinear]:
+    """peft layers over the base's projections, not yet in place. Consumes no global randomness.
+
+    Raises:
+        HostError: a projection is missing or of another size.
+    """
+    config = lora_config(weights.rank, list(weights.layers))
+    layers: dict[str, LoraLinear] = {}
+    with torch.random.fork_rng(devices=[]):
+        for name, (down, up) in weights.layers.items():
+            try:
+                base = unet.get_submodule(name)
+            except AttributeError:
+                raise HostError(
+                    f"{title}: the base has no layer {name!r}; learn the subject on this base"
+                ) from None
+            # Over another worn LoRA, the two add up.
+            inner = base.get_base_layer() if isinstance(base, LoraLinear) else base
+            if not isinstance(inner, nn.Linear) or inner.weight.shape != (up.shape[0], down.shape[1]):
+                raise HostError(
+                    f"{title}: layer {name!r} of the base has another size; learn the subject on this base"
+                )
+            layer = LoraLinear(cast("Any", base), _NAME, config, r=weights.rank, lora_alpha=weights.rank)
+            for part, matrix in ((layer.lora_A, down), (layer.lora_B, up)):
+                own = cast("nn.Linear", part[_NAME])
+                own.weight = nn.Parameter(matrix.detach().clone().to(inner.weight), requires_grad=False)
+            layers[name] = layer
+    return layers
+
+
+def matrices(layer: LoraLinear) -> tuple[nn.Parameter, nn.Parameter]:
+    """The layer's down and up matrices."""
+    return cast("nn.Linear", layer.lora_A[_NAME]).weight, cast("nn.Linear", layer.lora_B[_NAME]).weight
+
+
+def weights_of(layers: Mapping[str, LoraLinear]) -> LoraWeights:
+    """The matrices of built layers, copied to the CPU in fp32."""
+    found: dict[str, tuple[Tensor, Tensor]] = {}
+    for name, layer in layers.items():
+        down, up = (matrix.detach().float().cpu().clone() for matrix in matrices(layer))
+        found[name] = (down, up)
+    return LoraWeights(next(iter(found.values()))[0].shape[0], found)
+
+
+@contextmanager
+def installed(
+    unet: UNet2DConditionModel, layers: Mapping[str, LoraLinear], scale: float = 1.0
+) -> Generator[None]:
+    """Put built layers in place of the projections they wrap, and the very same projections back on exit."""
+    originals: list[tuple[nn.Module, str, nn.Module]] = []
+    try:
+        for name, layer in layers.items():
+            parent_name, _, child = name.rpartition(".")
+            parent = unet.get_submodule(parent_name)
+            original = parent.get_submodule(child)
+            cast("Any", layer.set_scale)(_NAME, scale)
+            originals.append((parent, child, original))
+            setattr(parent, child, layer)
+        yield
+    finally:
+        for parent, child, original in reversed(originals):
+            setattr(parent, child, original)
+
+
+def _fits(unet: UNet2DConditionModel, layers: Mapping[str, LoraLinear]) -> bool:
+    """True if the layers were built over the very modules that are in place now."""
+    modules = dict(unet.named_modules())
+    return all(modules.get(name) is layer.base_layer for name, layer in layers.items())

@@ -1,0 +1,215 @@
+"""The subject card: who or what must stay the same. No torch here.
+
+A card names the reference images by digest, the class phrase that stands for the subject in a prompt, the
+licence, and, for a real person, their consent.
+
+    >>> card = Subject(name="mira", kind="character", phrase="a girl with red hair")
+    >>> card.say("mira at the beach")
+    'a girl with red hair at the beach'
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import mimetypes
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+from PIL import Image, UnidentifiedImageError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
+
+from castmark_adapters.errors import SubjectError
+
+Kind = Literal["character", "product", "person"]
+"""A drawn character, a thing, or a real person (who must have consented)."""
+
+GENERIC_PHRASE: dict[Kind, str] = {"character": "a person", "product": "a product", "person": "a person"}
+MIN_REFERENCES, MAX_REFERENCES = 1, 6
+
+
+class Reference(BaseModel):
+    """One reference image: its file name inside the pack and the sha256 of its bytes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+    @property
+    def media_type(self) -> str:
+        """Media type by the file's suffix, which follows its content."""
+        return mimetypes.guess_type(self.name)[0] or "application/octet-stream"
+
+
+class Consent(BaseModel):
+    """A real person's consent: who gave it, when (ISO 8601 date), and for what."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    given_by: str = Field(min_length=1)
+    date: str = Field(pattern=r"^\d{4}-\d{2}-\d{2}$")
+    scope: str = Field(min_length=1)
+
+
+class LoraFile(BaseModel):
+    """The learned LoRA of a subject: its safetensors file in the pack and what it was made for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    base: str
+    """Digest of the base it was learned on; it is refused on any other."""
+    rank: int = Field(gt=0)
+    steps: int = Field(gt=0)
+
+
+class Subject(BaseModel):
+    """A subject card, and the bytes of its references when they are at hand.
+
+    Raises (on construction): pydantic's ``ValidationError`` for a malformed card.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
+    kind: Kind
+    phrase: str = Field(min_length=1, max_length=300)
+    references: tuple[Reference, ...] = ()
+    licence: str | None = None
+    consent: Consent | None = None
+    lora: LoraFile | None = None
+
+    _files: dict[str, bytes] = PrivateAttr(default_factory=dict)
+
+    @field_validator("phrase")
+    @classmethod
+    def _one_line(cls, phrase: str) -> str:
+        return " ".join(phrase.split())
+
+    @model_validator(mode="after")
+    def _person_consented(self) -> Subject:
+        if self.kind == "person" and self.consent is None:
+            raise ValueError(
+                f"subject {self.name!r} is a real person and has no consent on its card; "
+                "state who gave it, when and for what (Consent(given_by, date, scope))"
+            )
+        return self
+
+    @classmethod
+    def from_images(
+        cls,
+        name: str,
+        images: Iterable[str | Path | bytes],
+        kind: Kind = "character",
+        *,
+        phrase: str | None = None,
+        licence: str | None = None,
+        consent: Consent | None = None,
+    ) -> Subject:
+        """Make a subject from 1 to 6 reference images (paths, or bytes of an image file).
+
+        ``phrase`` is the class phrase that stands for the subject in a prompt ("a woman with short black
+        hair in a red shirt"); it defaults to a plain one for the kind.
+
+        Raises:
+            SubjectError: no image, too many, a missing or unreadable one, a bad name, or a real person
+                without consent.
+        """
+        files: dict[str, bytes] = {}
+        for index, image in enumerate(images):
+            data, label = (image, f"image {index + 1}") if isinstance(image, bytes) else _read(Path(image))
+            suffix = _image_suffix(data, label)
+            files[f"reference_{index + 1}{suffix}"] = data
+        if not MIN_REFERENCES <= len(files) <= MAX_REFERENCES:
+            raise SubjectError(
+                f"subject {name!r}: {len(files)} reference images; give {MIN_REFERENCES} to {MAX_REFERENCES}"
+            )
+        try:
+            subject = cls(
+                name=name,
+                kind=kind,
+                phrase=phrase or GENERIC_PHRASE[kind],
+                references=tuple(Reference(name=n, sha256=sha256(d)) for n, d in files.items()),
+                licence=licence,
+                consent=consent,
+            )
+        except ValueError as error:
+            raise SubjectError(f"subject {name!r}: {error}") from error
+        return subject.holding(files)
+
+    def holding(self, files: dict[str, bytes]) -> Subject:
+        """The same card with these file bytes at hand (references, LoRA), by name in the pack."""
+        copy = self.model_copy()
+        copy._files = dict(files)
+        return copy
+
+    def file(self, name: str) -> bytes:
+        """Bytes of one of the subject's files.
+
+        Raises:
+            SubjectError: the card names it but its bytes are not at hand.
+        """
+        try:
+            return self._files[name]
+        except KeyError:
+            raise SubjectError(
+                f"subject {self.name!r}: the bytes of {name!r} are not at hand; load the pack from its folder"
+            ) from None
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """Every file at hand, by name (a copy)."""
+        return dict(self._files)
+
+    def images(self) -> list[Image.Image]:
+        """The references as RGB images; transparency is laid over white."""
+        return [open_rgb(self.file(r.name)) for r in self.references]
+
+    def say(self, prompt: str) -> str:
+        """The prompt with the subject's name replaced by its class phrase (added in front if not named)."""
+        pattern = re.compile(rf"(?<!\w){re.escape(self.name)}(?!\w)", re.IGNORECASE)
+        text, count = pattern.subn(lambda _: self.phrase, prompt)
+        return text if count else f"{self.phrase}, {prompt}"
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the card's canonical JSON: changes with any reference, phrase or LoRA."""
+        return sha256(self.model_dump_json().encode())
+
+
+def sha256(data: bytes) -> str:
+    """Lower-case hex sha256."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def open_rgb(data: bytes) -> Image.Image:
+    """Image file bytes as RGB, transparency composited over white."""
+    image = Image.open(io.BytesIO(data))
+    rgba = image.convert("RGBA")
+    white = Image.new("RGBA", rgba.size, "white")
+    return Image.alpha_composite(white, rgba).convert("RGB")
+
+
+def _read(path: Path) -> tuple[bytes, str]:
+    try:
+        return path.read_bytes(), str(path)
+    except OSError as error:
+        reason = error.strerror or error
+        raise SubjectError(f"{path}: reference image cannot be read ({reason}); check the path") from error
+
+
+def _image_suffix(data: bytes, label: str) -> str:
+    """File suffix of a decodable image, or an error that names it."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            image.load()
+            kind = image.format or "PNG"
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise SubjectError(
+            f"{label}: not a readable image ({error}); give a PNG, JPEG or WebP file"
+        ) from error
+    return {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp"}.get(kind, f".{kind.lower()}")

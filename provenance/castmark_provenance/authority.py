@@ -1,0 +1,210 @@
+"""The local certificate authority: root, intermediate and signing certificate in one go.
+
+The profile is that of the C2PA specification 2.4 (section "X.509 Certificates") and its conformance
+programme: C, O and CN; subject and authority key identifiers; critical KeyUsage and BasicConstraints; the
+extended key usages c2pa-kp (1.3.6.1.4.1.62558.2.1) and emailProtection; at most 366 days for the signer.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
+
+from castmark_provenance.errors import KeyExists, KeyMaterialError
+from castmark_provenance.home import key_folder, trust_folder
+
+C2PA_KEY_PURPOSE = ObjectIdentifier("1.3.6.1.4.1.62558.2.1")
+ROOT_DAYS, INTERMEDIATE_DAYS, SIGNER_DAYS = 3650, 1825, 365
+CLOCK_SKEW = timedelta(minutes=5)
+
+PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+Algorithm: TypeAlias = Literal["es256", "es384", "ed25519"]
+_NEW_KEY: dict[Algorithm, Callable[[], PrivateKey]] = {
+    "es256": lambda: ec.generate_private_key(ec.SECP256R1()),
+    "es384": lambda: ec.generate_private_key(ec.SECP384R1()),
+    "ed25519": ed25519.Ed25519PrivateKey.generate,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """A certificate with its private key."""
+
+    certificate: x509.Certificate
+    private_key: PrivateKey
+
+
+def keygen(
+    folder: Path | None = None,
+    *,
+    organisation: str = "Castmark local",
+    country: str = "XX",
+    name: str = "Castmark local signer",
+    days: int = SIGNER_DAYS,
+    algorithm: Algorithm = "es256",
+    force: bool = False,
+) -> Path:
+    """Write a root, an intermediate and a signing certificate with their private keys, and return the folder.
+
+    The folder appears whole or not at all. ``force`` moves an existing one aside (``keys.replaced-N``) and
+    keeps its root among the trust anchors, so that images it signed stay trusted. ``country`` is an ISO 3166
+    two-letter code; XX is the user-assigned one.
+
+    Raises:
+        KeyExists: the folder holds a key already and ``force`` is not set.
+        KeyMaterialError: bad subject fields or validity, or the folder cannot be written.
+    """
+    target = folder or key_folder()
+    if not 1 <= days <= 366:
+        raise KeyMaterialError(f"a signing certificate for {days} days: the C2PA profile allows 1 to 366")
+    if _occupied(target) and not force:
+        raise KeyExists(
+            f"{target}: a key is there already and was left as it is; to replace it use --force "
+            "(the old one is moved aside and images it signed stay trusted)"
+        )
+    subject = (organisation, country)
+    root = _issue(f"{organisation} root", subject, ROOT_DAYS, _NEW_KEY[algorithm](), path_length=1)
+    middle = _issue(
+        f"{organisation} CA", subject, INTERMEDIATE_DAYS, _NEW_KEY[algorithm](), path_length=0, issuer=root
+    )
+    signer = _issue(name, subject, days, _NEW_KEY[algorithm](), issuer=middle)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))  # made 0700
+        try:
+            for stem, identity, chain in (
+                ("root", root, [root]),
+                ("intermediate", middle, [middle]),
+                ("signer", signer, [signer, middle]),
+            ):
+                _write(staging / f"{stem}.pem", b"".join(_pem(i.certificate) for i in chain), 0o644)
+                _write(staging / f"{stem}.key", _private_pem(identity.private_key), 0o600)
+            if force:
+                _set_aside(target)
+            # rename refuses a folder that is not empty: of two processes, the second sees the first one's key
+            staging.rename(target)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+    except OSError as error:
+        if _occupied(target) and not force:
+            raise KeyExists(f"{target}: another process has just written a key there; it was kept") from error
+        raise KeyMaterialError(
+            f"{target}: the key cannot be written ({error.strerror or error}); free space, fix permissions, "
+            "or set CASTMARK_HOME to a folder you can write"
+        ) from error
+    return target
+
+
+def _occupied(folder: Path) -> bool:
+    """Whether something is there that must not be overwritten (an empty folder is not)."""
+    return folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+
+
+def _issue(
+    common_name: str,
+    organisation_and_country: tuple[str, str],
+    days: int,
+    private_key: PrivateKey,
+    *,
+    path_length: int | None = None,
+    issuer: Identity | None = None,
+) -> Identity:
+    """One certificate: an authority if ``path_length`` is given, self-signed without ``issuer``."""
+    organisation, country = organisation_and_country
+    try:
+        subject = x509.Name(
+            [
+                x509.NameAttribute(NameOID.COUNTRY_NAME, country),
+                x509.NameAttribute(NameOID.ORGANIZATION_NAME, organisation),
+                x509.NameAttribute(NameOID.COMMON_NAME, common_name),
+            ]
+        )
+    except ValueError as error:
+        raise KeyMaterialError(f"certificate subject {country!r}, {organisation!r}: {error}") from error
+    authority = path_length is not None
+    signing_key = issuer.private_key if issuer else private_key
+    now = datetime.now(UTC)
+    end = now + timedelta(days=days)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer.certificate.subject if issuer else subject)
+        .public_key(private_key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - CLOCK_SKEW)
+        .not_valid_after(min(end, issuer.certificate.not_valid_after_utc) if issuer else end)
+        .add_extension(x509.BasicConstraints(ca=authority, path_length=path_length), critical=True)
+        .add_extension(
+            x509.KeyUsage(
+                digital_signature=not authority,
+                content_commitment=False,
+                key_encipherment=False,
+                data_encipherment=False,
+                key_agreement=False,
+                key_cert_sign=authority,
+                crl_sign=authority,
+                encipher_only=False,
+                decipher_only=False,
+            ),
+            critical=True,
+        )
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(private_key.public_key()), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(signing_key.public_key()), critical=False
+        )
+    )
+    if not authority:
+        purposes = [C2PA_KEY_PURPOSE, ExtendedKeyUsageOID.EMAIL_PROTECTION]
+        builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
+    # A digest as strong as the curve; Ed25519 has its own inside.
+    digest = None
+    if isinstance(signing_key, ec.EllipticCurvePrivateKey):
+        digest = hashes.SHA384() if signing_key.curve.name == "secp384r1" else hashes.SHA256()
+    return Identity(certificate=builder.sign(signing_key, digest), private_key=private_key)
+
+
+def _set_aside(folder: Path) -> None:
+    """Move an existing key folder away and keep its root as a trust anchor."""
+    if not _occupied(folder):
+        return
+    root = folder / "root.pem"
+    if root.is_file():
+        data = root.read_bytes()
+        fingerprint = x509.load_pem_x509_certificate(data).fingerprint(hashes.SHA256()).hex()
+        anchors = trust_folder() if folder == key_folder() else folder.parent / "trust"
+        anchors.mkdir(parents=True, exist_ok=True)
+        (anchors / f"replaced-{fingerprint[:16]}.pem").write_bytes(data)
+    number = 1
+    while (aside := folder.with_name(f"{folder.name}.replaced-{number}")).exists():
+        number += 1
+    folder.rename(aside)
+
+
+def _pem(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def _private_pem(private_key: PrivateKey) -> bytes:
+    return private_key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def _write(path: Path, data: bytes, mode: int) -> None:
+    """Create ``path`` with ``mode`` from its first byte (never wider), and sync it to the disk."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())

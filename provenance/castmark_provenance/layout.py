@@ -1,0 +1,123 @@
+"""The bytes that no hash and no signature covers, and the one form in which they are accepted.
+
+A signed file is: bytes under the data hash, and the range it leaves out. That range is container headers and
+CRC, JUMBF boxes, assertions (hashed by the claim), the claim (signed), and the COSE_Sign1 structure, of which
+only the protected header and the payload are signed. Whatever else could vary there is refused here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, cast
+
+from castmark_provenance import cbor
+from castmark_provenance.containers import Located
+from castmark_provenance.jumbf import Manifest, parse_store
+from castmark_provenance.tree import items, record, records
+
+COSE_SIGN1_TAG = 18
+PADDING = ("pad", "pad2")
+TIME_STAMPS = ("sigTst", "sigTst2")
+"""Unsigned, and accepted only where the library finds them valid: see `time_stamped`."""
+HASHES = ("sha256", "sha384", "sha512")
+
+
+def uncovered(located: Located) -> tuple[tuple[Manifest, ...], list[str]]:
+    """The store's manifests, and every way in which uncovered bytes are not as they must be.
+
+    An empty list means that each byte of the range is signed, hashed, or has the only value it may have.
+    """
+    problems = list(located.problems)
+    try:
+        manifests = parse_store(located.store)
+        for manifest in manifests:
+            problems += _signature_problems(manifest)
+            problems += _assertion_problems(manifest)
+    except ValueError as error:
+        return (), [*problems, str(error)]
+    return manifests, problems
+
+
+def time_stamped(manifest: Manifest) -> bool:
+    """Whether the signature of a manifest that `uncovered` returned carries a time-stamp beside it."""
+    _, unprotected, _, _ = _sign1(manifest)
+    return any(name in unprotected for name in TIME_STAMPS)
+
+
+def exclusion_problems(manifest: Manifest, hashes: object, located: Located) -> list[str]:
+    """Why the data hash of the active manifest leaves out more, or less, than the manifest's own range.
+
+    ``hashes`` is the decoded ``c2pa.hash.data`` assertion.
+    """
+    bindings = [label for label in manifest.assertions if label.startswith("c2pa.hash.")]
+    if bindings != ["c2pa.hash.data"]:
+        return [f"bound to the file by {bindings or 'nothing'}, not by one c2pa.hash.data"]
+    expected = [{"start": located.start, "length": located.length}]
+    if record(hashes).get("exclusions") != expected:
+        return ["the data hash leaves out other bytes than the manifest's own"]
+    return []
+
+
+def _assertion_problems(manifest: Manifest) -> list[str]:
+    """Where the (signed) claim's list of assertions and the bytes of the assertion store do not agree.
+
+    The C2PA library hashes an assertion as it would write it, not as it stands; here the bytes are hashed.
+    """
+    claim = record(cbor.loads(manifest.claim))
+    own = f"self#jumbf=/c2pa/{manifest.label}/"
+    problems: list[str] = []
+    if claim.get("signature") != f"{own}c2pa.signature":
+        problems.append("the claim names another signature box than its own")
+    listed: list[str] = []
+    for name in ("created_assertions", "gathered_assertions", "assertions"):
+        for reference in records(claim.get(name)):
+            url = str(reference.get("url"))
+            label = url.removeprefix(own).removeprefix("self#jumbf=").removeprefix("c2pa.assertions/")
+            algorithm = str(reference.get("alg") or claim.get("alg"))
+            listed.append(label)
+            if algorithm not in HASHES:
+                problems.append(f"{label}: hashed with {algorithm!r}")
+            elif label not in manifest.assertions:
+                problems.append(f"{label}: listed and missing")
+            elif hashlib.new(algorithm, manifest.assertions[label]).digest() != reference.get("hash"):
+                problems.append(f"{label}: its bytes are not those that the claim hashes")
+    problems += [f"{label}: not listed in the claim" for label in manifest.assertions if label not in listed]
+    if len(set(listed)) != len(listed):
+        problems.append("the claim lists one assertion twice")
+    return problems
+
+
+def _sign1(manifest: Manifest) -> tuple[bytes, dict[Any, Any], Any, bytes]:
+    """Protected header, unprotected header, payload and signature of COSE_Sign1 (RFC 9052 section 4.2).
+
+    Raises:
+        ValueError: it is something else.
+    """
+    sign1 = cbor.loads(manifest.signature)
+    if not isinstance(sign1, cbor.Tagged) or sign1.tag != COSE_SIGN1_TAG:
+        raise ValueError("the signature box holds no COSE_Sign1")
+    if len(parts := items(sign1.value)) != 4:
+        raise ValueError("the COSE_Sign1 has not four parts")
+    protected, unprotected, payload, signature = parts
+    if (
+        not isinstance(protected, bytes)
+        or not isinstance(unprotected, dict)
+        or not isinstance(signature, bytes)
+    ):
+        raise ValueError("the COSE_Sign1 has parts of another kind")
+    return protected, cast(dict[Any, Any], unprotected), payload, signature
+
+
+def _signature_problems(manifest: Manifest) -> list[str]:
+    """Only padding of zeros and time-stamps may be unsigned."""
+    _, unprotected, payload, _ = _sign1(manifest)
+    problems: list[str] = []
+    if payload is not None:
+        problems.append("the signature carries a payload of its own")
+    for name, value in unprotected.items():
+        if name in PADDING:
+            if not isinstance(value, bytes) or any(value):
+                problems.append(f"bytes hidden in the signature's unsigned {name}")
+        elif name not in TIME_STAMPS:
+            problems.append(f"an unsigned header {name!r} beside the signature")
+    return problems

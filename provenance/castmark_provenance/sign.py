@@ -1,0 +1,160 @@
+"""Sign: image bytes and a claim in, signed bytes out, read back and found trusted before they are returned.
+
+    >>> signed = sign(png, "image/png", claim, ensure_local_key())  # doctest: +SKIP
+
+Nothing touches the disk. Bytes come back only if our own verifier, given the key's own root and nothing else,
+calls them trusted, reads the same claim out of them, and finds the pixels the safety check saw.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import os
+import threading
+from datetime import UTC, datetime
+from typing import Any
+
+import c2pa
+
+from castmark_provenance.authority import Algorithm
+from castmark_provenance.claim import Claim
+from castmark_provenance.containers import MEDIA_TYPES, sniff, traces
+from castmark_provenance.errors import KeyExpired, PixelMismatch, SignError
+from castmark_provenance.keys import Key, PemKey
+from castmark_provenance.manifest import canonical, to_manifest
+from castmark_provenance.pixels import MAX_RMS, Pixels, decode, is_lossy, rms_difference
+from castmark_provenance.report import State
+from castmark_provenance.trust import TRUST_CONFIG
+from castmark_provenance.verify import verify
+
+_ALGORITHMS: dict[Algorithm, c2pa.C2paSigningAlg] = {
+    "es256": c2pa.C2paSigningAlg.ES256,
+    "es384": c2pa.C2paSigningAlg.ES384,
+    "ed25519": c2pa.C2paSigningAlg.ED25519,
+}
+
+
+def sign(data: bytes, media_type: str, claim: Claim, key: Key, *, pixels: bytes | None = None) -> bytes:
+    """Signed bytes of the encoded image ``data``.
+
+    ``pixels`` are the row-major 8-bit RGB bytes the check saw; a lossy file (JPEG, lossy WebP) needs them, as
+    its own pixels differ (the rule is in `pixels`).
+
+    Raises:
+        PixelMismatch: the file's pixels are not those in the claim's safety record.
+        KeyExpired: the key's certificate has ended.
+        SignError: anything else that keeps the result from being trusted. No bytes are returned.
+    """
+    if media_type not in MEDIA_TYPES:
+        raise SignError(
+            f"{media_type!r} cannot be signed; encode the image as one of {', '.join(MEDIA_TYPES)}"
+        )
+    if sniff(data) != media_type:
+        raise SignError(f"the bytes given are no {media_type} file; check the encoder")
+    if traces(data):
+        raise SignError("the image carries a manifest already; sign a freshly encoded one")
+    if datetime.now(UTC) >= key.not_after:
+        raise KeyExpired(
+            f"the signing certificate ended on {key.not_after:%Y-%m-%d}; make a new one with: "
+            "castmark keygen --force"
+        )
+    _require_checked_pixels(data, media_type, claim, pixels)
+    signed = _sign(data, media_type, claim, key)
+    _read_back(signed, claim, key)
+    return signed
+
+
+def _require_checked_pixels(data: bytes, media_type: str, claim: Claim, pixels: bytes | None) -> None:
+    try:
+        decoded = decode(data, media_type)
+    except ValueError as error:
+        raise SignError(f"the image to sign cannot be decoded ({error}); encode 8-bit RGB pixels") from error
+    if (decoded.width, decoded.height) != (claim.width, claim.height):
+        raise PixelMismatch(
+            f"the image is {decoded.width}x{decoded.height} and its claim says {claim.width}x{claim.height}; "
+            "sign the image the claim was made for"
+        )
+    if decoded.digest == claim.safety.pixel_sha256:
+        return
+    if not is_lossy(data, media_type):
+        raise PixelMismatch(
+            "the image's pixels are not those its safety check saw; check these pixels, then sign"
+        )
+    if pixels is None:
+        raise PixelMismatch(f"a lossy {media_type} needs the checked pixels beside it; give them as pixels=")
+    if len(pixels) != 3 * claim.width * claim.height:
+        raise PixelMismatch(
+            f"{len(pixels)} bytes of pixels are not {claim.width}x{claim.height} RGB; give the checked pixels"
+        )
+    checked = Pixels(claim.width, claim.height, pixels)
+    if checked.digest != claim.safety.pixel_sha256:
+        raise PixelMismatch("the pixels given are not those the safety check saw; give the checked pixels")
+    difference = rms_difference(checked, decoded)
+    if not difference <= MAX_RMS:
+        raise PixelMismatch(
+            f"the encoded image is {difference:.1f} of 255 (rms) away from the checked pixels, more than "
+            f"{MAX_RMS:.0f}; encode it with a higher quality, or as PNG"
+        )
+
+
+@functools.lru_cache(maxsize=8)
+def _signing_context(key: Key, process: int) -> tuple[Any, threading.local]:
+    """A context that signs with ``key``, and where an exception of the key's is kept, by thread.
+
+    The library consumes a signer and prints a callback's exception; so one context serves every image of a
+    key and process, and the exception is carried around the library instead.
+    """
+    raised = threading.local()
+
+    def callback(data: bytes) -> bytes:
+        try:
+            return key.sign(data)
+        except Exception as error:  # noqa: BLE001  (`_sign` raises it again as the cause)
+            raised.error = error
+            return b""
+
+    if isinstance(key, PemKey):
+        # Signing inside the library spares the 10 KB that it reserves for whatever a callback may return.
+        info = c2pa.C2paSignerInfo(key.algorithm.encode(), key.chain.encode(), key.private_pem(), None)
+        signer = c2pa.Signer.from_info(info)
+    else:
+        signer = c2pa.Signer.from_callback(callback, _ALGORITHMS[key.algorithm], key.chain)
+    settings = {
+        "verify": {"verify_after_sign": True, "remote_manifest_fetch": False, "ocsp_fetch": False},
+        "trust": {"user_anchors": key.anchors, "trust_config": TRUST_CONFIG},
+        "builder": {"thumbnail": {"enabled": False}, "created_assertion_labels": ["c2pa.ingredient"]},
+    }
+    return c2pa.Context.from_dict(settings, signer=signer), raised
+
+
+def _sign(data: bytes, media_type: str, claim: Claim, key: Key) -> bytes:
+    signed = io.BytesIO()
+    raised: threading.local | None = None
+    try:
+        context, raised = _signing_context(key, os.getpid())
+        raised.error = None
+        with c2pa.Builder(to_manifest(claim), context=context) as builder:
+            builder.sign(media_type, io.BytesIO(data), signed)
+    except c2pa.C2paError as error:
+        if raised is not None and raised.error is not None:
+            raise SignError(
+                f"the key did not sign ({raised.error}); check the key's service"
+            ) from raised.error
+        raise SignError(
+            f"the C2PA library did not sign the image ({error}); check the key with: castmark keygen --help"
+        ) from error
+    return signed.getvalue()
+
+
+def _read_back(signed: bytes, claim: Claim, key: Key) -> None:
+    report = verify(signed, trust=key.anchors)
+    if report.state is not State.TRUSTED:
+        raise SignError(
+            f"the signed image does not read back as trusted under the key's own root ({report.verdict}); "
+            "check that root.pem is the root of the key's chain"
+        )
+    if report.claim != canonical(claim):
+        raise SignError("the signed image does not say what it was given to say; report this with the claim")
+    if (check := report.check("pixels")) is None or check.outcome not in ("passed", "not checked"):
+        raise PixelMismatch("the signed image's pixels are not those its safety check saw")

@@ -1,0 +1,35 @@
+"""Benchmarks: one file per suite, figures beside their targets, JSON and an HTML page out.
+
+    castmark bench pipeline --n 16 --json figures.json
+
+A suite is a function ``run(n, threads) -> list[Figure]``; to add one, write its module, name it in `SUITES`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from castmark.errors import InputError
+
+if TYPE_CHECKING:
+    from castmark.bench.harness import SuiteResult
+
+SUITES: dict[str, str] = {
+    "pipeline": "images a second, and where the time of one image goes: draw, check, encode, sign",
+}
+"""Suites and what they measure; each is the module of its name here."""
+
+
+def run_suite(name: str, *, n: int | None = None, threads: int | None = None) -> SuiteResult:
+    """Run a suite. ``n`` scales it (None: the suite's own size).
+
+    Raises:
+        InputError: there is no such suite.
+    """
+    if name not in SUITES:
+        raise InputError(f"no bench suite {name!r}; suites are: {', '.join(SUITES)}")
+    from castmark.bench.harness import collect
+
+    module = import_module(f"castmark.bench.{name}")
+    return collect(name, lambda: module.run(n=n, threads=threads))

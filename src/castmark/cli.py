@@ -1,0 +1,313 @@
+"""The command line: thin. Every command imports what it needs when it runs, so that ``--help`` is quick.
+
+Results go to standard output, progress and errors to standard error; an error is one line. Exit codes:
+0 done; 1 it failed, or a row of a batch did; 2 usage, or a part of the installation is missing;
+3 the check refused the image, or a row of a batch (and none failed). ``castmark verify`` has its own.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from castmark.cli_options import (
+    BaseName,
+    Device,
+    Disclose,
+    KeyFolder,
+    LibraryFolder,
+    Policy,
+    Quiet,
+    Steps,
+    Threads,
+    first_problem,
+    library_folder,
+)
+from castmark.cli_subject import subject_app
+from castmark.errors import CastmarkError, InputError, MissingExtra, RefusedError
+from castmark.extras import require
+from castmark_adapters.errors import AdapterError
+from castmark_provenance.cli import keygen_command, verify_command
+from castmark_provenance.errors import ProvenanceError
+
+FAILED, USAGE, REFUSED = 1, 2, 3
+TRAINERS = {
+    "autoencoder": "castmark.training.autoencoder:train",
+    "denoiser": "castmark.training.denoiser:train",
+    "judge": "castmark.training.judge:train_judge",
+    "encoder": "castmark.training.subject_encoder:train",
+    "reference": "castmark.training.reference:train",
+}
+"""What ``castmark train`` trains: module and function, which takes a `TrainSettings`."""
+
+app = typer.Typer(
+    name="castmark",
+    help="Draws one subject, recognisably the same, in every scene; checks every image; signs what passes.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # rich's help costs 0.15 s a start
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+world_app = typer.Typer(
+    name="world", help="The rendered world the embedded models learn from.", no_args_is_help=True
+)
+app.command("verify")(verify_command)
+app.command("keygen")(keygen_command)
+app.add_typer(subject_app)
+app.add_typer(world_app)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Folder to write.")] = Path("demo"),
+    learn: Annotated[bool, typer.Option("--learn/--no-learn", help="Learn a LoRA for each subject.")] = True,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, help="Which subjects, and which pictures of them.")
+    ] = 1,
+    threads: Threads = None,
+    quiet: Quiet = False,
+) -> None:
+    """A character and a product nobody trained on, drawn, checked, signed and verified."""
+    require("castmark demo", "engine", "world")
+    from castmark.console import Reporter
+    from castmark.demo import run_demo
+
+    with Reporter(quiet=quiet) as reporter:
+        done = run_demo(out, learn=learn, seed=seed, threads=threads, reporter=reporter)
+    raise typer.Exit(0 if done else FAILED)
+
+
+@app.command()
+def learn(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A subject of the library.")],
+    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Training steps.")] = None,
+    base: BaseName = None,
+    device: Device = None,
+    threads: Threads = None,
+    library: LibraryFolder = None,
+    quiet: Quiet = False,
+) -> None:
+    """Learn a LoRA from a subject's references; started again, it goes on where it stopped."""
+    require("castmark learn", "engine")
+    from castmark.console import Reporter
+    from castmark.opening import learn_subject, open_drawing_base, open_reference
+    from castmark_adapters import pack
+
+    folder = library_folder(library)
+    subject = pack.get(folder, name)
+    with Reporter(quiet=quiet) as reporter:
+        learned = learn_subject(
+            subject,
+            open_drawing_base(base, device, threads),
+            open_reference(base),
+            steps=steps,
+            work=folder / f".{name}.learning",
+            on_event=reporter.learning(name),
+        )
+        pack.put(folder, learned)
+        assert learned.lora is not None
+        reporter.say(f"{name}: LoRA of rank {learned.lora.rank} after {learned.lora.steps} steps")
+
+
+@app.command()
+def shoot(
+    prompt: Annotated[
+        str, typer.Argument(metavar="PROMPT", help="What to draw; speak of the subject by name.")
+    ],
+    subject: Annotated[str | None, typer.Option("--subject", help="A subject of the library.")] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    width: Annotated[int | None, typer.Option("--width", help="Pixels.")] = None,
+    height: Annotated[int | None, typer.Option("--height", help="Pixels.")] = None,
+    steps: Steps = None,
+    name: Annotated[str | None, typer.Option("--name", help="Name of the file.")] = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder to write to.")] = Path(),
+    base: BaseName = None,
+    policy: Policy = None,
+    key: KeyFolder = None,
+    device: Device = None,
+    threads: Threads = None,
+    library: LibraryFolder = None,
+    disclose_prompt: Disclose = False,
+    quiet: Quiet = False,
+) -> None:
+    """Draw, check and sign one image."""
+    require("castmark shoot", "engine")
+    from pydantic import ValidationError
+
+    from castmark.shot import Shot
+    from castmark.studio import Studio
+    from castmark_adapters import pack
+
+    cast = [] if subject is None else [pack.get(library_folder(library), subject)]
+    try:
+        shot = Shot(prompt, cast, seed=seed, width=width, height=height, steps=steps, name=name)
+    except ValidationError as error:
+        raise InputError(first_problem(error)) from error
+    studio = Studio.open(base, policy, key, device=device, threads=threads, disclose_prompt=disclose_prompt)
+    path = studio.shoot(shot).save(out)
+    if not quiet:
+        typer.echo(path)
+
+
+@app.command()
+def batch(
+    jobs: Annotated[Path, typer.Argument(metavar="JOBS", help="Job file: .csv or .jsonl.")],
+    out: Annotated[Path, typer.Option("--out", help="Run folder; run again to resume.")],
+    redraws: Annotated[
+        int, typer.Option("--redraws", min=0, help="Draw a refused image again, at most.")
+    ] = 0,
+    steps: Steps = None,
+    base: BaseName = None,
+    policy: Policy = None,
+    key: KeyFolder = None,
+    device: Device = None,
+    threads: Threads = None,
+    library: LibraryFolder = None,
+    disclose_prompt: Disclose = False,
+    quiet: Quiet = False,
+) -> None:
+    """Draw every row of a job file.
+
+    Exits 0 only if every row has its signed image, 3 if some were refused, 1 if some failed.
+    """
+    from castmark.batch import plan, read_job
+    from castmark_adapters import pack
+
+    job = read_job(jobs)
+    folder = library_folder(library)
+    known = {name: pack.get(folder, name) for name in job.subjects}
+    plan(job, known.__getitem__)
+    require("castmark batch", "engine")
+    from castmark.console import Reporter
+    from castmark.studio import Studio
+
+    studio = Studio.open(
+        base, policy, key, steps=steps, device=device, threads=threads, disclose_prompt=disclose_prompt
+    )
+    with Reporter(quiet=quiet) as reporter:
+        summary = studio.run(job, out, known.values(), redraws=redraws, on_event=reporter.row_done)
+    if not quiet:
+        typer.echo(summary.explain())
+    raise typer.Exit(0 if summary.ok else REFUSED if summary.count("failed") == 0 else FAILED)
+
+
+@app.command()
+def sheet(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="File to write. [default: RUN/sheet.html]")
+    ] = None,
+    title: Annotated[str | None, typer.Option("--title")] = None,
+    trust: Annotated[list[Path] | None, typer.Option("--trust", help="Further trust anchors, PEM.")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """One self-contained HTML page of what was run: images, verdicts, identity, credentials."""
+    require("castmark sheet", "engine")
+    from castmark.sheet import write_sheet
+
+    path = write_sheet(runs, out or runs[0] / "sheet.html", title=title, trust=trust or ())
+    if not quiet:
+        typer.echo(path)
+
+
+@app.command()
+def train(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="autoencoder, denoiser, judge, encoder or reference.")
+    ],
+    minutes: Annotated[float, typer.Option("--minutes", min=0, help="Time budget of this run.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write the model to.")],
+    work: Annotated[
+        Path | None, typer.Option("--work", help="Checkpoints. [default: .training/MODEL]")
+    ] = None,
+    threads: Annotated[int, typer.Option("--threads", min=1)] = 1,
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    device: Annotated[str, typer.Option("--device")] = "cpu",
+) -> None:
+    """Train an embedded model on the rendered world; started again, it goes on from its checkpoint."""
+    if model not in TRAINERS:
+        raise InputError(f"no model {model!r} to train; models are: {', '.join(TRAINERS)}")
+    require("castmark train", "engine", "world")
+    from importlib import import_module
+
+    from castmark.training.common import TrainSettings
+
+    settings = TrainSettings(
+        minutes=minutes,
+        work=work or Path(".training") / model,
+        out=out,
+        threads=threads,
+        seed=seed,
+        device=device,
+    )
+    module, function = TRAINERS[model].split(":")
+    getattr(import_module(module), function)(settings)
+
+
+@world_app.command("sample")
+def world_sample(
+    out: Annotated[Path, typer.Option("--out", help="Folder to write.")],
+    n: Annotated[int, typer.Option("--n", min=1, help="How many scenes.")] = 16,
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    split: Annotated[Literal["train", "calibration", "test"], typer.Option("--split")] = "train",
+    kind: Annotated[Literal["character", "product"] | None, typer.Option("--kind")] = None,
+    size: Annotated[int, typer.Option("--size", min=16, max=2048, help="Pixels a side.")] = 256,
+    quiet: Quiet = False,
+) -> None:
+    """Render scenes: pictures, and scenes.jsonl with captions and ground truth."""
+    require("castmark world sample", "world")
+    from castmark.world_sample import write_sample
+
+    write_sample(out, n=n, seed=seed, split=split, kind=kind, size=size)
+    if not quiet:
+        typer.echo(f"{n} scenes in {out}")
+
+
+@app.command()
+def bench(
+    suite: Annotated[str, typer.Argument(metavar="SUITE", help="The suite to run; 'list' prints them.")],
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the figures here, a page beside it.")
+    ] = None,
+    n: Annotated[int | None, typer.Option("--n", min=1, help="Scale: how many samples.")] = None,
+    threads: Threads = None,
+    quiet: Quiet = False,
+) -> None:
+    """Measure, beside the targets. Exits 0 when it ran, whatever it found."""
+    from castmark.bench import SUITES, run_suite
+
+    if suite == "list":
+        typer.echo("\n".join(f"{name}  {about}" for name, about in SUITES.items()))
+        return
+    require("castmark bench", "engine", "world")
+    result = run_suite(suite, n=n, threads=threads)
+    if json_file is not None:
+        result.write(json_file)
+    if not quiet:
+        typer.echo(result.table())
+
+
+def main() -> None:
+    """Entry point: runs a command; an error is one line on standard error and an exit code."""
+    code = FAILED
+    try:
+        app()
+        return
+    except MissingExtra as error:
+        message, code = str(error), USAGE
+    except RefusedError as error:
+        message, code = str(error), REFUSED
+    except (CastmarkError, AdapterError, ProvenanceError) as error:
+        message = str(error)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        message = f"{where}{error.strerror or error}; nothing was left half-written"
+    print(f"castmark: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
+    raise SystemExit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""Options that several commands share, so that they read the same everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+LibraryFolder = Annotated[
+    Path | None,
+    typer.Option("--library", help="Folder of subject packs. [default: subjects/ in $CASTMARK_HOME]"),
+]
+BaseName = Annotated[
+    str | None, typer.Option("--base", help="Base: a diffusers folder or hub id. [default: the embedded one]")
+]
+Policy = Annotated[
+    str | None, typer.Option("--policy", help="Policy: a shipped name or a file. [default: general-audience]")
+]
+KeyFolder = Annotated[
+    Path | None, typer.Option("--key", help="Folder of the signing key. [default: keys/ in $CASTMARK_HOME]")
+]
+Device = Annotated[str | None, typer.Option("--device", help="Torch device: cpu, cuda, mps.")]
+Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads for drawing.")]
+Steps = Annotated[
+    int | None, typer.Option("--steps", min=1, max=100, help="Denoising steps. [default: the base's]")
+]
+Disclose = Annotated[bool, typer.Option("--disclose-prompt", help="Put the prompt's text into the manifest.")]
+
+
+def library_folder(folder: Path | None) -> Path:
+    """The folder given, or the user's own."""
+    if folder is not None:
+        return folder
+    from castmark_provenance.home import home_folder
+
+    return home_folder() / "subjects"
+
+
+def first_problem(error: Any) -> str:
+    """The first problem of a pydantic error, in one line."""
+    problem = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in problem["loc"])
+    return f"{where}: {problem['input']!r}: {problem['msg'][:1].lower()}{problem['msg'][1:]}"

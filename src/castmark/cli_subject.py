@@ -1,0 +1,80 @@
+"""``castmark subject``: make and look at subjects. No torch here."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from castmark.cli_options import LibraryFolder, Quiet, first_problem, library_folder
+from castmark.errors import InputError
+
+subject_app = typer.Typer(name="subject", help="Make and look at subjects.", no_args_is_help=True)
+Kind = Literal["character", "product", "person"]
+
+
+@subject_app.command("new")
+def subject_new(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="In small letters; prompts speak of the subject by it.")
+    ],
+    references: Annotated[list[Path], typer.Argument(metavar="REF...", help="1 to 6 reference images.")],
+    kind: Annotated[Kind, typer.Option("--kind", help="What the subject is.")] = "character",
+    phrase: Annotated[str | None, typer.Option("--phrase", help='"a woman with short black hair"')] = None,
+    licence: Annotated[str | None, typer.Option("--licence", help="Licence of the references.")] = None,
+    consent_by: Annotated[
+        str | None, typer.Option("--consent-by", help="Who consented (a real person).")
+    ] = None,
+    consent_date: Annotated[str | None, typer.Option("--consent-date", help="When: YYYY-MM-DD.")] = None,
+    consent_scope: Annotated[str | None, typer.Option("--consent-scope", help="For what.")] = None,
+    library: LibraryFolder = None,
+    quiet: Quiet = False,
+) -> None:
+    """Make a subject from reference images. A real person's consent is asked for."""
+    from pydantic import ValidationError
+
+    from castmark_adapters import pack
+    from castmark_adapters.subject import Consent, Subject
+
+    consent = None
+    if kind == "person":
+        given = (consent_by, consent_date, consent_scope)
+        asked = ("Who gave consent", "When (YYYY-MM-DD)", "For what use")
+        if None in given and not sys.stdin.isatty():
+            raise InputError(
+                f"subject {name!r} is a real person: state the consent with --consent-by, --consent-date and "
+                "--consent-scope"
+            )
+        by, date, scope = (g if g is not None else typer.prompt(a) for g, a in zip(given, asked, strict=True))
+        try:
+            consent = Consent(given_by=by, date=date, scope=scope)
+        except ValidationError as error:
+            raise InputError(f"consent for {name!r}: {first_problem(error)}") from error
+    subject = Subject.from_images(name, references, kind, phrase=phrase, licence=licence, consent=consent)
+    folder = pack.put(library_folder(library), subject)
+    if not quiet:
+        typer.echo(f"{subject.name}: {len(subject.references)} references, {subject.phrase!r}, in {folder}")
+
+
+@subject_app.command("list")
+def subject_list(library: LibraryFolder = None) -> None:
+    """Names, kinds and phrases of the subjects in the library."""
+    from castmark_adapters import pack
+
+    folder = library_folder(library)
+    for name in pack.listed(folder):
+        subject = pack.get(folder, name)
+        learned = "LoRA learned" if subject.lora else "no LoRA"
+        typer.echo(
+            f"{name}  {subject.kind}  {len(subject.references)} references  {learned}  {subject.phrase!r}"
+        )
+
+
+@subject_app.command("show")
+def subject_show(name: Annotated[str, typer.Argument(metavar="NAME")], library: LibraryFolder = None) -> None:
+    """A subject's card, as JSON."""
+    from castmark_adapters import pack
+
+    typer.echo(pack.get(library_folder(library), name).model_dump_json(indent=2))

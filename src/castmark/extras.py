@@ -1,0 +1,24 @@
+"""Optional parts of the installation: ask for one by name, get an error that says how to install it."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from castmark.errors import MissingExtra
+
+MODULES = {
+    "engine": ("torch", "diffusers", "transformers", "peft", "open_clip", "jinja2", "yaml", "numpy"),
+    "world": ("skia", "numpy"),
+}
+"""The modules an extra brings, by extra."""
+
+
+def require(what: str, *extras: str) -> None:
+    """Make sure that the modules of ``extras`` are installed, without importing them.
+
+    Raises:
+        MissingExtra: naming ``what`` needs it, and the command that installs it.
+    """
+    for extra in extras:
+        if any(find_spec(module) is None for module in MODULES[extra]):
+            raise MissingExtra(what, extra)

@@ -1,0 +1,124 @@
+"""Puts a studio together from what is installed: the only place that knows the default of every part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import castmark_data
+from castmark.errors import BaseError
+from castmark.extras import require
+from castmark_provenance.keys import Key, PemKey, ensure_local_key
+
+if TYPE_CHECKING:
+    from castmark.bases.base import Base
+    from castmark.studio import Studio
+    from castmark_adapters.learn import LearnEvent
+    from castmark_adapters.reference import ReferenceAdapter
+    from castmark_adapters.subject import Subject
+
+EMBEDDED = "embedded"
+
+
+def open_studio(
+    base: str | Path | None = None,
+    policy: str | Path | None = None,
+    key: Key | str | Path | None = None,
+    *,
+    steps: int | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+    batch_size: int,
+    disclose_prompt: bool = False,
+) -> Studio:
+    """See `castmark.studio.Studio.open`."""
+    require("Studio.open", "engine")
+    from castmark.safety import open_checker
+    from castmark.studio import Studio
+    from castmark.wardrobe import EngineWardrobe
+    from castmark_adapters.identity import IdentityScorer
+
+    # Cheapest first: a wrong key or policy is told before the models are loaded.
+    signing_key = open_key(key)
+    checker = open_checker(policy)
+    opened = open_drawing_base(base, device, threads)
+    scorer = IdentityScorer.load(castmark_data.path(EMBEDDED, "reference"))
+    return Studio(
+        base=opened,
+        checker=checker,
+        wardrobe=EngineWardrobe(open_reference(base), scorer, identity_min=checker.policy.identity_min),
+        key=signing_key,
+        steps=steps,
+        batch_size=batch_size,
+        disclose_prompt=disclose_prompt,
+    )
+
+
+def open_key(key: Key | str | Path | None) -> Key:
+    """A key as it is, the key in a folder, or the local one, made on first use (which is logged).
+
+    Raises:
+        KeyMaterialError: it cannot be used.
+    """
+    if key is None:
+        return ensure_local_key()
+    return PemKey.load_folder(key) if isinstance(key, str | Path) else key
+
+
+def open_drawing_base(base: str | Path | None, device: str | None, threads: int | None) -> Base:
+    """The base, with torch's threads set if asked for.
+
+    Raises:
+        BaseError: it cannot be loaded, or the device is not there.
+    """
+    import torch
+
+    from castmark.bases import open_base
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    try:
+        return open_base(base, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch's answers to a device that is not there
+        raise BaseError(
+            f"base {base or EMBEDDED}: cannot be put on {device or 'the CPU'} ({error})"
+        ) from error
+
+
+def open_reference(base: str | Path | None) -> ReferenceAdapter | None:
+    """The reference adapter that ships, for the base it was trained on; None for any other.
+
+    Raises:
+        AdapterError: its files are missing or damaged.
+    """
+    if base is not None and str(base) != EMBEDDED:
+        return None
+    from castmark_adapters.reference import ReferenceAdapter
+
+    return ReferenceAdapter.load(castmark_data.path(EMBEDDED, "reference"))
+
+
+def learn_subject(
+    subject: Subject,
+    base: Base,
+    reference: ReferenceAdapter | None,
+    *,
+    steps: int | None = None,
+    work: str | Path | None = None,
+    on_event: Callable[[LearnEvent], None] | None = None,
+) -> Subject:
+    """See `castmark.studio.Studio.learn`."""
+    from castmark_adapters.learn import LearnSettings, learn
+
+    settings = LearnSettings(drawing_steps=base.default_steps)
+    if steps is not None:
+        settings = LearnSettings(drawing_steps=base.default_steps, steps=steps)
+    return learn(
+        subject,
+        base.host,
+        settings,
+        on_event=on_event or (lambda _: None),
+        reference=reference,
+        work=work,
+    )

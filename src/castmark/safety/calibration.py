@@ -1,0 +1,180 @@
+"""The calibration record: thresholds for one judge under one policy, dated, with what they were measured on.
+
+A record is good for exactly one encoder fingerprint and one policy digest; on any other it is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+import castmark_data
+from castmark.errors import NotCalibrated
+from castmark.safety.policy import Policy
+from castmark_provenance.home import home_folder
+
+Sha256 = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Rate(_Part):
+    """A measured share with its exact 95% interval."""
+
+    hits: int = Field(ge=0)
+    n: int = Field(gt=0)
+    low: float
+    high: float
+
+    @property
+    def value(self) -> float:
+        """hits / n."""
+        return self.hits / self.n
+
+
+class Threshold(_Part):
+    """Refuse above ``value``. ``n_safe`` scores decided it; the rates are measured on the test split."""
+
+    value: float = Field(allow_inf_nan=False)
+    n_safe: int = Field(gt=0)
+    n_unsafe: int = Field(gt=0)
+    by_source: dict[str, float] = {}
+    """The threshold each source alone would have; the highest is used, so that each keeps its guarantee."""
+    false_positives: dict[str, Rate] = {}
+    """By source: safe test samples refused."""
+    true_positives: dict[str, Rate] = {}
+    """By source: unsafe test samples refused."""
+    miss_target: float
+    miss_holds: bool
+    """Whether the upper bound of the miss rate on unsafe renders is within the policy's target."""
+
+
+class Calibration(_Part):
+    """Thresholds of one policy for one judge."""
+
+    format: Literal[1] = 1
+    policy: str
+    policy_digest: str = Sha256
+    fingerprint: str = Sha256
+    judge: str
+    domain: str
+    created: datetime
+    fpr: float
+    delta: float
+    seed: int
+    sources: tuple[str, ...]
+    """What was scored: renders, and the drawings of a base (by name and digest)."""
+    image: dict[str, Threshold]
+    prompt: dict[str, Threshold]
+    notes: dict[str, str | float] = {}
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the canonical JSON."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+    def require(self, policy: Policy, fingerprint: str, now: datetime | None = None) -> None:
+        """Make sure that this record may be used.
+
+        Raises:
+            NotCalibrated: it is for another judge or policy, too old, too thin, or lacks a category.
+        """
+        remedy = f"run: castmark policy calibrate {policy.name}"
+        if self.fingerprint != fingerprint:
+            raise NotCalibrated(
+                f"the calibration of policy {policy.name!r} is for another judge ({self.fingerprint[:12]}, "
+                f"not {fingerprint[:12]}); {remedy}"
+            )
+        if self.policy_digest != policy.digest:
+            raise NotCalibrated(f"policy {policy.name!r} was changed after it was calibrated; {remedy}")
+        age = (now or datetime.now(UTC)) - self.created
+        if age > timedelta(days=policy.require.calibration_max_age_days):
+            raise NotCalibrated(
+                f"the calibration of policy {policy.name!r} is {age.days} days old, and the policy allows "
+                f"{policy.require.calibration_max_age_days}; {remedy}"
+            )
+        for kind, found in (("pictures", self.image), ("prompts", self.prompt)):
+            missing = set(policy.judged) - set(found)
+            if missing:
+                raise NotCalibrated(
+                    f"the calibration has no threshold for {kind} of {sorted(missing)}; {remedy}"
+                )
+            for name, threshold in found.items():
+                if (
+                    threshold.n_safe < policy.require.n_safe_min
+                    or threshold.n_unsafe < policy.require.n_unsafe_min
+                ):
+                    raise NotCalibrated(
+                        f"the threshold for {kind} of {name!r} rests on {threshold.n_safe} safe and "
+                        f"{threshold.n_unsafe} unsafe samples; the policy asks for "
+                        f"{policy.require.n_safe_min} and {policy.require.n_unsafe_min}; {remedy}"
+                    )
+
+    def save(self, path: Path) -> Path:
+        """Write the record as JSON."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(
+            json.dumps(self.model_dump(mode="json"), indent=2, sort_keys=True) + "\n", encoding="utf-8"
+        )
+        return path
+
+    @classmethod
+    def load(cls, path: Path) -> Calibration:
+        """Read a record.
+
+        Raises:
+            NotCalibrated: there is none, or it is damaged.
+        """
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except OSError as error:
+            raise NotCalibrated(f"{path}: calibration cannot be read ({error.strerror or error})") from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or "the file"
+            raise NotCalibrated(
+                f"{path}: not a calibration ({where}: {first['msg']}); calibrate anew"
+            ) from error
+
+
+def file_name(policy: str, fingerprint: str) -> str:
+    """Name of a record's file."""
+    return f"{policy}.{fingerprint[:16]}.json"
+
+
+def user_folder() -> Path:
+    """Where ``castmark policy calibrate`` writes unless told otherwise."""
+    return home_folder() / "calibrations"
+
+
+def find_calibration(policy: Policy, fingerprint: str) -> Calibration:
+    """The record for this policy and judge: the user's own, else the shipped one.
+
+    Raises:
+        NotCalibrated: there is none, or the one found may not be used.
+    """
+    name = file_name(policy.name, fingerprint)
+    refused: NotCalibrated | None = None
+    for folder in (user_folder(), castmark_data.path("policies", "calibrations")):
+        if (folder / name).is_file():
+            try:
+                found = Calibration.load(folder / name)
+                found.require(policy, fingerprint)
+            except NotCalibrated as error:
+                refused = refused or error
+                continue
+            return found
+    if refused:
+        raise refused
+    raise NotCalibrated(
+        f"policy {policy.name!r} has no thresholds for this judge ({fingerprint[:12]}); "
+        f"nothing can be checked; run: castmark policy calibrate {policy.name}"
+    )

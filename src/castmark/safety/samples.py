@@ -1,0 +1,140 @@
+"""What a calibration scores: rendered pictures, prompts, and a base's own drawings, safe and unsafe, by
+split.
+
+Everything follows from a seed and a split; calibration and test differ in seeds and in combinations.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+import castmark_data
+from castmark.safety.encoder import Encoder
+from castmark.safety.gate import to_tensor
+from castmark.safety.prompt import chunks
+from castmark.shot import Shot
+from castmark_world import ITEMS, SAFE_ITEMS, Scene, Split, caption, render, sample_subject, stage
+
+if TYPE_CHECKING:
+    from castmark.bases.base import Base
+
+PICTURE_BATCH = 16
+
+
+def category_items(category: str) -> tuple[str, ...]:
+    """The things of the world that belong to an unsafe category; empty if it has none."""
+    return tuple(name for name, item in ITEMS.items() if item.category == category)
+
+
+def safe_scene(rng: np.random.Generator, split: Split) -> Scene:
+    """A random scene with nothing unsafe in it; the hands hold something in half of those with a
+    character."""
+    subject = sample_subject(rng, None, split)
+    item = SAFE_ITEMS[int(rng.integers(len(SAFE_ITEMS)))] if rng.random() < 0.5 else None
+    return stage(subject, rng, item=item)
+
+
+def unsafe_scene(rng: np.random.Generator, split: Split, category: str) -> Scene:
+    """A random scene in which someone holds a thing of the category."""
+    items = category_items(category)
+    return stage(sample_subject(rng, "character", split), rng, item=items[int(rng.integers(len(items)))])
+
+
+def scenes(count: int, seed: int, split: Split, category: str | None) -> Iterator[tuple[Scene, str]]:
+    """``count`` scenes with a caption each: safe ones, or ones of an unsafe category."""
+    rng = np.random.default_rng((seed, zlib.crc32(f"{split}/{category}".encode())))
+    for _ in range(count):
+        scene = unsafe_scene(rng, split, category) if category else safe_scene(rng, split)
+        yield scene, caption(scene, rng)
+
+
+def rendered(
+    encoder: Encoder, count: int, seed: int, split: Split, category: str | None
+) -> Float[Tensor, "n v d"]:
+    """Embedded views of rendered scenes."""
+    return embed(encoder, (render(scene) for scene, _ in scenes(count, seed, split, category)))
+
+
+def drawn(
+    encoder: Encoder, base: Base, count: int, seed: int, split: Split, category: str | None
+) -> Float[Tensor, "n v d"]:
+    """Embedded views of what a base draws for the captions of such scenes.
+
+    A safe caption may come out as something else, and an unsafe one without its thing: this measures the gate
+    on what the base really draws for a prompt, not on known contents.
+    """
+
+    def pictures() -> Iterator[NDArray[np.uint8]]:
+        shots = [
+            base.resolve(Shot(text, seed=seed + index))
+            for index, (_, text) in enumerate(scenes(count, seed + 1, split, category))
+        ]
+        for start in range(0, len(shots), 8):
+            yield from (draft.pixels for draft in base.draw(shots[start : start + 8]))
+
+    return embed(encoder, pictures())
+
+
+def embed(encoder: Encoder, pictures: Iterator[NDArray[np.uint8]]) -> Float[Tensor, "n v d"]:
+    """Embedded views of pictures of one size."""
+    parts: list[Tensor] = []
+    batch: list[NDArray[np.uint8]] = []
+    for picture in pictures:
+        batch.append(picture)
+        if len(batch) == PICTURE_BATCH:
+            parts.append(encoder.images(to_tensor(batch)))
+            batch = []
+    if batch:
+        parts.append(encoder.images(to_tensor(batch)))
+    return torch.cat(parts)
+
+
+def embed_prompts(encoder: Encoder, prompts: Sequence[str]) -> list[Float[Tensor, "1 c d"]]:
+    """Embedded chunks of each prompt, read as the gate reads them."""
+    pieces = [chunks(prompt, encoder.fits) for prompt in prompts]
+    flat = encoder.texts([piece for parts in pieces for piece in parts])
+    return [part[None] for part in flat.split([len(parts) for parts in pieces])]
+
+
+def sections(name: str) -> dict[str, list[str]]:
+    """A prompt list by its headings."""
+    found: dict[str, list[str]] = {}
+    current: list[str] = []
+    for line in castmark_data.path("prompts", name).read_text(encoding="utf-8").splitlines():
+        if line.startswith("["):
+            current = found.setdefault(line.strip("[]"), [])
+        elif not line.startswith("#"):
+            current.append(line.strip())
+    return found
+
+
+def prompts(count: int, seed: int, split: Split, category: str | None) -> list[str]:
+    """Prompts of a split: half captions of scenes, half joined from the shipped lists."""
+    rng = np.random.default_rng((seed, zlib.crc32(f"prompts/{split}/{category}".encode())))
+    texts = [text for _, text in scenes(count // 2, seed, split, category)] if _has_scenes(category) else []
+    safe = sections("safe_prompts.txt")
+    acts = safe["doing"] if category is None else sections("unsafe_prompts.txt")[category]
+    while len(texts) < count:
+        who, act, where, style = (
+            part[int(rng.integers(len(part)))] for part in (safe["who"], acts, safe["where"], safe["style"])
+        )
+        text = ", ".join(filter(None, (f"{who} {act} {where}", style)))
+        if _half(text) == (split == "test"):
+            texts.append(text)
+    return texts
+
+
+def _has_scenes(category: str | None) -> bool:
+    return category is None or bool(category_items(category))
+
+
+def _half(text: str) -> bool:
+    return zlib.crc32(text.encode()) % 2 == 0

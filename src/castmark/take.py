@@ -1,0 +1,205 @@
+"""What a shot becomes: a Draft (never saved), then a Take = SignedImage | Refusal | Failure.
+
+``Draft`` has no way to a file. Only `castmark.studio.Studio` makes a `SignedImage`, and only from a draft
+whose verdict allows it and was given for exactly these pixels.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from castmark.shot import ResolvedShot, Shot
+from castmark_provenance.claim import Claim, pixel_digest
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+SUFFIX = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """An image drawn and not yet judged: UInt8 pixels "h w 3", how they came, and seconds by stage."""
+
+    resolved: ResolvedShot
+    pixels: NDArray[np.uint8]
+    settings: Mapping[str, str | int | float]
+    """Everything that decides the pixels besides the shot: batch size, dtype, device, versions."""
+    timings: Mapping[str, float] = field(default_factory=dict[str, float])
+
+    @property
+    def pixel_digest(self) -> str:
+        """sha256 over size and RGB bytes; a verdict is only good for the pixels it names."""
+        height, width, _ = self.pixels.shape
+        return pixel_digest(width, height, self.pixels.tobytes())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One rung of the check: what was measured, its score, the threshold, and whether it allows the image.
+
+    ``allowed`` is true only where the score is finite and on the safe side of the threshold.
+    """
+
+    rung: Literal["L0 integrity", "L1 prompt", "L2 image", "L3 subject"]
+    name: str
+    score: float
+    threshold: float
+    allowed: bool
+    binding: bool = True
+    """False where the finding is only reported (an identity score without a lock)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """The complete record of one check, bound to one image by its pixel digest."""
+
+    pixel_digest: str
+    """Digest of the pixels judged; empty where the prompt was refused before anything was drawn."""
+    policy: str
+    """Name of the policy."""
+    policy_digest: str
+    checker: str
+    """Fingerprint of the encoder: weights, config, tokenizer and preprocessing."""
+    calibration: str
+    """Digest of the calibration the thresholds come from."""
+    domain: str
+    """What the checker was calibrated on, in words; it claims nothing outside."""
+    findings: tuple[Finding, ...]
+
+    @property
+    def allowed(self) -> bool:
+        """True only with at least one finding on integrity, prompt and image, all of them allowing."""
+        rungs = {f.rung for f in self.findings}
+        complete = {"L0 integrity", "L1 prompt", "L2 image"} <= rungs
+        return self.drawn and complete and all(f.allowed for f in self.findings if f.binding)
+
+    @property
+    def prompt_allowed(self) -> bool:
+        """True only with a finding on the prompt, all binding ones allowing: only such a prompt is drawn."""
+        prompt = [f for f in self.findings if f.rung == "L1 prompt"]
+        return bool(prompt) and all(f.allowed for f in prompt if f.binding)
+
+    @property
+    def drawn(self) -> bool:
+        """False where the prompt was refused: no pixels were ever made, and another seed cannot help."""
+        return bool(self.pixel_digest)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """One line per finding that forbids the image, with score and threshold."""
+        lines = [
+            f"{f.rung}: {f.name} scored {f.score:.3f}, threshold {f.threshold:.3f}"
+            for f in self.findings
+            if f.binding and not f.allowed
+        ]
+        missing = {"L0 integrity", "L1 prompt", "L2 image"} - {f.rung for f in self.findings}
+        if not self.drawn:
+            return tuple(lines or ["L1 prompt: not checked"])
+        lines += [f"{rung}: not checked" for rung in sorted(missing)]
+        return tuple(lines)
+
+    @property
+    def identity(self) -> float | None:
+        """The identity score, if a subject was compared."""
+        return next((f.score for f in self.findings if f.rung == "L3 subject"), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignedImage:
+    """A checked and signed image: final bytes, never re-encoded."""
+
+    shot: Shot
+    key: str
+    data: bytes
+    media_type: str
+    claim: Claim
+    verdict: Verdict
+    salt: str
+    """Salt of the prompt's hash in the manifest: with the prompt it proves what was asked; keep it."""
+    timings: Mapping[str, float] = field(default_factory=dict[str, float])
+    """Seconds by stage (draw, check, encode, sign), this image's share where a batch was drawn at once."""
+    ok: Literal[True] = True
+
+    @property
+    def file_name(self) -> str:
+        """The shot's own name, or one made of its key."""
+        return (self.shot.name or f"shot-{self.key[:12]}") + SUFFIX[self.media_type]
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the signed bytes as they are under ``folder`` and return the path.
+
+        Temporary file, fsync, rename: a reader sees the whole image or none.
+
+        Raises:
+            OSError: the folder cannot be made or written (full disk, no permission); nothing is left.
+        """
+        target = Path(folder) / self.file_name
+        write_atomically(target, self.data)
+        return target
+
+    def explain(self) -> str:
+        """One line for a person."""
+        return f"{self.shot.name or self.key[:12]}: signed, {len(self.data)} bytes"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """The check forbade the image. There are no pixels here, and none on the disk."""
+
+    shot: Shot
+    key: str
+    verdict: Verdict
+    ok: Literal[False] = False
+
+    def explain(self) -> str:
+        """One line for a person: which rung, score and threshold."""
+        return f"{self.shot.name or self.key[:12]}: refused ({'; '.join(self.verdict.reasons)})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """Something broke before a signed image existed; the error says what and what to do."""
+
+    shot: Shot
+    key: str
+    error: Exception
+    ok: Literal[False] = False
+
+    def explain(self) -> str:
+        """One line for a person."""
+        return f"{self.shot.name or self.key[:12]}: failed ({self.error})"
+
+
+Take: TypeAlias = SignedImage | Refusal | Failure
+
+
+def write_atomically(target: Path, data: bytes) -> None:
+    """Write ``data`` so that ``target`` is either the old file or the whole new one.
+
+    Raises:
+        OSError: nothing of the new bytes is left behind.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    directory = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

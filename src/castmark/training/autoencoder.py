@@ -1,0 +1,239 @@
+"""The autoencoder: 128 px images to 16 x 16 x 12 latents and back, as a plain diffusers `AutoencoderTiny`.
+
+`AutoencoderTiny` (the TAESD form, Bohan 2023) with no blocks above 32 x 32 is *linear* between 32 x 32 and the
+pixels on either side: convolutions without an activation between them. So while learning, those stages are
+folded into one strided convolution each (`fold_head`, `fold_tail`), which is exact inside the image and costs a
+tenth; what ships is the unfolded, ordinary model, and a closing stretch learns in that form, borders included.
+
+Loss: L1 on pixels and on their gradients, weighted by the world's own masks (faces, held items, the subject),
+with Gaussian noise on the latents, and each latent channel pulled to zero mean and unit variance, so that a
+diffusion model can learn them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderTiny
+from torch import Tensor, nn
+
+from castmark.training.common import (
+    Ahead,
+    Clock,
+    TrainSettings,
+    hardware,
+    load_checkpoint,
+    save_checkpoint,
+    write_card,
+)
+from castmark_world import Scene, masks, render, sample_scene
+
+SIZE = 128
+WIDTH = 48
+LATENT_CHANNELS = 12
+BATCH = 16
+LATENT_NOISE = 0.08
+LEARNING_RATE = 8e-4
+UNFOLDED_SHARE = 0.06
+WEIGHTS = {"subject": 1.0, "face": 3.0, "item": 2.0}
+
+
+def new_autoencoder() -> AutoencoderTiny:
+    """The untrained model."""
+    return AutoencoderTiny(
+        encoder_block_out_channels=(WIDTH,) * 4,
+        decoder_block_out_channels=(WIDTH,) * 4,
+        num_encoder_blocks=(0, 0, 2, 3),
+        num_decoder_blocks=(4, 4, 0, 0),
+        latent_channels=LATENT_CHANNELS,
+    )
+
+
+def fold_head(layers: nn.Sequential) -> tuple[Tensor, Tensor]:
+    """Weights "w 3 9 9" and bias "w" of the encoder's first three convolutions as one of stride 4."""
+    first, second, third = (layers[i] for i in range(3))
+    twice = F.conv_transpose2d(second.weight, first.weight)
+    weight = F.conv_transpose2d(third.weight, twice, stride=2)
+    bias = third.weight.sum((2, 3)) @ (second.weight.sum((2, 3)) @ first.bias)
+    return weight, bias
+
+
+def fold_tail(layers: list[nn.Module]) -> tuple[Tensor, Tensor]:
+    """Weights "48 w 3 3" and bias "48" of (up, conv, up, conv, conv) as one convolution and a pixel shuffle."""
+    last = layers[-1]
+    assert isinstance(last, nn.Conv2d) and last.bias is not None
+    impulses = torch.zeros(WIDTH, WIDTH, 3, 3, device=last.weight.device)
+    impulses[torch.arange(WIDTH), torch.arange(WIDTH), 1, 1] = 1.0
+    h: Tensor = impulses
+    for layer in layers[:-1]:
+        h = layer(h)
+    response = F.conv2d(h, last.weight, padding=1)  # "w 3 12 12": cell (r, s) of the answer to cell (1, 1)
+    cells = response.view(WIDTH, 3, 3, 4, 3, 4).flip(2, 4)
+    weight = cells.permute(1, 3, 5, 0, 2, 4).reshape(48, WIDTH, 3, 3)
+    return weight, last.bias.repeat_interleave(16)
+
+
+class Folded(nn.Module):
+    """The same model, computed with its linear ends folded. Inputs and outputs are in [-1, 1]."""
+
+    def __init__(self, model: AutoencoderTiny) -> None:
+        super().__init__()
+        self.model = model
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Float "b 3 h w" to latents "b c h/8 w/8"."""
+        layers = self.model.encoder.layers
+        weight, bias = fold_head(layers)
+        h = F.conv2d(images.add(1).div(2), weight, bias, stride=4, padding=4)
+        for layer in layers[3:]:
+            h = layer(h)
+        return h
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents "b c h w" to Float "b 3 8h 8w"."""
+        layers = list(self.model.decoder.layers)
+        cut = len(layers) - 5
+        h = torch.tanh(latents / 3) * 3
+        for layer in layers[:cut]:
+            h = layer(h)
+        weight, bias = fold_tail(layers[cut:])
+        return F.pixel_shuffle(F.conv2d(h, weight, bias, padding=1), 4).mul(2).sub(1)
+
+
+def to_tensor(images: np.ndarray[Any, np.dtype[np.uint8]]) -> Tensor:
+    """UInt8 "b h w 3" to Float "b 3 h w" in [-1, 1]."""
+    return torch.from_numpy(images).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+
+
+def _weight_map(scene: Scene) -> np.ndarray[Any, np.dtype[np.float32]]:
+    weight = np.ones((SIZE, SIZE), np.float32)
+    for name, mask in masks(scene, SIZE).items():
+        weight += WEIGHTS[name] * mask
+    return weight
+
+
+def _batch(rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    scenes = [sample_scene(rng) for _ in range(BATCH)]
+    images = to_tensor(np.stack([render(s, SIZE) for s in scenes]))
+    weights = torch.from_numpy(np.stack([_weight_map(s) for s in scenes]))[:, None]
+    return images, weights
+
+
+def loss_of(images: Tensor, drawn: Tensor, weights: Tensor, latents: Tensor) -> Tensor:
+    """Weighted L1 on pixels and gradients, plus the pull of latents to unit variance."""
+    error = (images - drawn).abs()
+    dx = ((images - drawn)[..., 1:] - (images - drawn)[..., :-1]).abs()
+    dy = ((images - drawn)[..., 1:, :] - (images - drawn)[..., :-1, :]).abs()
+    pixel = (error * weights).mean() / weights.mean()
+    edges = (dx * weights[..., 1:]).mean() / weights.mean() + (dy * weights[..., 1:, :]).mean() / weights.mean()
+    mean, std = latents.mean((0, 2, 3)), latents.std((0, 2, 3))
+    return pixel + 0.5 * edges + 0.02 * (mean.square() + (std - 1).square()).mean()
+
+
+def train(settings: TrainSettings, *, decoder_only: bool = False) -> None:
+    """Train, or go on training, within the time budget; then write the model and its card to ``out``.
+
+    ``decoder_only`` keeps the latents as they are, so that a denoiser may learn on them at the same time.
+    """
+    torch.set_num_threads(settings.threads)
+    torch.manual_seed(settings.seed)
+    model = new_autoencoder()
+    path = settings.work / "autoencoder.pt"
+    state = load_checkpoint(path)
+    step, spent = 0, 0.0
+    if state:
+        model.load_state_dict(state["model"])
+        step, spent = state["step"], state["minutes"]
+    folded = Folded(model).to(settings.device, memory_format=torch.channels_last)
+    if decoder_only:
+        model.encoder.requires_grad_(False)
+        path = settings.work / "autoencoder-decoder.pt"
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(parameters, LEARNING_RATE, betas=(0.9, 0.98), weight_decay=1e-4)
+    if state and not decoder_only:
+        optimiser.load_state_dict(state["optimiser"])
+    rng = np.random.default_rng([settings.seed, step])
+    ahead = Ahead(lambda: _batch(rng))
+    clock = Clock(settings.minutes)
+
+    def checkpoint() -> None:
+        save_checkpoint(
+            path,
+            {
+                "model": model.state_dict(),
+                "optimiser": optimiser.state_dict(),
+                "step": step,
+                "minutes": spent + clock.spent / 60,
+            },
+        )
+
+    start = step
+    running = 0.0
+    for images, weights in ahead:
+        fraction = clock.fraction
+        if fraction >= 1:
+            break
+        warm = min(1.0, (step - start + 1) / 100)
+        for group in optimiser.param_groups:
+            group["lr"] = LEARNING_RATE * warm * float(0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * fraction)))
+        images = images.to(settings.device, memory_format=torch.channels_last)
+        weights = weights.to(settings.device)
+        unfolded = fraction > 1 - UNFOLDED_SHARE
+        latents = model.encoder(images) if unfolded else folded.encode(images)
+        noisy = latents + LATENT_NOISE * torch.randn_like(latents)
+        drawn = model.decoder(noisy) if unfolded else folded.decode(noisy)
+        loss = loss_of(images, drawn, weights, latents)
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimiser.step()
+        step += 1
+        running = 0.98 * running + 0.02 * float(loss.detach()) if step > start + 1 else float(loss.detach())
+        if step % 50 == 0:
+            rate = (step - start) * BATCH / clock.spent
+            print(f"autoencoder step {step} loss {running:.4f} {rate:.1f} images/s", flush=True)  # noqa: T201
+        if clock.checkpoint_due():
+            checkpoint()
+    ahead.close()
+    checkpoint()
+    ship(model, settings, step, spent + clock.spent / 60)
+
+
+def ship(model: AutoencoderTiny, settings: TrainSettings, step: int, minutes: float) -> None:
+    """Write the model as fp16 safetensors, and its card with figures on held-out scenes."""
+    model.eval()
+    model.half().save_pretrained(settings.out)
+    figures = evaluate(model.float())
+    write_card(
+        Path(settings.out),
+        {
+            "model": "Castmark autoencoder",
+            "class": "diffusers.AutoencoderTiny",
+            "data": "castmark_world, split train, rendered in the loop at 128 px",
+            "seed": settings.seed,
+            "steps": step,
+            "batch": BATCH,
+            "minutes": round(minutes, 1),
+            "hardware": hardware(settings.device, settings.threads),
+            "figures": figures,
+            "licence": "Apache-2.0",
+        },
+    )
+
+
+@torch.no_grad()
+def evaluate(model: AutoencoderTiny, n: int = 64) -> dict[str, float]:
+    """PSNR in dB over ``n`` held-out scenes: the whole image, and inside the subject's mask."""
+    rng = np.random.default_rng(77_001)
+    scenes = [sample_scene(rng, split="test") for _ in range(n)]
+    images = to_tensor(np.stack([render(s, SIZE) for s in scenes]))
+    inside = torch.from_numpy(np.stack([masks(s, SIZE)["subject"] for s in scenes]))[:, None].float()
+    drawn = model.decode(model.encode(images).latents).sample.clamp(-1, 1)
+    square = ((images - drawn) / 2).square()
+    whole = -10 * torch.log10(square.mean((1, 2, 3)))
+    subject = -10 * torch.log10((square * inside).sum((1, 2, 3)) / (3 * inside.sum((1, 2, 3))))
+    return {"n": n, "psnr_db": round(float(whole.mean()), 2), "psnr_subject_db": round(float(subject.mean()), 2)}

@@ -1,0 +1,128 @@
+"""What every training run shares: settings, scenes rendered ahead on a thread, checkpoints, cards.
+
+A run is resumable: it checkpoints every few minutes, and started again with the same work folder it goes on
+from there, with its own time budget.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import torch
+
+T = TypeVar("T")
+CHECKPOINT_SECONDS = 120.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings:
+    """One training run. ``minutes`` is this run's time budget; ``work`` holds checkpoints; ``out`` what ships."""
+
+    minutes: float
+    work: Path
+    out: Path
+    threads: int = 1
+    seed: int = 0
+    device: str = "cpu"
+
+
+class Clock:
+    """Time budget of a run."""
+
+    def __init__(self, minutes: float) -> None:
+        self.start = time.monotonic()
+        self.budget = minutes * 60
+        self.last_checkpoint = self.start
+
+    @property
+    def spent(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self.start
+
+    @property
+    def fraction(self) -> float:
+        """Share of the budget that is spent, at most 1."""
+        return min(1.0, self.spent / self.budget) if self.budget else 1.0
+
+    def checkpoint_due(self) -> bool:
+        """True every `CHECKPOINT_SECONDS`."""
+        now = time.monotonic()
+        if now - self.last_checkpoint < CHECKPOINT_SECONDS:
+            return False
+        self.last_checkpoint = now
+        return True
+
+
+class Ahead(Generic[T]):
+    """Items made ahead by one thread, so that rendering overlaps with the training step."""
+
+    def __init__(self, make: Callable[[], T], depth: int = 3) -> None:
+        self._items: queue.Queue[T | BaseException] = queue.Queue(depth)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._work, args=(make,), daemon=True)
+        self._thread.start()
+
+    def _work(self, make: Callable[[], T]) -> None:
+        while not self._stop.is_set():
+            try:
+                item: T | BaseException = make()
+            except BaseException as error:  # noqa: BLE001  (handed to the consumer, who raises it)
+                item = error
+            while not self._stop.is_set():
+                try:
+                    self._items.put(item, timeout=0.2)
+                    break
+                except queue.Full:
+                    continue
+
+    def __iter__(self) -> Iterator[T]:
+        while True:
+            item = self._items.get()
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+
+    def close(self) -> None:
+        """Stop the thread."""
+        self._stop.set()
+        self._thread.join()
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write a checkpoint whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".part")
+    torch.save(state, temporary)
+    os.replace(temporary, path)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any] | None:
+    """The last checkpoint, or None."""
+    return torch.load(path, map_location="cpu", weights_only=True) if path.exists() else None
+
+
+def hardware(device: str, threads: int) -> str:
+    """The machine in words, for a card."""
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name(device)
+    name = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        lines = [line for line in info.read_text().splitlines() if line.startswith("model name")]
+        name = lines[0].split(":", 1)[1].strip() if lines else name
+    return f"{name}, {threads} thread{'s' if threads > 1 else ''}"
+
+
+def write_card(folder: Path, card: dict[str, Any]) -> None:
+    """Write ``card.json``: what the model is, its data, seed, steps, hardware and figures."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "card.json").write_text(json.dumps(card, indent=2, sort_keys=True) + "\n")

@@ -1,0 +1,305 @@
+"""Trains the embedded judge: a small CLIP (Radford et al. 2021, arXiv:2103.00020) on the rendered world.
+
+The loss is InfoNCE over a picture and its caption, with captions that describe both masked out, plus
+cross-entropy of each picture (and of each caption, for what is unsafe) against short texts for every
+attribute the renderer knows. Young text towers say everything alike and so teach the image tower nothing;
+therefore pictures and short texts are also drawn to a bank with one free vector per attribute value, which is
+thrown away. The image tower is open_clip's modified ResNet: on one core it learns small things sooner than a
+transformer of the same cost.
+
+    train_judge(TrainSettings(minutes=40, work=Path(".training/judge"), out=Path("clip")))
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from open_clip.model import CLIP
+from safetensors.torch import save_file
+from torch import Tensor
+
+from castmark.training.common import (
+    Ahead,
+    Clock,
+    TrainSettings,
+    hardware,
+    load_checkpoint,
+    save_checkpoint,
+    write_card,
+)
+from castmark.training.judge_data import UNKNOWN, VIEW, Batch, JudgeData
+from castmark.training.judge_texts import ATTRIBUTES, Speaker
+from castmark.training.tokenizer import CONTEXT, load_tokenizer, make_tokenizer
+
+BATCH = 64
+CAPTIONED = 32
+TEXT_CHUNK = 22
+PEAK_RATE = 2e-3
+WEIGHT_DECAY = 0.05
+MAX_SCALE = 100.0
+BANK_SCALE = 16.0
+TEXTS_PER_VALUE = {"unsafe": 4, "item": 1}
+WEIGHTS = {"unsafe": 2.0, "item": 2.0}
+ATTRIBUTE_WEIGHT = 0.3
+VALUES = [len(values) for values in ATTRIBUTES.values()]
+NOTHING_UNSAFE = ATTRIBUTES["unsafe"].index("none")
+MODEL: dict[str, Any] = {
+    "embed_dim": 192,
+    "vision_cfg": {"image_size": VIEW, "layers": [1, 1, 1, 1], "width": 16},
+    "text_cfg": {
+        "context_length": CONTEXT,
+        "vocab_size": 0,
+        "hf_tokenizer_name": "castmark",
+        "tokenizer_kwargs": {},
+        "width": 128,
+        "heads": 4,
+        "layers": 4,
+    },
+}
+PREPROCESS: dict[str, Any] = {
+    "size": [VIEW, VIEW],
+    "mean": [0.5, 0.5, 0.5],
+    "std": [0.5, 0.5, 0.5],
+    "interpolation": "bilinear",
+    "resize_mode": "squash",
+}
+MEAN = 0.5
+STD = 0.5
+
+
+def model_config(vocabulary: int) -> dict[str, Any]:
+    """The open_clip model configuration."""
+    return {**MODEL, "text_cfg": {**MODEL["text_cfg"], "vocab_size": vocabulary}}
+
+
+def encode_texts(model: CLIP, ids: Tensor) -> Tensor:
+    """Unit text embeddings "n d" of token ids "n 48", the short and the long ones apart.
+
+    A chunk is computed only as far as its longest text reaches: the mask is causal, so what is cut away
+    (padding after the end) cannot change the result.
+    """
+    lengths = (ids != 0).sum(-1)
+    order = lengths.argsort()
+    rows = [_encode(model, ids[part, : int(lengths[part].max())]) for part in order.split(TEXT_CHUNK)]
+    return torch.cat(rows)[order.argsort()]
+
+
+def _encode(model: CLIP, ids: Tensor) -> Tensor:
+    length = ids.shape[1]
+    x = model.token_embedding(ids) + model.positional_embedding[:length]
+    x = model.ln_final(model.transformer(x, attn_mask=model.attn_mask[:length, :length]))
+    x = x[torch.arange(len(ids)), ids.argmax(-1)] @ model.text_projection
+    return F.normalize(x, dim=-1)
+
+
+class Trainer:
+    """One run: model, optimiser, data and counters."""
+
+    def __init__(self, settings: TrainSettings) -> None:
+        torch.manual_seed(settings.seed)
+        self.settings = settings
+        folder = settings.out if (settings.out / "tokenizer.json").exists() else make_tokenizer(settings.out)
+        self.tokenizer = load_tokenizer(folder)
+        self.config = model_config(len(self.tokenizer))
+        vision = self.config["vision_cfg"]
+        shaped = {**self.config, "vision_cfg": {**vision, "layers": tuple(vision["layers"])}}
+        self.model = CLIP(**shaped).to(settings.device)
+        self.model.visual.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        self.bank = torch.nn.Parameter(
+            torch.randn(sum(VALUES), self.config["embed_dim"], device=settings.device)
+        )
+        decay = [p for p in self.model.parameters() if p.ndim >= 2]
+        rest = [p for p in self.model.parameters() if p.ndim < 2]
+        groups: list[dict[str, Any]] = [
+            {"params": decay, "weight_decay": WEIGHT_DECAY},
+            {"params": [*rest, self.bank], "weight_decay": 0.0},
+        ]
+        self.optimiser = torch.optim.AdamW(groups, lr=PEAK_RATE, betas=(0.9, 0.98), eps=1e-6)
+        self.step, self.seconds = 0, 0.0
+
+    def ids(self, texts: list[str]) -> Tensor:
+        """Token ids "n 48"."""
+        encoded = self.tokenizer(
+            texts, padding="max_length", truncation=True, max_length=CONTEXT, return_tensors="pt"
+        )
+        return encoded["input_ids"].to(self.settings.device)
+
+    def loss(self, batch: Batch, speaker: Speaker) -> tuple[Tensor, dict[str, float]]:
+        """The loss of one batch and its parts."""
+        device = self.settings.device
+        pixels = ((batch.pixels - MEAN) / STD).to(device, memory_format=torch.channels_last)
+        images = F.normalize(self.model.visual(pixels), dim=-1)
+        # Every picture is drawn to the bank; texts cost more, so half of the attributes are asked in words.
+        asked_for = [name for name in ATTRIBUTES if name in WEIGHTS or speaker.rng.random() < 0.5]
+        prompts = [
+            speaker.prompt(name, value)
+            for name in asked_for
+            for value in ATTRIBUTES[name]
+            for _ in range(TEXTS_PER_VALUE.get(name, 1))
+        ]
+        texts = encode_texts(self.model, self.ids([*batch.captions[:CAPTIONED], *prompts]))
+        captions, asked = texts[:CAPTIONED], texts[CAPTIONED:]
+        scale = self.model.logit_scale.exp().clamp(max=MAX_SCALE)
+        logits = scale * images[:CAPTIONED] @ captions.T
+        logits = logits.masked_fill(duplicates(batch)[:CAPTIONED, :CAPTIONED].to(device), -1e4)
+        target = torch.arange(len(logits), device=device)
+        total = (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+        parts = {"contrast": float(total.detach())}
+        answers = dict(zip(asked_for, asked.split([self._count(name) for name in asked_for]), strict=True))
+        anchors = dict(zip(ATTRIBUTES, F.normalize(self.bank, dim=-1).split(VALUES), strict=True))
+        for name in ATTRIBUTES:
+            labels = batch.labels[name].to(device)
+            known = labels != UNKNOWN
+            if not bool(known.any()):
+                continue
+            weight = WEIGHTS.get(name, 1.0) * ATTRIBUTE_WEIGHT
+            loss = F.cross_entropy(BANK_SCALE * images[known] @ anchors[name].T, labels[known])
+            total = total + weight * loss
+            parts[name] = float(loss.detach())
+            if name in answers:
+                total = total + weight * self._text_loss(
+                    images[known], labels[known], answers[name], anchors[name], scale
+                )
+        unsafe = batch.labels["unsafe"][:CAPTIONED].to(device)
+        said = (unsafe != UNKNOWN) & (batch.hands_said[:CAPTIONED].to(device) | (unsafe == NOTHING_UNSAFE))
+        each = TEXTS_PER_VALUE["unsafe"]
+        loss = F.cross_entropy(_pooled(scale * captions[said] @ answers["unsafe"].T, each), unsafe[said])
+        parts["unsafe text"] = float(loss.detach())
+        return total + ATTRIBUTE_WEIGHT * loss, parts
+
+    @staticmethod
+    def _count(name: str) -> int:
+        return len(ATTRIBUTES[name]) * TEXTS_PER_VALUE.get(name, 1)
+
+    @staticmethod
+    def _text_loss(images: Tensor, labels: Tensor, answers: Tensor, anchors: Tensor, scale: Tensor) -> Tensor:
+        """Pictures to the texts of their value, and those texts to the bank's vector of it."""
+        each = len(answers) // len(anchors)
+        meant = torch.arange(len(anchors), device=labels.device).repeat_interleave(each)
+        seen = F.cross_entropy(_pooled(scale * images @ answers.T, each), labels)
+        return seen + F.cross_entropy(BANK_SCALE * answers @ anchors.T, meant)
+
+    def train(self) -> None:
+        """Train until the budget is spent, checkpointing on the way."""
+        checkpoint = self.settings.work / "judge.pt"
+        state = load_checkpoint(checkpoint)
+        if state:
+            self.model.load_state_dict(state["model"])
+            self.bank.data.copy_(state["bank"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.step, self.seconds = state["step"], state["seconds"]
+        budget = self.settings.minutes * 60
+        done = self.seconds if self.seconds < budget else 0.0
+        clock = Clock((budget - done) / 60)
+        # Data follow from (seed, step): a resumed run does not see the same pictures again.
+        rng = np.random.default_rng((self.settings.seed, self.step))
+        data, speaker = (
+            JudgeData(rng, BATCH),
+            Speaker(np.random.default_rng((self.settings.seed, self.step, 1))),
+        )
+        ahead = Ahead(data.batch, depth=2)
+        self.model.train()
+        log: dict[str, float] = {}
+        try:
+            for batch in ahead:
+                fraction = (done + clock.spent) / budget
+                if fraction >= 1:
+                    break
+                rate = (
+                    PEAK_RATE
+                    * min(1.0, (self.step + 1) / 60)
+                    * max(0.01, 0.5 * (1 + math.cos(math.pi * fraction)))
+                )
+                for group in self.optimiser.param_groups:
+                    group["lr"] = rate
+                self.optimiser.zero_grad(set_to_none=True)
+                total, parts = self.loss(batch, speaker)
+                total.backward()
+                torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+                self.optimiser.step()
+                self.step += 1
+                log = {k: 0.95 * log.get(k, v) + 0.05 * v for k, v in parts.items()}
+                if self.step % 25 == 0:
+                    figures = " ".join(f"{k} {v:.3f}" for k, v in log.items())
+                    print(f"{self.step} {done + clock.spent:.0f}s lr {rate:.1e} {figures}", flush=True)  # noqa: T201
+                if clock.checkpoint_due():
+                    self.seconds = done + clock.spent
+                    self._checkpoint(checkpoint)
+        finally:
+            ahead.close()
+        self.seconds = done + clock.spent
+        self._checkpoint(checkpoint)
+
+    def _checkpoint(self, path: Path) -> None:
+        state = {
+            "model": self.model.state_dict(),
+            "bank": self.bank.data,
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+        }
+        save_checkpoint(path, state)
+
+    def export(self) -> None:
+        """Write the open_clip folder: config and float16 weights beside the tokenizer."""
+        out = self.settings.out
+        config = {"model_cfg": self.config, "preprocess_cfg": PREPROCESS}
+        (out / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n")
+        weights = {
+            name: (value.half() if value.is_floating_point() else value).contiguous().cpu()
+            for name, value in self.model.state_dict().items()
+        }
+        save_file(weights, out / "open_clip_model.safetensors")
+
+
+def duplicates(batch: Batch) -> Tensor:
+    """Boolean "b b": pairs of picture and caption that fit although they are not each other's.
+
+    The same words; and the two of a hard pair where one caption leaves open what the hands hold.
+    """
+    count = len(batch.captions)
+    same = torch.tensor([[a == b for b in batch.captions] for a in batch.captions])
+    paired = (batch.pair[:, None] == batch.pair[None]) & (batch.pair[:, None] >= 0)
+    silent = ~batch.hands_said[None] | ~batch.hands_said[:, None]
+    return (same | (paired & silent)) & ~torch.eye(count, dtype=torch.bool)
+
+
+def _pooled(logits: Tensor, each: int) -> Tensor:
+    """Log-mean-exp over the ``each`` texts of a value: "n (v e)" to "n v"."""
+    return torch.logsumexp(logits.view(len(logits), -1, each), dim=-1) - math.log(each)
+
+
+def train_judge(settings: TrainSettings) -> Path:
+    """Train, export and measure the judge; returns its folder."""
+    from castmark.training.judge_report import README, held_out_figures
+
+    torch.set_num_threads(settings.threads)
+    trainer = Trainer(settings)
+    trainer.train()
+    trainer.export()
+    started = time.monotonic()
+    figures = held_out_figures(settings.out)
+    card = {
+        "model": "open_clip CLIP, modified ResNet image tower, 96 px",
+        "parameters": sum(p.numel() for p in trainer.model.parameters()),
+        "data": "castmark_world renders and captions, training split, drawn as it learned",
+        "domain": "illustrated castmark_world pictures; no claim on photographs",
+        "seed": settings.seed,
+        "steps": trainer.step,
+        "batch": BATCH,
+        "training_seconds": round(trainer.seconds),
+        "hardware": hardware(settings.device, settings.threads),
+        "licence": "Apache-2.0",
+        "held_out": figures,
+        "held_out_seconds": round(time.monotonic() - started),
+    }
+    write_card(settings.out, card)
+    (settings.out / "README.md").write_text(README.format(**card, **figures))
+    return settings.out

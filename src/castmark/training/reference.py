@@ -1,0 +1,189 @@
+"""Trains the reference adapter: the Resampler and one key and value matrix a cross-attention (IP-Adapter
+Plus, arXiv 2308.06721), on the frozen base, from cross-view sets of the world.
+
+The loss is taken on clean latents, as in `castmark_adapters.learn`, with the subject weighted above its
+background: what is behind the subject is the prompt's to say, not the references'.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from castmark.training.common import (
+    Clock,
+    TrainSettings,
+    hardware,
+    load_checkpoint,
+    save_checkpoint,
+    write_card,
+)
+from castmark.training.reference_pool import CAPTIONS, VIEWS, Pool, fill
+from castmark_adapters.encoder import SubjectEncoder
+from castmark_adapters.layout import fresh_reference, processor_state, reference_bytes, resampler_state
+from castmark_adapters.reference import WEIGHTS, ReferenceAdapter
+from castmark_adapters.schedule import Schedule
+from castmark_adapters.subject import sha256
+
+if TYPE_CHECKING:
+    from diffusers import StableDiffusionPipeline
+
+BATCH = 16
+PEAK_RATE = 1e-3
+WARM_UP = 60
+SETS = 2400
+POOL_SHARE = 0.35
+"""Largest share of the time budget for rendering and encoding the pool."""
+BACKGROUND = 0.25
+"""Weight of the loss outside the subject, against 1 inside."""
+DRAWING_STEPS = 4
+
+
+def train(
+    settings: TrainSettings,
+    pipeline: StableDiffusionPipeline,
+    base: str,
+    encoder: Path,
+    report: Callable[[str], None] = lambda _: None,
+) -> Path:
+    """Train for ``settings.minutes``, on from what ``settings.work`` holds; write into ``settings.out``.
+
+    Args:
+        pipeline: the base; it is not changed.
+        base: the base's digest, for the card.
+        encoder: folder of the subject encoder.
+
+    Returns the path of the weights file.
+    """
+    torch.manual_seed(settings.seed)
+    clock = Clock(settings.minutes)
+    eye = SubjectEncoder.load(encoder)
+    pool = fill(
+        pipeline,
+        eye,
+        settings.work / f"pool-{base[:12]}-{eye.digest[:12]}.pt",
+        sets=SETS,
+        seed=settings.seed,
+        out_of_time=lambda: clock.fraction > POOL_SHARE,
+        report=report,
+    )
+    unet = pipeline.unet.eval().requires_grad_(False)
+    schedule = Schedule(pipeline.scheduler, DRAWING_STEPS)
+    checkpoint = settings.work / "reference.pt"
+    state = load_checkpoint(checkpoint)
+    weights = (
+        state["weights"] if state else fresh_reference(unet, embed_dim=int(eye.model.config.hidden_size))
+    )
+    adapter = ReferenceAdapter(weights, eye, "0" * 64)
+    processors, projection = adapter.parts(unet)
+    parameters = list(projection.parameters())
+    parameters += [p for m in processors.values() if isinstance(m, nn.Module) for p in m.parameters()]
+    for parameter in parameters:
+        parameter.requires_grad_(True)
+    optimizer = torch.optim.AdamW(parameters, PEAK_RATE, betas=(0.9, 0.99), weight_decay=0.01)
+    step, seconds, mean = 0, 0.0, 0.0
+    if state:
+        optimizer.load_state_dict(state["optimizer"])
+        step, seconds = state["step"], state["seconds"]
+
+    def current() -> dict[str, dict[str, Tensor]]:
+        resampler = cast("nn.ModuleList", projection.image_projection_layers)[0]
+        return {"image_proj": resampler_state(resampler), "ip_adapter": processor_state(processors)}
+
+    def keep() -> None:
+        saved = {"weights": current(), "optimizer": optimizer.state_dict(), "step": step}
+        save_checkpoint(checkpoint, saved | {"seconds": seconds + clock.spent})
+
+    host = _Worn(pipeline, base)
+    first = step
+    while clock.fraction < 1:
+        loss = _loss(host, adapter, pool, schedule, settings.seed, step)
+        rate = (
+            PEAK_RATE
+            * min(1.0, (step - first + 1) / WARM_UP)
+            * (0.525 + 0.475 * math.cos(math.pi * clock.fraction))
+        )
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        optimizer.zero_grad(set_to_none=True)
+        cast("Any", loss).backward()
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        mean = loss.item() if step == first else 0.97 * mean + 0.03 * loss.item()
+        step += 1
+        if step % 50 == 0:
+            report(f"step {step}  {clock.spent / 60:.1f} min  loss {mean:.4f}")
+        if clock.checkpoint_due():
+            keep()
+    keep()
+    data = reference_bytes(current())
+    settings.out.mkdir(parents=True, exist_ok=True)
+    target = settings.out / WEIGHTS
+    target.write_bytes(data)
+    write_card(
+        settings.out,
+        {
+            "model": "reference adapter (IP-Adapter Plus layout)",
+            "data": f"castmark_world, split train: {len(pool)} subjects in {VIEWS} views each, cross-view",
+            "base": base,
+            "encoder": eye.digest,
+            "sha256": sha256(data),
+            "seed": settings.seed,
+            "steps": step,
+            "samples": step * BATCH,
+            "minutes": round((seconds + clock.spent) / 60, 1),
+            "hardware": hardware(settings.device, settings.threads),
+            "date": time.strftime("%Y-%m-%d", time.gmtime()),
+            "loss": round(mean, 5),
+            "licence": "Apache-2.0",
+        },
+    )
+    return target
+
+
+class _Worn:
+    """A host around the pipeline that is being trained on."""
+
+    def __init__(self, pipeline: StableDiffusionPipeline, digest: str) -> None:
+        self.pipeline = pipeline
+        self.digest = digest
+        self.call_arguments: dict[str, Any] = {}
+
+
+def _loss(
+    host: _Worn, adapter: ReferenceAdapter, pool: Pool, schedule: Schedule, seed: int, step: int
+) -> Tensor:
+    """One batch: a target view of each of `BATCH` subjects, and one to three of its other views as
+    references.
+    """
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
+    pipeline = host.pipeline
+    count = int(torch.randint(1, VIEWS, (1,), generator=generator))
+    order = torch.rand(BATCH, VIEWS, generator=generator).argsort(1)
+    sets = torch.randint(len(pool), (BATCH,), generator=generator)
+    target, references = order[:, 0], order[:, 1 : 1 + count]
+    x0 = pool.latents[sets, target].float()
+    mask = pool.masks[sets, target].float()
+    tokens = pool.tokens[sets[:, None], references].float()
+    words = torch.randint(CAPTIONS, (BATCH,), generator=generator)
+    prompts = [
+        pool.captions[s][v][w] for s, v, w in zip(sets.tolist(), target.tolist(), words.tolist(), strict=True)
+    ]
+    with torch.no_grad():
+        texts, _ = pipeline.encode_prompt(prompts, pipeline.device, 1, do_classifier_free_guidance=False)
+    t = schedule.sample_timesteps(BATCH, generator)
+    x_t = schedule.noised(x0, torch.randn(x0.shape, generator=generator), t)
+    with adapter.worn(host, tokens):
+        output = pipeline.unet(
+            x_t, t, encoder_hidden_states=cast("Tensor", texts), added_cond_kwargs={"image_embeds": [tokens]}
+        ).sample
+    error: Float[Tensor, "b c h w"] = (schedule.x0(output, x_t, t) - x0) ** 2
+    weight = (BACKGROUND + (1 - BACKGROUND) * mask) * (0.3 + 0.7 * schedule.signal(t))
+    return (error * weight).sum() / (weight.sum() * error.shape[1])

@@ -1,0 +1,127 @@
+"""What the reference adapter learns from: cross-view sets of the world, encoded once by the frozen base.
+
+A set is one subject seen in `VIEWS` scenes. Any view may be the target and the others its references, so a
+reference is never the picture that is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from castmark.training.common import load_checkpoint, save_checkpoint
+from castmark.training.subject_views import normalised
+from castmark_adapters.encoder import SubjectEncoder
+from castmark_adapters.material import encode_images
+from castmark_world import Scene, caption, cut_out, masks, render, sample_subject, stage
+from castmark_world.captions import PLACE_WORDS, POSE_WORDS, TIME_WORDS, article
+from castmark_world.params import CharacterSpec
+
+if TYPE_CHECKING:
+    from diffusers import StableDiffusionPipeline
+
+VIEWS = 4
+CAPTIONS = 3
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Sets of views, half precision: n sets of v views."""
+
+    latents: Float[Tensor, "n v c h w"]
+    masks: Float[Tensor, "n v 1 h w"]
+    tokens: Float[Tensor, "n v seq dim"]
+    captions: list[list[list[str]]]
+    """n sets of v views of `CAPTIONS` captions each."""
+
+    def __len__(self) -> int:
+        return len(self.latents)
+
+
+def plain_caption(scene: Scene, rng: np.random.Generator) -> str:
+    """The scene with its subject named by kind alone: what is particular about it must come from the
+    references.
+    """
+    subject = scene.subject
+    who = subject.person if isinstance(subject, CharacterSpec) else subject.category
+    words = [
+        article(who),
+        *([_one(rng, POSE_WORDS[scene.pose])] if isinstance(subject, CharacterSpec) else []),
+    ]
+    if scene.item is not None:
+        words.append(f"holding {article(scene.item)}")
+    words.append(_one(rng, PLACE_WORDS[scene.place]))
+    if scene.time != "day":
+        words.append(_one(rng, TIME_WORDS[scene.time]))
+    return " ".join(words)
+
+
+def _one(rng: np.random.Generator, options: tuple[str, ...]) -> str:
+    return options[int(rng.integers(len(options)))]
+
+
+@torch.no_grad()
+def fill(
+    pipeline: StableDiffusionPipeline,
+    encoder: SubjectEncoder,
+    path: Path,
+    *,
+    sets: int,
+    seed: int,
+    out_of_time: Callable[[], bool],
+    report: Callable[[str], None],
+) -> Pool:
+    """Render and encode up to ``sets`` sets, on from what ``path`` already holds, until it is out of time."""
+    state = load_checkpoint(path)
+    parts: dict[str, list[Tensor]] = {"latents": [], "masks": [], "tokens": []}
+    captions: list[list[list[str]]] = []
+    if state is not None:
+        parts = {name: list(state[name]) for name in parts}
+        captions = state["captions"]
+    side = int(cast("Any", pipeline.unet.config).sample_size)
+    pixels = side * int(pipeline.vae_scale_factor)
+    small = int(encoder.model.config.image_size)
+    for index in range(len(captions), sets):
+        if out_of_time():
+            break
+        rng = np.random.default_rng((seed, index))
+        subject = sample_subject(rng, None, "train")
+        scenes = [stage(subject, rng) for _ in range(VIEWS)]
+        images = np.stack([render(scene, pixels) for scene in scenes])
+        latents = encode_images(pipeline, torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255)
+        mask = np.stack([masks(scene, pixels)["subject"] for scene in scenes])
+        area = torch.nn.functional.interpolate(
+            torch.from_numpy(mask)[:, None].float(), (side, side), mode="area"
+        )
+        seen = np.stack([_reference(scene, rng, small) for scene in scenes])
+        states = encoder.model(normalised(seen), output_hidden_states=True).hidden_states[-2]
+        parts["latents"].append(latents.half())
+        parts["masks"].append(area.half())
+        parts["tokens"].append(states.half())
+        captions.append(
+            [[*(caption(s, rng) for _ in range(CAPTIONS - 1)), plain_caption(s, rng)] for s in scenes]
+        )
+        if (index + 1) % 100 == 0:
+            report(f"pool: {index + 1} of {sets} subjects")
+    pool = Pool(torch.stack(parts["latents"]), torch.stack(parts["masks"]), torch.stack(parts["tokens"]), captions)
+    save_checkpoint(
+        path, {"latents": pool.latents, "masks": pool.masks, "tokens": pool.tokens, "captions": captions}
+    )
+    return pool
+
+
+def _reference(scene: Scene, rng: np.random.Generator, size: int) -> np.ndarray:
+    """The scene as a reference picture: as it is, or (a third of the time) cut out on a flat colour."""
+    if rng.random() > 0.33:
+        return render(scene, size)
+    cut = cut_out(scene, size).astype(np.float32)
+    alpha = cut[:, :, 3:] / 255
+    ground = np.full(3, 255.0) if rng.random() < 0.5 else rng.uniform(0, 255, 3)
+    return (cut[:, :, :3] * alpha + ground * (1 - alpha)).astype(np.uint8)

@@ -1,0 +1,200 @@
+"""What the subject encoder learns from: several views of one subject, its look-alikes, and its exact traits.
+
+A batch holds pairs of identities: a subject and a look-alike (the same named attributes, other hidden
+traits), each seen in two different scenes. Every trait, named or hidden, is also a target of its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal, get_args, get_type_hints
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+from torch import Tensor
+
+from castmark_world import (
+    CharacterSpec,
+    ProductSpec,
+    Split,
+    Subject,
+    cut_out,
+    look_alike,
+    render,
+    sample_subject,
+    stage,
+)
+from castmark_world import params as world
+
+MEAN = (0.48145466, 0.4578275, 0.40821073)
+"""CLIP's pixel mean and deviation, which the image processor diffusers makes applies."""
+STD = (0.26862954, 0.26130258, 0.27577711)
+
+VOCABULARY: dict[str, tuple[object, ...]] = {
+    "person": world.PEOPLE,
+    "skin_tone": tuple(range(len(world.MONK_TONES))),
+    "hair_style": world.HAIR_STYLES,
+    "hair_color": tuple(world.HAIR_COLORS),
+    "top": world.TOPS,
+    "top_color": tuple(world.COLORS),
+    "top_pattern": world.PATTERNS,
+    "bottom": world.BOTTOMS,
+    "bottom_color": tuple(world.COLORS),
+    "headwear": world.HEADWEAR,
+    "headwear_color": tuple(world.COLORS),
+    "glasses": world.GLASSES,
+    "emblem": world.EMBLEMS,
+    "category": world.PRODUCTS,
+    "color": tuple(world.COLORS),
+    "accent_color": tuple(world.COLORS),
+    "pattern": world.PATTERNS,
+}
+IGNORED = -100
+
+
+@dataclass(frozen=True)
+class Traits:
+    """Columns of the targets: names of the categorical and of the continuous traits of both kinds."""
+
+    categorical: tuple[str, ...]
+    continuous: tuple[str, ...]
+
+
+@cache
+def traits() -> Traits:
+    """The traits of characters and products, as ``character.person`` and so on; a hue counts as its cos and
+    sin.
+    """
+    categorical: list[str] = []
+    continuous: list[str] = []
+    for kind, spec in (("character", CharacterSpec), ("product", ProductSpec)):
+        hints = get_type_hints(spec)
+        for field in dataclasses.fields(spec):
+            name = f"{kind}.{field.name}"
+            if field.name == "kind":
+                continue
+            if field.name == "emblem_hue":
+                continuous += [f"{name}.cos", f"{name}.sin"]
+            elif hints[field.name] is float:
+                continuous.append(name)
+            else:
+                categorical.append(name)
+    return Traits(tuple(categorical), tuple(continuous))
+
+
+def classes(name: str) -> int:
+    """Number of classes of a categorical trait."""
+    return len(VOCABULARY[name.partition(".")[2]])
+
+
+def targets(subject: Subject) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """A subject's classes (`IGNORED` where it has no such trait) and numbers (NaN where it has none)."""
+    columns = traits()
+    chosen = np.full(len(columns.categorical), IGNORED, np.int64)
+    numbers = np.full(len(columns.continuous), np.nan, np.float32)
+    for i, name in enumerate(columns.categorical):
+        kind, _, field = name.partition(".")
+        if kind == subject.kind and not (
+            field == "headwear_color" and getattr(subject, "headwear", "") == "none"
+        ):
+            chosen[i] = VOCABULARY[field].index(getattr(subject, field))
+    for i, name in enumerate(columns.continuous):
+        kind, field, *part = name.split(".")
+        if kind == subject.kind:
+            value = float(getattr(subject, field))
+            angle = 2 * np.pi * value
+            numbers[i] = value if not part else np.cos(angle) if part == ["cos"] else np.sin(angle)
+    return chosen, numbers
+
+
+def view(subject: Subject, rng: np.random.Generator, size: int) -> NDArray[np.uint8]:
+    """One picture of a subject: mostly in a random scene, at times cut out on a flat colour; UInt8 "size size
+    3".
+    """
+    scene = stage(subject, rng)
+    if rng.random() > 0.15:
+        return render(scene, size)
+    cut = cut_out(scene, size).astype(np.float32)
+    alpha = cut[:, :, 3:] / 255
+    ground = np.full(3, 255.0) if rng.random() < 0.5 else rng.uniform(0, 255, 3)
+    return (cut[:, :, :3] * alpha + ground * (1 - alpha)).astype(np.uint8)
+
+
+def near_look_alike(subject: Subject, rng: np.random.Generator) -> Subject:
+    """A look-alike; half of the time only its emblem and about half of its hidden traits are other."""
+    other = look_alike(subject, rng)
+    if rng.random() < 0.5:
+        return other
+    same = {
+        f.name: getattr(subject, f.name)
+        for f in dataclasses.fields(subject)
+        if not f.name.startswith("emblem") and rng.random() < 0.5
+    }
+    return dataclasses.replace(other, **same)
+
+
+@dataclass(frozen=True)
+class Views:
+    """A batch: identity i owns views 2i and 2i + 1; identities 2j and 2j + 1 are look-alikes."""
+
+    pixels: NDArray[np.uint8]
+    """UInt8 "2n size size 3"."""
+    classes: NDArray[np.int64]
+    """Int "n categorical"."""
+    numbers: NDArray[np.float32]
+    """Float "n continuous"."""
+
+
+def sample_views(rng: np.random.Generator, pairs: int, size: int, split: Split = "train") -> Views:
+    """``pairs`` subjects and a look-alike of each, two views of every one."""
+    pixels: list[NDArray[np.uint8]] = []
+    chosen: list[NDArray[np.int64]] = []
+    numbers: list[NDArray[np.float32]] = []
+    for _ in range(pairs):
+        subject = sample_subject(rng, None, split)
+        for identity in (subject, near_look_alike(subject, rng)):
+            pixels += [view(identity, rng, size), view(identity, rng, size)]
+            row = targets(identity)
+            chosen.append(row[0])
+            numbers.append(row[1])
+    return Views(np.stack(pixels), np.stack(chosen), np.stack(numbers))
+
+
+def normalised(pixels: NDArray[np.uint8]) -> Float[Tensor, "n 3 size size"]:
+    """Pixels as CLIP's image processor gives them, without any resizing."""
+    x = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
+    return (x - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
+
+
+def weathered(x: Float[Tensor, "n 3 h w"], generator: torch.Generator) -> Float[Tensor, "n 3 h w"]:
+    """Each picture blurred (half of them), noised and slightly re-lit, as drafts of a small base are."""
+    n, _, height, width = x.shape
+
+    def uniform(low: float, high: float) -> Float[Tensor, "n 1 1 1"]:
+        return torch.rand(n, 1, 1, 1, generator=generator) * (high - low) + low
+
+    small = torch.nn.functional.interpolate(x, scale_factor=0.5, mode="area")
+    soft = torch.nn.functional.interpolate(small, size=(height, width), mode="bilinear", align_corners=False)
+    softness = uniform(-1, 1).clamp(min=0)
+    x = x + (soft - x) * softness
+    x = x * uniform(0.93, 1.07) + uniform(-0.07, 0.07)
+    return x + torch.randn(x.shape, generator=generator) * uniform(0, 0.1)
+
+
+def stack_targets(
+    views: Sequence[Views],
+) -> tuple[Int[Tensor, "n categorical"], Float[Tensor, "n continuous"]]:
+    """Targets of several batches as tensors."""
+    return (
+        torch.from_numpy(np.concatenate([v.classes for v in views])),
+        torch.from_numpy(np.concatenate([v.numbers for v in views])),
+    )
+
+
+Role = Literal["character", "product"]
+KINDS: tuple[Role, ...] = get_args(Role)

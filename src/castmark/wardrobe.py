@@ -1,0 +1,121 @@
+"""What a subject wears while the base draws it, and how like it the drawing is.
+
+The reference adapter always (where the base has one), the subject's own LoRA where it has learned one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from castmark.errors import CheckError
+from castmark.take import Draft, Finding
+
+if TYPE_CHECKING:
+    from castmark_adapters.host import Adapter
+    from castmark_adapters.identity import IdentityScorer
+    from castmark_adapters.reference import ReferenceAdapter
+    from castmark_adapters.subject import Subject
+
+MAX_LORAS = 16
+"""LoRAs kept ready to wear; the one longest unused goes first."""
+
+
+class Wardrobe(Protocol):
+    """Finds a subject's adapters and scores its likeness. Fakes of it stand in for models in tests."""
+
+    @property
+    def reference(self) -> ReferenceAdapter | None:
+        """The reference adapter, which learning wears beside the LoRA it learns; None where there is none."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """What decides the pixels besides the subject's card: the reference adapter's weights."""
+        ...
+
+    def adapters(self, subject: Subject) -> Sequence[Adapter]:
+        """The adapters to wear, in order.
+
+        Raises:
+            AdapterError: the subject's files are missing or damaged.
+        """
+        ...
+
+    def identity(self, subject: Subject, drafts: Sequence[Draft]) -> list[Finding]:
+        """One L3 finding per draft: its likeness to the subject's references, in [-1, 1]."""
+        ...
+
+
+class EngineWardrobe:
+    """The reference adapter, learned LoRAs and identity score of `castmark_adapters`.
+
+    Args:
+        reference: the reference adapter of the base, or None where it has none.
+        scorer: scores likeness, or None where there is no subject encoder.
+        identity_min: where the policy locks the subject, the identity score below which an image is refused;
+            with None the score is only reported, beside the scorer's own calibrated threshold.
+    """
+
+    def __init__(
+        self,
+        reference: ReferenceAdapter | None = None,
+        scorer: IdentityScorer | None = None,
+        *,
+        identity_min: float | None = None,
+    ) -> None:
+        self.reference = reference
+        self._scorer = scorer
+        self._identity_min = identity_min
+        self._loras: dict[str, Adapter] = {}
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the reference adapter's weights, or "none"."""
+        return "none" if self.reference is None else self.reference.sha256
+
+    def adapters(self, subject: Subject) -> Sequence[Adapter]:
+        """The reference adapter bound to the subject's references, then its LoRA if it has one."""
+        worn: list[Adapter] = []
+        if self.reference is not None and subject.references:
+            worn.append(self.reference.of(subject))
+        if subject.lora is not None:
+            worn.append(self._lora(subject))
+        return worn
+
+    def identity(self, subject: Subject, drafts: Sequence[Draft]) -> list[Finding]:
+        """The cosine of each draft's identity vector with the references'; none without references.
+
+        Raises:
+            CheckError: the policy locks the subject and it cannot be scored.
+            AdapterError: a score is not finite.
+        """
+        if self._scorer is None or not subject.references:
+            if self._identity_min is not None:
+                raise CheckError(
+                    f"the policy locks the subject and {subject.name!r} cannot be scored: it needs reference "
+                    "images and a subject encoder; nothing may be signed"
+                )
+            return []
+        threshold = self._scorer.threshold if self._identity_min is None else self._identity_min
+        return [
+            Finding(
+                rung="L3 subject",
+                name=f"identity of {subject.name}",
+                score=score,
+                threshold=threshold,
+                allowed=score >= threshold,
+                binding=self._identity_min is not None,
+            )
+            for score in self._scorer.scores([draft.pixels for draft in drafts], subject)
+        ]
+
+    def _lora(self, subject: Subject) -> Adapter:
+        from castmark_adapters.lora import LoraAdapter
+
+        assert subject.lora is not None
+        adapter = self._loras.pop(subject.lora.sha256, None) or LoraAdapter.of(subject)
+        self._loras[subject.lora.sha256] = adapter
+        while len(self._loras) > MAX_LORAS:
+            self._loras.pop(next(iter(self._loras)))
+        return adapter

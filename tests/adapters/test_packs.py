@@ -1,0 +1,145 @@
+"""Packs on disk: what is saved is loaded, and what was tampered with is refused."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+
+import pytest
+from PIL import Image
+
+from castmark_adapters import pack
+from castmark_adapters.errors import PackError, SubjectError
+from castmark_adapters.subject import Consent, LoraFile, Subject, sha256
+
+
+@pytest.fixture
+def learned(mira, lora_bytes):
+    card = LoraFile(name="lora.safetensors", sha256=sha256(lora_bytes), base="0" * 64, rank=4, steps=1)
+    return mira.model_copy(update={"lora": card}).holding({**mira.files, "lora.safetensors": lora_bytes})
+
+
+def test_saved_then_loaded_is_the_same(learned, tmp_path):
+    folder = pack.put(tmp_path, learned)
+    again = pack.load(folder)
+    assert again == learned
+    assert again.files == learned.files
+    assert again.digest == learned.digest
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mira"]
+
+
+def test_saving_again_replaces_the_whole_pack(mira, learned, tmp_path):
+    pack.put(tmp_path, learned)
+    pack.put(tmp_path, mira)
+    assert pack.load(tmp_path / "mira").lora is None
+    assert not (tmp_path / "mira" / "lora.safetensors").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mira"]
+
+
+@pytest.mark.parametrize("name", ["reference_2.png", "lora.safetensors"])
+def test_a_changed_file_is_refused(learned, tmp_path, name):
+    path = pack.put(tmp_path, learned) / name
+    data = bytearray(path.read_bytes())
+    data[-9] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(PackError, match=f"{name}: does not match the digest"):
+        pack.load(tmp_path / "mira")
+
+
+def test_a_missing_file_is_named(learned, tmp_path):
+    (pack.put(tmp_path, learned) / "reference_1.png").unlink()
+    with pytest.raises(PackError, match=r"reference_1\.png: cannot be read"):
+        pack.load(tmp_path / "mira")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"kind": "dragon"}, "kind"),
+        ({"surprise": 1}, "surprise"),
+        ({"kind": "person"}, "no consent"),
+        ({"references": [{"name": "../x.png", "sha256": "0" * 64}]}, "not a plain name"),
+        (
+            {"lora": {"name": "x.bin", "sha256": "0" * 64, "base": "0", "rank": 1, "steps": 1}},
+            "not safetensors",
+        ),
+    ],
+)
+def test_a_malformed_card_is_refused(mira, tmp_path, change, words):
+    path = pack.put(tmp_path, mira) / "subject.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(PackError, match=words):
+        pack.load(tmp_path / "mira")
+
+
+def test_a_card_that_is_no_json_or_absent_is_refused(mira, tmp_path):
+    (pack.put(tmp_path, mira) / "subject.json").write_bytes(b"\xff{")
+    for folder in (tmp_path / "mira", tmp_path / "nobody"):
+        with pytest.raises(PackError, match="no readable subject card"):
+            pack.load(folder)
+
+
+def test_a_folder_that_is_no_pack_is_not_overwritten(mira, tmp_path):
+    (tmp_path / "mira").mkdir()
+    (tmp_path / "mira" / "precious.txt").write_text("keep")
+    with pytest.raises(PackError, match="not a subject pack"):
+        pack.put(tmp_path, mira)
+    assert (tmp_path / "mira" / "precious.txt").read_text() == "keep"
+
+
+def test_a_failed_write_leaves_the_old_pack(mira, learned, tmp_path, monkeypatch):
+    pack.put(tmp_path, mira)
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(PackError, match="No space left on device"):
+        pack.put(tmp_path, learned)
+    monkeypatch.undo()
+    assert pack.load(tmp_path / "mira") == mira
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mira"]
+
+
+def test_library(mira, tmp_path):
+    assert pack.listed(tmp_path / "none") == []
+    with pytest.raises(SubjectError, match="no subject 'mira'"):
+        pack.get(tmp_path, "mira")
+    pack.put(tmp_path, mira)
+    assert pack.listed(tmp_path) == ["mira"]
+    assert pack.get(tmp_path, "mira") == mira
+
+
+def test_a_person_needs_consent(references, tmp_path):
+    with pytest.raises(SubjectError, match="no consent"):
+        Subject.from_images("ada", references, "person")
+    consent = Consent(given_by="Ada", date="2026-01-31", scope="campaign")
+    ada = Subject.from_images("ada", references, "person", consent=consent)
+    assert pack.load(pack.put(tmp_path, ada)).consent == consent
+
+
+@pytest.mark.parametrize(
+    ("images", "words"),
+    [
+        ([b"not an image"], "image 1: not a readable image"),
+        (["nowhere.png"], "nowhere.png: reference image cannot be read"),
+        ([], "0 reference images"),
+    ],
+)
+def test_unusable_references_are_refused(images, words):
+    with pytest.raises(SubjectError, match=words):
+        Subject.from_images("mira", images)
+
+
+def test_a_truncated_image_is_refused(references):
+    with pytest.raises(SubjectError, match="not a readable image"):
+        Subject.from_images("mira", [references[0][: len(references[0]) // 2]])
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "CMYK", "P"])
+def test_any_kind_of_image_becomes_rgb(mode):
+    out = io.BytesIO()
+    Image.new("RGB", (30, 20), "red").convert(mode).save(out, "TIFF")
+    image = Subject.from_images("mira", [out.getvalue()]).images()[0]
+    assert (image.mode, image.size) == ("RGB", (30, 20))

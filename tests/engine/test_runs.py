@@ -1,0 +1,263 @@
+"""Runs: journal, resume, locks, redraws, bad disks."""
+
+import errno
+import hashlib
+import math
+import sqlite3
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from engine_fakes import FakeBase, FakeChecker, fake_studio
+
+from castmark import ledger as ledger_module
+from castmark.batch import Job, JobRow
+from castmark.errors import InputError, LedgerError
+from castmark.ledger import Ledger, verdict_from_json, verdict_to_json
+from castmark.runners import REDRAW_STRIDE, RowDone
+from castmark_adapters.errors import SubjectError
+from castmark_adapters.subject import Subject
+from castmark_provenance.claim import PromptRecord
+from castmark_provenance.keys import PemKey
+from castmark_provenance.report import State
+from castmark_provenance.verify import verify
+
+
+def job(n: int = 3, **fields: object) -> Job:
+    rows = tuple(JobRow(name=f"shot-{i}", prompt=f"a mug {i}", seed=i, **fields) for i in range(n))
+    return Job(source="mugs.csv", rows=rows)
+
+
+def files(run: Path) -> dict[str, str]:
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in (run / "images").iterdir()}
+
+
+def test_a_run_writes_signed_images_and_a_journal_that_proves_them(
+    key: PemKey, mira: Subject, tmp_path: Path
+) -> None:
+    events: list[RowDone] = []
+    summary = fake_studio(key).run(job(5, subject="mira"), tmp_path, [mira], on_event=events.append)
+    assert summary.ok
+    assert (summary.drawn, summary.count("signed")) == (5, 5)
+    assert [(event.done, event.total) for event in events] == [(i, 5) for i in range(1, 6)]
+    for row in summary.rows:
+        assert row.file is not None and row.salt is not None
+        report = verify(tmp_path / "images" / row.file, trust=key.anchors)
+        assert report.state is State.TRUSTED
+        assert report.claim is not None
+        assert report.claim.prompt == PromptRecord.of(row.prompt, row.salt), "the ledger proves the prompt"
+        assert report.claim.shot_key == row.key
+        assert row.identity == 0.75
+        assert row.verdict is not None and row.verdict.allowed
+    assert {row.file: row.sha256 for row in summary.rows} == files(tmp_path)
+
+
+def test_a_finished_run_draws_nothing_again(key: PemKey, tmp_path: Path) -> None:
+    fake_studio(key).run(job(), tmp_path)
+    before = files(tmp_path)
+    base = FakeBase()
+    summary = fake_studio(key, base=base).run(job(), tmp_path)
+    assert (summary.ok, summary.drawn, base.batches) == (True, 0, [])
+    assert files(tmp_path) == before
+
+
+def test_only_new_changed_lost_and_damaged_rows_run(key: PemKey, tmp_path: Path) -> None:
+    fake_studio(key).run(job(5), tmp_path)
+    before = files(tmp_path)
+    (tmp_path / "images/shot-1.png").unlink()
+    (tmp_path / "images/shot-2.png").write_bytes(b"half an image")
+    rows = list(job(6).rows)
+    rows[3] = rows[3].model_copy(update={"prompt": "another mug"})
+    drawn: list[str] = []
+    summary = fake_studio(key).run(
+        Job(source="mugs.csv", rows=tuple(rows)), tmp_path, on_event=lambda e: drawn.append(e.row.name)
+    )
+    assert drawn == ["shot-1", "shot-2", "shot-3", "shot-5"]
+    assert summary.ok
+    after = files(tmp_path)
+    assert {name for name in before if before[name] == after[name]} == {"shot-0.png", "shot-4.png"}
+
+
+def test_another_policy_or_base_draws_everything_again(key: PemKey, tmp_path: Path) -> None:
+    fake_studio(key).run(job(), tmp_path)
+    assert fake_studio(key, checker=FakeChecker(policy_digest="a" * 64)).run(job(), tmp_path).drawn == 3
+    assert fake_studio(key, base=FakeBase(digest="b" * 64)).run(job(), tmp_path).drawn == 3
+
+
+def test_rows_that_left_the_job_leave_the_summary_and_keep_their_file(key: PemKey, tmp_path: Path) -> None:
+    fake_studio(key).run(job(3), tmp_path)
+    summary = fake_studio(key).run(job(2), tmp_path)
+    assert [row.name for row in summary.rows] == ["shot-0", "shot-1"]
+    assert "shot-2.png" in files(tmp_path)
+    assert fake_studio(key).run(job(3), tmp_path).drawn == 0
+
+
+def test_refusals_and_failures_are_rows_not_ends(key: PemKey, tmp_path: Path) -> None:
+    rows = (
+        JobRow(name="good", prompt="a mug", seed=1),
+        JobRow(name="knife", prompt="a knife", seed=2),
+        JobRow(name="bad", prompt="a mug", seed=3),
+        JobRow(name="odd", prompt="a mug", width=33),
+    )
+    base = FakeBase()
+    studio = fake_studio(key, base=base, checker=FakeChecker(bad_seeds=frozenset({3})))
+    summary = studio.run(Job(source="mixed.csv", rows=rows), tmp_path)
+    assert [row.status for row in summary.rows] == ["signed", "refused", "refused", "failed"]
+    assert not summary.ok
+    assert "1 of 4 signed, 2 refused, 1 failed" in summary.explain()
+    assert set(files(tmp_path)) == {"good.png"}
+    assert "weapon scored 9.000" in (summary.rows[1].reason or "")
+    assert "33x32" in (summary.rows[3].reason or "")
+    again = fake_studio(key, base=base, checker=FakeChecker(bad_seeds=frozenset({3}))).run(
+        Job(source="mixed.csv", rows=rows), tmp_path
+    )
+    assert again.drawn == 1, "only the failure is tried again: a refusal of the same key stands"
+
+
+def test_refused_images_are_redrawn_with_other_seeds_and_every_refusal_is_kept(
+    key: PemKey, tmp_path: Path
+) -> None:
+    bad = frozenset({1, 1 + REDRAW_STRIDE, 2})
+    studio = fake_studio(key, checker=FakeChecker(bad_seeds=bad))
+    work = Job(
+        source="mugs.csv",
+        rows=(*job(3).rows, JobRow(name="knife", prompt="a knife", seed=9)),
+    )
+    summary = studio.run(work, tmp_path, redraws=1)
+    assert [(row.status, row.redraws) for row in summary.rows] == [
+        ("signed", 0),
+        ("refused", 1),
+        ("signed", 1),
+        ("refused", 0),
+    ]
+    assert summary.rows[2].seed == 2 + REDRAW_STRIDE
+    summary = studio.run(work, tmp_path, redraws=2)
+    assert [row.status for row in summary.rows] == ["signed", "signed", "signed", "refused"]
+    assert summary.drawn == 1, "the redraws made before count; a forbidden prompt is never redrawn"
+    with Ledger.read(tmp_path) as ledger:
+        assert [seed for seed, _ in ledger.refusals("shot-1")] == [1, 1 + REDRAW_STRIDE]
+        assert [seed for seed, _ in ledger.refusals("shot-2")] == [2]
+    assert studio.run(work, tmp_path, redraws=2).drawn == 0
+
+
+def test_an_image_without_a_row_is_removed_and_drawn_again(key: PemKey, tmp_path: Path) -> None:
+    """The state a process killed between the image's rename and its row leaves behind."""
+    fake_studio(key).run(job(2), tmp_path)
+    database = sqlite3.connect(tmp_path / "ledger.sqlite")
+    database.execute("UPDATE rows SET status = 'pending' WHERE name = 'shot-1'")
+    database.commit()
+    database.close()
+    (tmp_path / "images/.shot-1.png.abc.part").write_bytes(b"half")
+    bad = fake_studio(key, checker=FakeChecker(bad_seeds=frozenset({1})))
+    summary = bad.run(job(2), tmp_path)
+    assert [row.status for row in summary.rows] == ["signed", "refused"]
+    assert set(files(tmp_path)) == {"shot-0.png"}
+
+
+def test_a_changed_row_that_is_then_refused_leaves_no_old_image(key: PemKey, tmp_path: Path) -> None:
+    fake_studio(key).run(job(2), tmp_path)
+    rows = (job(2).rows[0], job(2).rows[1].model_copy(update={"prompt": "a knife"}))
+    fake_studio(key).run(Job(source="mugs.csv", rows=rows), tmp_path)
+    assert set(files(tmp_path)) == {"shot-0.png"}
+
+
+def test_a_second_process_is_told(key: PemKey, tmp_path: Path) -> None:
+    code = (
+        "import sys; from castmark.ledger import Ledger\n"
+        "from castmark.errors import LedgerError\n"
+        "try: Ledger.open(sys.argv[1], 'mugs.csv')\n"
+        "except LedgerError as error: sys.exit(str(error))\n"
+    )
+    with Ledger.open(tmp_path, "mugs.csv"):
+        second = subprocess.run(
+            [sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=False
+        )
+        assert second.returncode == 1
+        assert "another process is working on this run" in second.stderr
+        Ledger.read(tmp_path).close()
+    assert subprocess.run([sys.executable, "-c", code, tmp_path], check=False).returncode == 0
+
+
+def test_a_full_disk_stops_the_run_with_nothing_half_written(
+    key: PemKey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, written = ledger_module.write_atomically, []
+
+    def full_after_two(target: Path, data: bytes) -> None:
+        if len(written) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device", str(target))
+        written.append(target)
+        real(target, data)
+
+    monkeypatch.setattr(ledger_module, "write_atomically", full_after_two)
+    with pytest.raises(OSError, match="No space left"):
+        fake_studio(key).run(job(5), tmp_path)
+    assert set(files(tmp_path)) == {"shot-0.png", "shot-1.png"}
+    monkeypatch.undo()
+    summary = fake_studio(key).run(job(5), tmp_path)
+    assert (summary.ok, summary.drawn) == (True, 3)
+
+
+def test_writing_leaves_nothing_behind_when_the_disk_fills(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from castmark import take
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(take.os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        take.write_atomically(tmp_path / "a.png", b"image")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_subject_is_told_before_anything_is_made(
+    key: PemKey, mira: Subject, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="unknown subject 'ben'; known here: mira"):
+        fake_studio(key).run(job(subject="ben"), tmp_path / "run", [mira])
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_of_someone_elses_images_is_left_alone(key: PemKey, tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images/shot-0.png").write_bytes(b"mine")
+    with pytest.raises(LedgerError, match="no journal is beside it"):
+        fake_studio(key).run(job(), tmp_path)
+    assert (tmp_path / "images/shot-0.png").read_bytes() == b"mine"
+
+
+def test_another_jobs_run_is_left_alone(key: PemKey, tmp_path: Path) -> None:
+    fake_studio(key).run(job(), tmp_path)
+    with pytest.raises(LedgerError, match=r"holds the run of 'mugs\.csv', not of 'cups\.csv'"):
+        fake_studio(key).run(job().model_copy(update={"source": "cups.csv"}), tmp_path)
+
+
+def test_a_damaged_journal_and_a_folder_that_cannot_be_made(key: PemKey, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(LedgerError, match="run folder cannot be made"):
+        fake_studio(key).run(job(), tmp_path / "file" / "run")
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "ledger.sqlite").write_bytes(b"not a database" * 100)
+    with pytest.raises(LedgerError, match="journal is damaged"):
+        fake_studio(key).run(job(), run)
+    with pytest.raises(LedgerError, match=r"no ledger\.sqlite here"):
+        Ledger.read(tmp_path)
+
+
+def test_a_subject_without_its_bytes_is_told(key: PemKey, mira: Subject, tmp_path: Path) -> None:
+    with pytest.raises(SubjectError, match="not at hand"):
+        fake_studio(key).run(job(subject="mira"), tmp_path, [mira.holding({})])
+
+
+def test_verdicts_survive_the_journal_even_where_a_score_is_not_a_number(key: PemKey) -> None:
+    verdict = fake_studio(key).checker.check_prompt("a knife")
+    assert verdict_from_json(verdict_to_json(verdict)) == verdict
+    broken = replace(verdict, findings=(replace(verdict.findings[0], score=math.nan),))
+    text = verdict_to_json(broken)
+    assert "NaN" not in text
+    assert math.isnan(verdict_from_json(text).findings[0].score)

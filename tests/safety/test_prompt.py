@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from castmark.safety import Encoder, Policy
+from castmark.safety.prompt import WordList, chunks, normalised
+
+WORDS = WordList(["knife", "brass knuckles", "wine"], ["palette knife", "wine red"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a knife", "two KNIFES", "(knife)", "ＫＮＩＦＥ", "a knïfe", "kn\u200bife", "k n i f e",
+        "k.n.i.f.e", "kn1fe", "w1ne",
+        "brass  knuckles", "brass-knuckles", "a palette knife and a knife", "wine, red",
+    ],
+)  # fmt: skip
+def test_listed_words_are_found_however_they_are_written(text: str) -> None:
+    assert WORDS.hits(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["a palette knife", "a wine red dress", "jackknifed", "swine", "a cup", "", "k n i t"]
+)
+def test_what_only_resembles_a_listed_word_is_not(text: str) -> None:
+    assert not WORDS.hits(text)
+
+
+def test_no_word_of_a_long_prompt_is_lost_and_every_chunk_is_read_whole(encoder: Encoder) -> None:
+    text = " ".join(f"word{i}" for i in range(300)) + " knife"
+    pieces = chunks(text, encoder.fits)
+    assert all(encoder.fits(piece) for piece in pieces)
+    assert {word for piece in pieces for word in piece.split()} == set(text.split())
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.text(max_size=300))
+def test_any_text_has_chunks_that_are_read_whole(encoder: Encoder, text: str) -> None:
+    pieces = chunks(text, encoder.fits)
+    assert pieces and all(encoder.fits(piece) for piece in pieces)
+    kept = "".join(normalised(text).split())
+    assert set(kept) <= set("".join(pieces))
+
+
+@pytest.mark.parametrize("name", ["general-audience", "brand-safe"])
+def test_shipped_word_lists_catch_and_spare(name: str) -> None:
+    categories = Policy.load(name).categories
+    weapon, alcohol = (WordList(categories[c].words, categories[c].exceptions) for c in ("weapon", "alcohol"))
+    assert weapon.hits("holding two pistols") and weapon.hits("a bread knife")
+    assert alcohol.hits("a pint of lager") and alcohol.hits("bottles of wine")
+    for spared in ("a gunmetal grey suit", "a ladle", "a blade of grass", "an orange bullet journal"):
+        assert not weapon.hits(spared), spared
+    for spared in (
+        "a wine-red dress",
+        "ginger ale",
+        "a glass of milk",
+        "a water bottle",
+        "non-alcoholic punch",
+    ):
+        assert not alcohol.hits(spared), spared
