@@ -1,13 +1,10 @@
 """The IP-Adapter Plus file layout, as the paper's authors publish it and ``load_ip_adapter`` reads it.
 
-    image_proj.latents, image_proj.proj_in.*, image_proj.layers.0.0.to_q.weight, ...      the Resampler
-    ip_adapter.1.to_k_ip.weight, ip_adapter.1.to_v_ip.weight, ip_adapter.3...             one pair a
-    cross-attention,
-                                                                in the order of ``unet.attn_processors``
-                                                                (down, up, mid)
+    image_proj.latents, image_proj.proj_in.*, image_proj.layers.0.0.to_q.weight, ...    the Resampler
+    ip_adapter.1.to_k_ip.weight, ip_adapter.1.to_v_ip.weight, ip_adapter.3...           the cross-attentions
 
-diffusers renames the Resampler's parts on loading, and does not read its own names back: here is the way
-back.
+The pairs are in the order of ``unet.attn_processors``: down, up, mid. diffusers renames the Resampler's parts
+on loading, and does not read its own names back: here is the way back.
 """
 
 from __future__ import annotations
@@ -44,7 +41,7 @@ _NAMES = (
 def fresh_reference(
     unet: UNet2DConditionModel, *, embed_dim: int, hidden: int = 128, queries: int = 8
 ) -> dict[str, dict[str, Tensor]]:
-    """Untrained weights for this UNet: a random Resampler, and the text's own key and value matrices.
+    """Untrained weights for this UNet: a random Resampler, the text's own keys, and half of its values.
 
     ``hidden`` is the Resampler's width and must be a multiple of 64. Consumes torch's global randomness.
     """
@@ -63,7 +60,7 @@ def fresh_reference(
     for i, name in enumerate(names):
         attention: Any = unet.get_submodule(name.removesuffix(".processor"))
         pairs[f"{2 * i + 1}.to_k_ip.weight"] = attention.to_k.weight.detach().clone()
-        pairs[f"{2 * i + 1}.to_v_ip.weight"] = attention.to_v.weight.detach().clone()
+        pairs[f"{2 * i + 1}.to_v_ip.weight"] = attention.to_v.weight.detach() / 2
     return {"image_proj": resampler_state(projection), "ip_adapter": pairs}
 
 

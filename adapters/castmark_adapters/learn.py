@@ -3,16 +3,14 @@
 The loss is taken on clean latents x0 along the base's own path, half of the time at the very timesteps the
 base draws with (a few-step student is only ever asked there):
 
-    inside the subject's mask     || f(x_t, phrase) - x0 ||^2         become the subject
-    outside of it                 || f(x_t, phrase) - f_base ||^2     leave the background to the prompt
-    other prompts of the class    || f(x_t, class) - f_base ||^2      prior preservation (DreamBooth, arXiv
-    2208.12242,
-                                                                      eq. 2, with the base itself as the
-                                                                      target)
+    inside the subject's mask    || f(x_t, phrase) - x0 ||^2        become the subject
+    outside of it                || f(x_t, phrase) - f_base ||^2    leave the background to the prompt
+    other prompts of its class   || f(x_t, class) - f_base ||^2     prior preservation
 
-Masked losses are divided by the mask's sum. With a reference adapter given, it is worn in half of the steps,
-with the tokens of the other references, so that the two together do not count twice. A step depends on its
-own seed alone: a run that was interrupted goes on from its checkpoint and ends with the same bytes.
+(DreamBooth, arXiv 2208.12242, eq. 2, with the base itself as the target.) Masked losses are divided by the
+mask's sum. With a reference adapter given, it is worn in half of the steps, with the tokens of the other
+references, so that the two together do not count twice. A step depends on its own seed alone: a run that was
+interrupted goes on from its checkpoint and ends with the same bytes.
 """
 
 from __future__ import annotations
@@ -185,9 +183,8 @@ def _losses(
         with installed(unet, layers):
             ours = _x0(unet, schedule, x_t, t, texts, embeds)
     mask = material.masks[pick]
-    weight = (0.2 + 0.8 * schedule.signal(t[:count])).to(
-        x0
-    )  # at pure noise there is nothing to recognise it by
+    # At pure noise the references' places and poses are all there is to learn: little weight there.
+    weight = (0.2 + 0.8 * schedule.signal(t[:count])).to(x0)
     return [
         _masked(weight * (ours[:count] - x0[:count]) ** 2, mask),
         settings.background * _masked((ours[:count] - base[:count]) ** 2, 1 - mask),
@@ -203,9 +200,8 @@ def _x0(
     texts: Float[Tensor, "b tokens dim"],
     embeds: list[Float[Tensor, "1 refs seq dim"]] | None,
 ) -> Float[Tensor, "b c h w"]:
-    conditions = (
-        None if embeds is None else {"image_embeds": [e.expand(len(x_t), -1, -1, -1) for e in embeds]}
-    )
+    images = [e.expand(len(x_t), -1, -1, -1) for e in embeds] if embeds else None
+    conditions = {"image_embeds": images} if images else None
     output = unet(x_t, t.to(x_t.device), encoder_hidden_states=texts, added_cond_kwargs=conditions).sample
     return schedule.x0(output, x_t, t)
 

@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
 from castmark_adapters.errors import SubjectError
@@ -187,9 +187,8 @@ def sha256(data: bytes) -> str:
 
 
 def open_rgb(data: bytes) -> Image.Image:
-    """Image file bytes as RGB, transparency composited over white."""
-    image = Image.open(io.BytesIO(data))
-    rgba = image.convert("RGBA")
+    """Image file bytes as RGB, turned as EXIF says, transparency composited over white."""
+    rgba = ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGBA")
     white = Image.new("RGBA", rgba.size, "white")
     return Image.alpha_composite(white, rgba).convert("RGB")
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -40,7 +40,7 @@ class ReferenceView:
 def reference_views(files: Iterable[bytes], side: int) -> list[ReferenceView]:
     """References at ``side`` pixels with their masks: alpha if there is any, else what stands out of a plain
     background, else the whole image."""
-    return [_view(Image.open(io.BytesIO(data)), side) for data in files]
+    return [_view(ImageOps.exif_transpose(Image.open(io.BytesIO(data))), side) for data in files]
 
 
 def moved(

@@ -1,10 +1,10 @@
 """What ships with Castmark: the embedded models with their cards, the policies and the prompt lists.
 
-    embedded/base/        a diffusers pipeline folder: the base
-    embedded/clip/        an open_clip folder: the judge
-    embedded/reference/   IP-Adapter weights and the subject encoder
-    policies/             safety policies, and their calibrations
-    prompts/              prompt lists for the demo, the calibration and the benches
+embedded/base/        a diffusers pipeline folder: the base
+embedded/clip/        an open_clip folder: the judge
+embedded/reference/   IP-Adapter weights and the subject encoder
+policies/             safety policies, and their calibrations
+prompts/              prompt lists for the demo, the calibration and the benches
 """
 
 from importlib.resources import files

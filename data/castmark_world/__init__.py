@@ -1,9 +1,9 @@
 """The rendered world: illustrated characters and products in scenes, with exact captions and ground truth.
 
-    >>> import numpy as np
-    >>> from castmark_world import render, sample_scene
-    >>> render(sample_scene(np.random.default_rng(1)), 64).shape
-    (64, 64, 3)
+>>> import numpy as np
+>>> from castmark_world import render, sample_scene
+>>> render(sample_scene(np.random.default_rng(1)), 64).shape
+(64, 64, 3)
 """
 
 from castmark_world.captions import caption, class_phrase

@@ -100,7 +100,9 @@ def patterned(
     columns = math.ceil(bounds.width() / pitch) + 1
     if pattern == "striped":
         for row in range(rows):
-            canvas.drawRect(skia.Rect.MakeXYWH(left, top + row * pitch, bounds.width() + pitch, pitch / 2), paint)
+            canvas.drawRect(
+                skia.Rect.MakeXYWH(left, top + row * pitch, bounds.width() + pitch, pitch / 2), paint
+            )
     elif pattern == "dotted":
         for row in range(rows):
             for column in range(columns + 1):

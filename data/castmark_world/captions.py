@@ -1,4 +1,4 @@
-"""Captions: lower-case English with synonyms, any subset of the named attributes, and never a hidden trait."""
+"""Captions: lower-case English with synonyms, any subset of the named attributes, never a hidden trait."""
 
 from __future__ import annotations
 
@@ -128,7 +128,9 @@ def _person(spec: CharacterSpec, rng: np.random.Generator | None) -> str:
         if spec.hair_style == "bald":
             phrases.append("a bald head")
         else:
-            style = {"bob": "bobbed", "bun": "tied up", "ponytail": "ponytailed"}.get(spec.hair_style, spec.hair_style)
+            style = {"bob": "bobbed", "bun": "tied up", "ponytail": "ponytailed"}.get(
+                spec.hair_style, spec.hair_style
+            )
             phrases.append(f"{style} {_color(rng, spec.hair_color)} hair")
     if spec.glasses != "none" and mention(0.9):
         phrases.append(spec.glasses)

@@ -7,7 +7,6 @@ import skia
 from castmark_world.brush import Point, ellipse, fill, line, polygon, rounded, stroke
 from castmark_world.params import RGB
 
-
 ITEM_SCALE = 1.35
 
 

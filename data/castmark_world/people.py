@@ -112,7 +112,8 @@ def _legs(canvas: skia.Canvas, body: _Body) -> None:
         canvas.drawPath(skirt, fill(body.bottom))
     elif not dress:
         canvas.drawPath(
-            rounded(-body.half * 0.92, body.hip_y - 10, body.half * 0.92, body.hip_y + 9, 6), fill(body.bottom)
+            rounded(-body.half * 0.92, body.hip_y - 10, body.half * 0.92, body.hip_y + 9, 6),
+            fill(body.bottom),
         )
 
 
@@ -123,7 +124,14 @@ def _torso(canvas: skia.Canvas, body: _Body) -> None:
     if spec.top == "dress":
         hem = hip + body.legs * 0.5
         path = polygon(
-            [(-half * 0.8, top), (half * 0.8, top), (half * 0.8, hip - 16), (half * 1.5, hem), (-half * 1.5, hem), (-half * 0.8, hip - 16)]
+            [
+                (-half * 0.8, top),
+                (half * 0.8, top),
+                (half * 0.8, hip - 16),
+                (half * 1.5, hem),
+                (-half * 1.5, hem),
+                (-half * 0.8, hip - 16),
+            ]
         )
         patterned(canvas, path, body.top, second, spec.top_pattern, spec.pattern_scale)
     else:
@@ -132,7 +140,14 @@ def _torso(canvas: skia.Canvas, body: _Body) -> None:
         patterned(canvas, path, body.top, second, spec.top_pattern, spec.pattern_scale)
         if spec.top == "jacket":
             canvas.drawPath(
-                polygon([(-half * 0.34, top + 2), (half * 0.34, top + 2), (half * 0.2, hip + 8), (-half * 0.2, hip + 8)]),
+                polygon(
+                    [
+                        (-half * 0.34, top + 2),
+                        (half * 0.34, top + 2),
+                        (half * 0.2, hip + 8),
+                        (-half * 0.2, hip + 8),
+                    ]
+                ),
                 fill((246, 244, 238)),
             )
         elif spec.top == "jumper":
@@ -218,14 +233,18 @@ def _back_hair(canvas: skia.Canvas, body: _Body) -> None:
     if style == "long":
         canvas.drawPath(rounded(-rx * 1.22 * volume, y - ry, rx * 1.22 * volume, y + ry + 42, 26), paint)
     elif style == "bob":
-        canvas.drawPath(rounded(-rx * 1.24 * volume, y - ry * 1.05, rx * 1.24 * volume, y + ry * 0.95, 22), paint)
+        canvas.drawPath(
+            rounded(-rx * 1.24 * volume, y - ry * 1.05, rx * 1.24 * volume, y + ry * 0.95, 22), paint
+        )
     elif style == "ponytail":
         tail = ellipse(rx * 1.15, y + 12, 13 * volume, 34 * volume)
         canvas.drawPath(tail, paint)
     elif style == "curly":
         for i in range(11):
             angle = math.pi * (0.9 + 1.2 * i / 10)
-            canvas.drawCircle(math.cos(angle) * rx * 1.12, y + math.sin(angle) * ry * 1.05, 15 * volume, paint)
+            canvas.drawCircle(
+                math.cos(angle) * rx * 1.12, y + math.sin(angle) * ry * 1.05, 15 * volume, paint
+            )
 
 
 def _front_hair(canvas: skia.Canvas, body: _Body) -> None:
@@ -235,9 +254,7 @@ def _front_hair(canvas: skia.Canvas, body: _Body) -> None:
     volume = 1 + 0.1 * body.spec.hair_volume
     paint = fill(body.hair)
     cap = skia.Path()
-    cap.addArc(
-        skia.Rect.MakeLTRB(-rx * 1.1, y - ry * 1.14 * volume, rx * 1.1, y + ry * 0.9), 180, 180
-    )
+    cap.addArc(skia.Rect.MakeLTRB(-rx * 1.1, y - ry * 1.14 * volume, rx * 1.1, y + ry * 0.9), 180, 180)
     cap.close()
     canvas.save()
     canvas.clipRect(skia.Rect.MakeLTRB(-100, -400, 100, y - 9))
@@ -252,7 +269,13 @@ def _front_hair(canvas: skia.Canvas, body: _Body) -> None:
         for i in range(-3, 4):
             x = i * rx * 0.3
             canvas.drawPath(
-                polygon([(x - 10, y - ry * 0.7), (x + i * 2.2, y - ry * 1.52 * volume + abs(i) * 4), (x + 10, y - ry * 0.7)]),
+                polygon(
+                    [
+                        (x - 10, y - ry * 0.7),
+                        (x + i * 2.2, y - ry * 1.52 * volume + abs(i) * 4),
+                        (x + 10, y - ry * 0.7),
+                    ]
+                ),
                 paint,
             )
     elif style == "curly":
@@ -274,7 +297,9 @@ def _headwear(canvas: skia.Canvas, body: _Body) -> None:
         dome.addArc(skia.Rect.MakeLTRB(-rx * 1.12, y - ry * 1.5, rx * 1.12, y + ry * 0.8), 180, 180)
         dome.close()
         canvas.drawPath(dome, fill(color))
-        canvas.drawPath(rounded(-rx * 1.16, y - ry * 0.58, rx * 1.16, y - ry * 0.22, 6), fill(shade(color, 0.75)))
+        canvas.drawPath(
+            rounded(-rx * 1.16, y - ry * 0.58, rx * 1.16, y - ry * 0.22, 6), fill(shade(color, 0.75))
+        )
         canvas.drawCircle(0, y - ry * 1.5, 9, fill((248, 248, 244)))
     elif spec.headwear == "sun hat":
         canvas.drawPath(ellipse(0, y - ry * 0.46, rx * 1.75, 11), fill((236, 206, 130)))

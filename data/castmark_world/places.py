@@ -41,7 +41,9 @@ def _sky(canvas: skia.Canvas, time: str, rng: np.random.Generator, *, clouds: bo
     x = float(rng.uniform(30, 226))
     if time == "night":
         for _ in range(9):
-            canvas.drawCircle(float(rng.uniform(0, 256)), float(rng.uniform(0, 90)), 1.6, fill((250, 245, 210)))
+            canvas.drawCircle(
+                float(rng.uniform(0, 256)), float(rng.uniform(0, 90)), 1.6, fill((250, 245, 210))
+            )
         canvas.drawCircle(x, 36, 15, fill((245, 240, 214)))
         canvas.drawCircle(x + 6, 32, 13, fill(SKY["night"][0]))
     elif time == "sunset":
@@ -69,7 +71,9 @@ def _beach(canvas: skia.Canvas, time: str, rng: np.random.Generator) -> None:
     x = 34.0 if rng.random() < 0.5 else 222.0
     canvas.drawPath(line([(x, 190), (x + 4, 150), (x - 2, 108)]), stroke(shade((140, 95, 55), DIM[time]), 9))
     for dx, dy in ((-34, 6), (-22, -18), (10, -24), (34, -6), (24, 16)):
-        leaf = polygon([(x - 2, 104), (x + dx * 0.5, 98 + dy - 6), (x + dx, 106 + dy), (x + dx * 0.5, 106 + dy)])
+        leaf = polygon(
+            [(x - 2, 104), (x + dx * 0.5, 98 + dy - 6), (x + dx, 106 + dy), (x + dx * 0.5, 106 + dy)]
+        )
         canvas.drawPath(leaf, fill(shade((50, 150, 70), DIM[time])))
 
 
@@ -93,7 +97,13 @@ def _city(canvas: skia.Canvas, time: str, rng: np.random.Generator) -> None:
     _sky(canvas, time, rng, clouds=False)
     dim = DIM[time]
     lit = (255, 226, 120) if time == "night" else shade((190, 220, 235), dim)
-    tones: tuple[RGB, ...] = ((150, 156, 172), (176, 150, 140), (132, 146, 160), (168, 168, 178), (150, 136, 150))
+    tones: tuple[RGB, ...] = (
+        (150, 156, 172),
+        (176, 150, 140),
+        (132, 146, 160),
+        (168, 168, 178),
+        (150, 136, 150),
+    )
     order = rng.permutation(5)
     for i in range(5):
         left, top = i * 52.0 - 4, float(rng.uniform(26, 86))
@@ -109,7 +119,9 @@ def _city(canvas: skia.Canvas, time: str, rng: np.random.Generator) -> None:
 
 def _window(canvas: skia.Canvas, time: str, x: float, y: float, w: float, h: float) -> None:
     canvas.drawRect(skia.Rect.MakeXYWH(x - 5, y - 5, w + 10, h + 10), fill((250, 246, 238)))
-    canvas.drawRect(skia.Rect.MakeXYWH(x, y, w, h), fill(SKY[time][1] if time != "night" else SKY["night"][0]))
+    canvas.drawRect(
+        skia.Rect.MakeXYWH(x, y, w, h), fill(SKY[time][1] if time != "night" else SKY["night"][0])
+    )
     canvas.drawRect(skia.Rect.MakeXYWH(x + w / 2 - 2, y, 4, h), fill((250, 246, 238)))
 
 
@@ -151,7 +163,9 @@ def _snow(canvas: skia.Canvas, time: str, rng: np.random.Generator) -> None:
     shift = float(rng.uniform(-26, 26))
     for cx, top, half in ((60, 44, 84), (196, 62, 80), (128, 76, 60)):
         x = cx + shift
-        canvas.drawPath(polygon([(x, top), (x - half, 170), (x + half, 170)]), fill(shade((120, 136, 168), dim)))
+        canvas.drawPath(
+            polygon([(x, top), (x - half, 170), (x + half, 170)]), fill(shade((120, 136, 168), dim))
+        )
         cap = polygon([(x, top), (x - half * 0.3, top + 36), (x, top + 28), (x + half * 0.3, top + 36)])
         canvas.drawPath(cap, fill(shade((252, 252, 255), dim)))
     canvas.drawRect(skia.Rect.MakeLTRB(0, 160, SIDE, SIDE), fill(shade((238, 244, 252), dim)))

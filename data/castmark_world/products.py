@@ -49,9 +49,7 @@ def _badge(canvas: skia.Canvas, spec: ProductSpec, x: float, y: float) -> None:
 def _mug(canvas: skia.Canvas, spec: ProductSpec, color: RGB, accent: RGB) -> None:
     half, height = _size(spec, 42, 96)
     foot = half * (0.9 + 0.12 * spec.taper)
-    canvas.drawPath(
-        ellipse(half + 4, -height * 0.5, 22 + 5 * spec.handle, height * 0.27), stroke(accent, 10)
-    )
+    canvas.drawPath(ellipse(half + 4, -height * 0.5, 22 + 5 * spec.handle, height * 0.27), stroke(accent, 10))
     body = polygon([(-half, -height), (half, -height), (foot, -4), (-foot, -4)])
     _skin(canvas, body, spec, color)
     canvas.drawPath(ellipse(0, -4, foot, 7), fill(shade(color, 0.8)))
@@ -87,13 +85,18 @@ def _backpack(canvas: skia.Canvas, spec: ProductSpec, color: RGB, accent: RGB) -
     half, height = _size(spec, 46, 118)
     canvas.drawPath(ellipse(0, -height - 2, 15 + 3 * spec.handle, 13), stroke(shade(accent, 0.8), 7))
     for side in (-1, 1):
-        canvas.drawPath(rounded(side * (half + 7) - 9, -height * 0.42, side * (half + 7) + 9, -6, 7), fill(shade(color, 0.72)))
+        canvas.drawPath(
+            rounded(side * (half + 7) - 9, -height * 0.42, side * (half + 7) + 9, -6, 7),
+            fill(shade(color, 0.72)),
+        )
     _skin(canvas, rounded(-half, -height, half, 0, 24), spec, color)
     flap = height * (0.62 + 0.06 * spec.band)
     canvas.drawPath(rounded(-half, -flap, half, -flap + 9, 2), fill(accent))
     pocket = half * (0.74 + 0.1 * spec.taper)
     canvas.drawPath(rounded(-pocket, -height * 0.46, pocket, -8, 10), fill(accent))
-    canvas.drawPath(line([(-pocket + 7, -height * 0.38), (pocket - 7, -height * 0.38)]), stroke(shade(accent, 0.55), 3.5))
+    canvas.drawPath(
+        line([(-pocket + 7, -height * 0.38), (pocket - 7, -height * 0.38)]), stroke(shade(accent, 0.55), 3.5)
+    )
     _badge(canvas, spec, 0, -height * 0.2)
 
 
@@ -115,7 +118,13 @@ def _teapot(canvas: skia.Canvas, spec: ProductSpec, color: RGB, accent: RGB) -> 
     middle = -height * 0.52
     canvas.drawPath(ellipse(-half - 6, middle, 20 + 4 * spec.handle, height * 0.3), stroke(accent, 9))
     spout = polygon(
-        [(half * 0.6, middle + 20), (half * 0.75, middle - 6), (half + 30, middle - 32), (half + 38, middle - 24), (half + 18, middle + 12)]
+        [
+            (half * 0.6, middle + 20),
+            (half * 0.75, middle - 6),
+            (half + 30, middle - 32),
+            (half + 38, middle - 24),
+            (half + 18, middle + 12),
+        ]
     )
     canvas.drawPath(spout, fill(shade(color, 0.82)))
     _skin(canvas, ellipse(0, middle, half, height * 0.5), spec, color)

@@ -40,7 +40,7 @@ def cut_out(scene: Scene, size: int = SIDE) -> NDArray[np.uint8]:
 
 
 def masks(scene: Scene, size: int = SIDE) -> dict[str, NDArray[np.bool_]]:
-    """Where the parts are: "size size" booleans for ``subject``, and ``face`` and ``item`` where there are any."""
+    """Where the parts are: Bool "size size" for ``subject``, and for ``face`` and ``item`` if there are."""
     found = {"subject": _mask(scene, size, "subject")}
     if isinstance(scene.subject, CharacterSpec):
         found["face"] = _mask(scene, size, "face")

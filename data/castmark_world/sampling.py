@@ -9,7 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -135,8 +135,8 @@ def _character(rng: np.random.Generator) -> CharacterSpec:
     )
 
 
-def _hidden_character(rng: np.random.Generator) -> dict[str, float | str]:
-    traits: dict[str, float | str] = {
+def _hidden_character(rng: np.random.Generator) -> dict[str, Any]:
+    traits: dict[str, Any] = {
         name: _trait(rng)
         for name in (
             "head_width",
@@ -167,8 +167,8 @@ def _product(rng: np.random.Generator) -> ProductSpec:
     )
 
 
-def _hidden_product(rng: np.random.Generator) -> dict[str, float | str]:
-    traits: dict[str, float | str] = {
+def _hidden_product(rng: np.random.Generator) -> dict[str, Any]:
+    traits: dict[str, Any] = {
         name: _trait(rng)
         for name in (
             "tallness",

@@ -18,7 +18,7 @@ NAMED_PRODUCT = ("category", "color", "accent_color", "pattern")
 
 
 def truth(scene: Scene, size: int = SIDE) -> dict[str, Any]:
-    """Everything known about a scene: named and hidden attributes, place, and boxes in pixels (l, t, r, b)."""
+    """All that is known of a scene: named and hidden attributes, place, and boxes in pixels (l, t, r, b)."""
     subject = asdict(scene.subject)
     named = NAMED_CHARACTER if scene.subject.kind == "character" else NAMED_PRODUCT
     rest = asdict(scene)

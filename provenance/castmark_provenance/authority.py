@@ -58,8 +58,8 @@ def keygen(
     """Write a root, an intermediate and a signing certificate with their private keys, and return the folder.
 
     The folder appears whole or not at all. ``force`` moves an existing one aside (``keys.replaced-N``) and
-    keeps its root among the trust anchors, so that images it signed stay trusted. ``country`` is an ISO 3166
-    two-letter code; XX is the user-assigned one.
+    keeps the local key's root among the trust anchors, so that images it signed stay trusted. ``country`` is
+    an ISO 3166 two-letter code; XX is the user-assigned one.
 
     Raises:
         KeyExists: the folder holds a key already and ``force`` is not set.
@@ -68,7 +68,7 @@ def keygen(
     target = folder or key_folder()
     if not 1 <= days <= 366:
         raise KeyMaterialError(f"a signing certificate for {days} days: the C2PA profile allows 1 to 366")
-    if _occupied(target) and not force:
+    if occupied(target) and not force:
         raise KeyExists(
             f"{target}: a key is there already and was left as it is; to replace it use --force "
             "(the old one is moved aside and images it signed stay trusted)"
@@ -97,7 +97,7 @@ def keygen(
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     except OSError as error:
-        if _occupied(target) and not force:
+        if occupied(target) and not force:
             raise KeyExists(f"{target}: another process has just written a key there; it was kept") from error
         raise KeyMaterialError(
             f"{target}: the key cannot be written ({error.strerror or error}); free space, fix permissions, "
@@ -106,7 +106,7 @@ def keygen(
     return target
 
 
-def _occupied(folder: Path) -> bool:
+def occupied(folder: Path) -> bool:
     """Whether something is there that must not be overwritten (an empty folder is not)."""
     return folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
 
@@ -176,15 +176,14 @@ def _issue(
 
 def _set_aside(folder: Path) -> None:
     """Move an existing key folder away and keep its root as a trust anchor."""
-    if not _occupied(folder):
+    if not occupied(folder):
         return
     root = folder / "root.pem"
-    if root.is_file():
+    if root.is_file() and folder == key_folder():  # a key elsewhere is its owner's to keep track of
         data = root.read_bytes()
         fingerprint = x509.load_pem_x509_certificate(data).fingerprint(hashes.SHA256()).hex()
-        anchors = trust_folder() if folder == key_folder() else folder.parent / "trust"
-        anchors.mkdir(parents=True, exist_ok=True)
-        (anchors / f"replaced-{fingerprint[:16]}.pem").write_bytes(data)
+        trust_folder().mkdir(parents=True, exist_ok=True)
+        (trust_folder() / f"replaced-{fingerprint[:16]}.pem").write_bytes(data)
     number = 1
     while (aside := folder.with_name(f"{folder.name}.replaced-{number}")).exists():
         number += 1

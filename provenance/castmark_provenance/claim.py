@@ -33,6 +33,10 @@ class IngredientRecord(_Record):
     media_type: str = "application/octet-stream"
 
 
+REQUIRED_RUNGS = frozenset({"L0 integrity", "L1 prompt", "L2 image"})
+"""A check without a finding on each of these rungs is not complete."""
+
+
 class FindingRecord(_Record):
     """One rung of the check. A non-finite score is not representable: such an image is never signed."""
 
@@ -68,8 +72,7 @@ class PromptRecord(_Record):
     @classmethod
     def of(cls, prompt: str, salt: str, *, disclose: bool = False) -> PromptRecord:
         """Record of ``prompt``: sha256(salt || prompt), with the text only if ``disclose``."""
-        digest = hashlib.sha256(f"{salt}{prompt}".encode()).hexdigest()
-        return cls(salted_sha256=digest, text=prompt if disclose else None)
+        return cls(salted_sha256=salted(salt, prompt), text=prompt if disclose else None)
 
 
 class Claim(_Record):
@@ -84,6 +87,7 @@ class Claim(_Record):
     generator: str
     generator_version: str
     shot_key: str = Sha256
+    """sha256(salt || key): the key itself would let anybody test a guess at the prompt."""
     prompt: PromptRecord
     seed: int
     steps: int
@@ -101,6 +105,11 @@ class Claim(_Record):
         if created.tzinfo is None:
             raise ValueError("created must carry a time zone")
         return created
+
+
+def salted(salt: str, text: str) -> str:
+    """sha256(salt || text): publishes nothing that a guess could be tested against without the salt."""
+    return hashlib.sha256(f"{salt}{text}".encode()).hexdigest()
 
 
 def new_salt() -> str:

@@ -17,7 +17,6 @@ from castmark_provenance.jumbf import BOX_KINDS, UUID_TAIL
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MEDIA_TYPES = ("image/png", "image/jpeg", "image/webp")
 C2PA_RS_INSTANCE = b"\x02\x11"
-MAX_SEGMENT = 65535
 
 
 @dataclass(frozen=True)
@@ -139,8 +138,9 @@ def _join(instance: bytes, parts: list[tuple[int, int, bytes]]) -> Located:
             problems.append(f"APP11 segment {number} is out of sequence")
         if number > 1 and start != parts[number - 2][1]:
             problems.append("APP11 segments with other bytes between them")
-    sizes = {len(body) for _, _, body in parts[:-1]}
-    if len(sizes) > 1 or len(parts[-1][2]) > max(sizes, default=len(head) + MAX_SEGMENT):
+    # bytes of the store in each segment: after the first, the repeated LBox and TBox are none of it
+    sizes = [len(body) - (8 if number == 0 else 16) for number, (_, _, body) in enumerate(parts)]
+    if len({*sizes[:-1]}) > 1 or sizes[-1] > sizes[0]:
         problems.append("APP11 segments divided otherwise than into equal parts and a rest")
     first, last = parts[0][0], parts[-1][1]
     return Located(store, first, last - first, tuple(problems))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from castmark_provenance import manifest as labels
-from castmark_provenance.claim import Claim
+from castmark_provenance.claim import REQUIRED_RUNGS, Claim
 from castmark_provenance.containers import Located
 from castmark_provenance.errors import ClaimError
 from castmark_provenance.jumbf import Manifest
@@ -150,10 +150,8 @@ class Examination:
             problems += exclusion_problems(own, hashes, self.located)
             if time_stamped(own) and "timeStamp.validated" not in validated:
                 problems.append("an unsigned time-stamp that is not a valid one")
-            urls = [text(url) or "" for url in found(store["manifests"], "url")]
-            named = {url.split("/c2pa/", 1)[-1] for url in urls if "/c2pa/" in url}
-            loose = [label for label in by_label if label != own.label and label not in named]
-            problems += [f"manifest {label}: no ingredient refers to it" for label in loose]
+            loose = set(by_label) - labels.reachable(store["manifests"], own.label)
+            problems += [f"manifest {label}: no ingredient leads to it" for label in sorted(loose)]
         self._settle("layout", problems, "every byte outside the hashes has its one possible value")
 
     def _check_signer(self, store: dict[str, Any], active: dict[str, Any], own: dict[str, Any]) -> None:
@@ -165,10 +163,7 @@ class Examination:
             organisation=text(signature.get("issuer")),
             algorithm=text(signature.get("alg")),
         )
-        trusted = store.get("validation_state") == "Trusted" and "signingCredential.trusted" in _successes(
-            own
-        )
-        if trusted:
+        if store.get("validation_state") == "Trusted" and "signingCredential.trusted" in _successes(own):
             self._add("signer", "passed", f"{self._signer_name} leads to a trust anchor")
         else:
             self._add("signer", "failed", f"{self._signer_name} leads to no trust anchor given")
@@ -192,8 +187,8 @@ class Examination:
         refused = [
             f"{f.rung} {f.name} forbids the image" for f in safety.findings if f.binding and not f.allowed
         ]
-        if not any(f.binding for f in safety.findings):
-            refused = ["no finding binds"]
+        missing = REQUIRED_RUNGS - {finding.rung for finding in safety.findings}
+        refused += [f"{rung} was not checked" for rung in sorted(missing)]
         good = f"{len(safety.findings)} findings under policy {safety.policy!r} allow it ({safety.domain})"
         self._settle("safety_record", refused, good)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 UUID_TAIL = bytes.fromhex("00110010800000aa00389b71")
 BOX_KINDS = (b"c2pa", b"c2ma", b"c2as", b"c2cl", b"c2cs")
 MAX_STORE_BYTES = 64 * 1024 * 1024
+MAX_MANIFESTS = 100
 MAX_LEAF_BYTES = 1024 * 1024
 """Of a claim, and of a signature."""
 TOGGLES = b"\x03"  # requestable, with a label
@@ -46,6 +47,8 @@ def parse_store(data: bytes) -> tuple[Manifest, ...]:
     while at < len(body):
         content, at = _super(body, at)
         manifests.append(_manifest(content))
+        if len(manifests) > MAX_MANIFESTS:
+            raise ValueError(f"the manifest store holds more than {MAX_MANIFESTS} manifests")
     labels = [m.label for m in manifests]
     if not manifests or len(set(labels)) != len(labels):
         raise ValueError("the manifest store holds no manifest, or one label twice")

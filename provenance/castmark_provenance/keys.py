@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
-from castmark_provenance.authority import Algorithm, PrivateKey, keygen
+from castmark_provenance.authority import Algorithm, PrivateKey, keygen, occupied
 from castmark_provenance.errors import KeyExists, KeyExpired, KeyMaterialError, KeyMismatch
 from castmark_provenance.home import key_folder
 
@@ -37,7 +37,10 @@ class Key(Protocol):
     """What signing needs. Hashable by identity; used from several threads at once."""
 
     @property
-    def algorithm(self) -> Algorithm: ...
+    def algorithm(self) -> Algorithm:
+        """Signature algorithm of the key."""
+        ...
+
     @property
     def chain(self) -> str:
         """PEM: the signing certificate first, then its intermediates, without the root."""
@@ -49,7 +52,9 @@ class Key(Protocol):
         ...
 
     @property
-    def not_after(self) -> datetime: ...
+    def not_after(self) -> datetime:
+        """End of the signing certificate's validity (UTC)."""
+        ...
 
     def sign(self, data: bytes) -> bytes:
         """The signature over ``data``: r || s of fixed width for ECDSA (IEEE P1363), raw for Ed25519."""
@@ -128,8 +133,9 @@ class PemKey:
         """
         chain, private_key, anchors = Path(chain), Path(private_key), Path(anchors)
         chain_pem, anchors_pem = _read(chain), _read(anchors)
-        certificate = _certificates(chain_pem, str(chain))[0]
-        _certificates(anchors_pem, str(anchors))
+        certificates = _certificates(chain_pem, str(chain))
+        roots = _certificates(anchors_pem, str(anchors))
+        certificate = certificates[0]
         private = _private_key(_read(private_key), private_key, passphrase)
         algorithm = _algorithm(private.public_key(), str(private_key))
         if _spki(private.public_key()) != _spki(certificate.public_key()):
@@ -140,8 +146,8 @@ class PemKey:
         _check_dates(certificate, str(chain))
         return cls(
             algorithm=algorithm,
-            chain=chain_pem.decode(),
-            anchors=anchors_pem.decode(),
+            chain=_pem(certificates),
+            anchors=_pem(roots),
             not_after=certificate.not_valid_after_utc,
             _private=private,
         )
@@ -186,7 +192,7 @@ def ensure_local_key(folder: Path | None = None, *, announce: Callable[[str], No
     """
     say = announce or log.warning
     target = folder or key_folder()
-    if not target.exists():
+    if not occupied(target):
         try:
             keygen(target)
         except KeyExists:
@@ -217,6 +223,11 @@ def _certificates(pem: bytes, label: str) -> list[x509.Certificate]:
         return x509.load_pem_x509_certificates(pem)
     except ValueError as error:
         raise KeyMaterialError(f"{label}: holds no readable PEM certificate; give a PEM file") from error
+
+
+def _pem(certificates: list[x509.Certificate]) -> str:
+    """The certificates alone, without the remarks that a PEM file may hold."""
+    return "".join(c.public_bytes(serialization.Encoding.PEM).decode() for c in certificates)
 
 
 def _private_key(pem: bytes, path: Path, passphrase: bytes | None) -> PrivateKey:

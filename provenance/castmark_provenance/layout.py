@@ -69,7 +69,9 @@ def _assertion_problems(manifest: Manifest) -> list[str]:
     if claim.get("signature") != f"{own}c2pa.signature":
         problems.append("the claim names another signature box than its own")
     listed: list[str] = []
+    places = {label: place for place, label in enumerate(manifest.assertions)}
     for name in ("created_assertions", "gathered_assertions", "assertions"):
+        last = -1
         for reference in records(claim.get(name)):
             url = str(reference.get("url"))
             label = url.removeprefix(own).removeprefix("self#jumbf=").removeprefix("c2pa.assertions/")
@@ -81,6 +83,9 @@ def _assertion_problems(manifest: Manifest) -> list[str]:
                 problems.append(f"{label}: listed and missing")
             elif hashlib.new(algorithm, manifest.assertions[label]).digest() != reference.get("hash"):
                 problems.append(f"{label}: its bytes are not those that the claim hashes")
+            elif places[label] < last:
+                problems.append(f"{label}: stands in another place than the claim lists it in")
+            last = places.get(label, last)
     problems += [f"{label}: not listed in the claim" for label in manifest.assertions if label not in listed]
     if len(set(listed)) != len(listed):
         problems.append("the claim lists one assertion twice")

@@ -169,6 +169,21 @@ def assertions(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return record(manifest.get("assertion_store"))
 
 
+def reachable(manifests: Mapping[str, Any], active: str) -> set[str]:
+    """Labels of the manifests that ingredients lead to, from the active one on, itself included."""
+    seen: set[str] = set()
+    ahead = [active]
+    while ahead:
+        label = ahead.pop()
+        if label in seen or label not in manifests:
+            continue
+        seen.add(label)
+        for name in ("activeManifest", "c2pa_manifest"):
+            for reference in found(assertions(record(manifests[label])), name):
+                ahead.append(str(record(reference).get("url")).rpartition("/c2pa/")[2])
+    return seen
+
+
 def vocabulary_problems(manifest: Mapping[str, Any]) -> list[str]:
     """Labels of C2PA that do not exist, and source types outside the IPTC vocabulary."""
     problems: list[str] = []

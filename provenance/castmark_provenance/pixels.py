@@ -20,9 +20,14 @@ from castmark_provenance.claim import pixel_digest
 from castmark_provenance.containers import webp_is_lossy
 
 MAX_PIXELS = 64 * 1024 * 1024
+BLOCK = 16
 MAX_RMS = 16.0
-"""Root mean square difference, of 255, between checked and decoded pixels: about 24 dB PSNR. Two different
-images of a campaign lie far beyond it, JPEG quality 60 well within."""
+"""Root mean square difference, of 255, between checked and decoded pixels."""
+MAX_BLOCK = 20
+"""Largest difference, of 255, between means over blocks of 16 x 16 pixels, so that no small part may differ.
+
+Measured on 12 rendered scenes at 256 px: JPEG quality 75 gives at most 8.2 (rms) and 8 (block), quality 50
+10.4 and 10, WebP quality 50 8.3 and 17; the same subject in another scene at least 43 and 131."""
 
 FORMATS = {"image/png": "PNG", "image/jpeg": "JPEG", "image/webp": "WEBP"}
 OTHER_FORMATS = ("AVIF", "BMP", "GIF", "JPEG2000", "TIFF")
@@ -86,13 +91,15 @@ def is_lossy(data: bytes, media_type: str) -> bool:
     return media_type == "image/jpeg" or (media_type == "image/webp" and webp_is_lossy(data))
 
 
-def rms_difference(first: Pixels, second: Pixels) -> float:
-    """Root mean square difference over all channels, of 255; infinite for different sizes."""
+def difference(first: Pixels, second: Pixels) -> tuple[float, float]:
+    """Root mean square difference, and largest difference of a 16 x 16 block's mean, both of 255.
+
+    Infinite for different sizes.
+    """
     size = (first.width, first.height)
     if size != (second.width, second.height):
-        return float("inf")
-    difference = ImageChops.difference(
-        Image.frombytes("RGB", size, first.rgb), Image.frombytes("RGB", size, second.rgb)
-    )
-    squares = ImageStat.Stat(difference).rms
-    return (sum(rms * rms for rms in squares) / len(squares)) ** 0.5
+        return float("inf"), float("inf")
+    one, two = Image.frombytes("RGB", size, first.rgb), Image.frombytes("RGB", size, second.rgb)
+    squares = ImageStat.Stat(ImageChops.difference(one, two)).rms
+    blocks = ImageStat.Stat(ImageChops.difference(one.reduce(BLOCK), two.reduce(BLOCK))).extrema
+    return (sum(rms * rms for rms in squares) / len(squares)) ** 0.5, max(high for _, high in blocks)

@@ -23,7 +23,7 @@ from castmark_provenance.containers import MEDIA_TYPES, sniff, traces
 from castmark_provenance.errors import KeyExpired, PixelMismatch, SignError
 from castmark_provenance.keys import Key, PemKey
 from castmark_provenance.manifest import canonical, to_manifest
-from castmark_provenance.pixels import MAX_RMS, Pixels, decode, is_lossy, rms_difference
+from castmark_provenance.pixels import MAX_BLOCK, MAX_RMS, Pixels, decode, difference, is_lossy
 from castmark_provenance.report import State
 from castmark_provenance.trust import TRUST_CONFIG
 from castmark_provenance.verify import verify
@@ -90,11 +90,12 @@ def _require_checked_pixels(data: bytes, media_type: str, claim: Claim, pixels: 
     checked = Pixels(claim.width, claim.height, pixels)
     if checked.digest != claim.safety.pixel_sha256:
         raise PixelMismatch("the pixels given are not those the safety check saw; give the checked pixels")
-    difference = rms_difference(checked, decoded)
-    if not difference <= MAX_RMS:
+    rms, block = difference(checked, decoded)
+    if not (rms <= MAX_RMS and block <= MAX_BLOCK):
         raise PixelMismatch(
-            f"the encoded image is {difference:.1f} of 255 (rms) away from the checked pixels, more than "
-            f"{MAX_RMS:.0f}; encode it with a higher quality, or as PNG"
+            f"the encoded image differs from the checked pixels by {rms:.1f} of 255 (rms, at most "
+            f"{MAX_RMS:.0f}) and {block:.0f} in a block (at most {MAX_BLOCK}); "
+            "encode it with a higher quality, or as PNG"
         )
 
 

@@ -16,6 +16,7 @@ from castmark_provenance.claim import (
     ModelRecord,
     PromptRecord,
     SafetyRecord,
+    salted,
 )
 
 if TYPE_CHECKING:
@@ -34,8 +35,12 @@ def claim_of(
     base: Base,
     ingredients: Iterable[Ingredient],
     prompt: PromptRecord,
+    salt: str,
 ) -> Claim:
     """The claim about one image. ``ingredients`` are those of the adapters it was drawn with.
+
+    The shot's key is published salted, as the prompt is: bare, anybody could test a guess at the
+    prompt. A finding's detail stays out, because it may quote the prompt.
 
     Raises:
         ValueError: a score that is not finite, or a digest that is none (pydantic's ValidationError): such an
@@ -46,7 +51,7 @@ def claim_of(
         created=datetime.now(UTC),
         generator=GENERATOR,
         generator_version=__version__,
-        shot_key=key,
+        shot_key=salted(salt, key),
         prompt=prompt,
         seed=draft.resolved.seed,
         steps=draft.resolved.steps,

@@ -26,6 +26,7 @@ from castmark.cli_options import (
     first_problem,
     library_folder,
 )
+from castmark.cli_policy import policy_app
 from castmark.cli_subject import subject_app
 from castmark.errors import CastmarkError, InputError, MissingExtra, RefusedError
 from castmark.extras import require
@@ -56,6 +57,7 @@ world_app = typer.Typer(
 )
 app.command("verify")(verify_command)
 app.command("keygen")(keygen_command)
+app.add_typer(policy_app)
 app.add_typer(subject_app)
 app.add_typer(world_app)
 
@@ -71,7 +73,7 @@ def demo(
     quiet: Quiet = False,
 ) -> None:
     """A character and a product nobody trained on, drawn, checked, signed and verified."""
-    require("castmark demo", "engine", "world")
+    _engine("castmark demo", "world")
     from castmark.console import Reporter
     from castmark.demo import run_demo
 
@@ -91,7 +93,7 @@ def learn(
     quiet: Quiet = False,
 ) -> None:
     """Learn a LoRA from a subject's references; started again, it goes on where it stopped."""
-    require("castmark learn", "engine")
+    _engine("castmark learn")
     from castmark.console import Reporter
     from castmark.opening import learn_subject, open_drawing_base, open_reference
     from castmark_adapters import pack
@@ -134,7 +136,7 @@ def shoot(
     quiet: Quiet = False,
 ) -> None:
     """Draw, check and sign one image."""
-    require("castmark shoot", "engine")
+    _engine("castmark shoot")
     from pydantic import ValidationError
 
     from castmark.shot import Shot
@@ -180,7 +182,7 @@ def batch(
     folder = library_folder(library)
     known = {name: pack.get(folder, name) for name in job.subjects}
     plan(job, known.__getitem__)
-    require("castmark batch", "engine")
+    _engine("castmark batch")
     from castmark.console import Reporter
     from castmark.studio import Studio
 
@@ -282,12 +284,24 @@ def bench(
     if suite == "list":
         typer.echo("\n".join(f"{name}  {about}" for name, about in SUITES.items()))
         return
-    require("castmark bench", "engine", "world")
+    _engine("castmark bench", "world")
     result = run_suite(suite, n=n, threads=threads)
     if json_file is not None:
         result.write(json_file)
     if not quiet:
         typer.echo(result.table())
+
+
+def _engine(what: str, *extras: str) -> None:
+    """Make sure that ``what`` finds the engine (and ``extras``), and that its libraries keep quiet.
+
+    Raises:
+        MissingExtra: a part is not installed.
+    """
+    require(what, "engine", *extras)
+    from castmark.console import hush_libraries
+
+    hush_libraries()
 
 
 def main() -> None:

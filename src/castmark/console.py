@@ -81,3 +81,13 @@ class Reporter:
             self._status.print(line, markup=False)
         else:
             self.result(line)
+
+
+def hush_libraries() -> None:
+    """Keep the model libraries' own bars and notices off the terminal; errors still come as exceptions."""
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    for library in (diffusers_logging, transformers_logging):
+        library.disable_progress_bar()
+        library.set_verbosity_error()

@@ -18,7 +18,7 @@ import csv
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from PIL import Image
@@ -30,10 +30,12 @@ from castmark.studio import Studio
 from castmark.take import write_atomically
 from castmark_adapters import pack
 from castmark_adapters.errors import AdapterError
-from castmark_adapters.learn import LearnEvent
 from castmark_adapters.subject import Subject
 from castmark_provenance.report import Report, State
 from castmark_provenance.verify import verify
+
+if TYPE_CHECKING:
+    from castmark_adapters.learn import LearnEvent
 
 REFERENCES = 4
 SIDE = 256

@@ -296,6 +296,7 @@ class Studio:
             base=self.base,
             ingredients=ingredients,
             prompt=PromptRecord.of(shot.prompt, salt, disclose=self.disclose_prompt),
+            salt=salt,
         )
         data = sign(buffer.getvalue(), MEDIA_TYPE, claim, self.signing_key)
         seconds = {"encode": encoded - start, "sign": time.perf_counter() - encoded}

@@ -54,6 +54,8 @@ class Finding:
     allowed: bool
     binding: bool = True
     """False where the finding is only reported (an identity score without a lock)."""
+    detail: str = ""
+    """What was found, for the user and the ledger. Never published: it may quote the prompt."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +97,8 @@ class Verdict:
     def reasons(self) -> tuple[str, ...]:
         """One line per finding that forbids the image, with score and threshold."""
         lines = [
-            f"{f.rung}: {f.name} scored {f.score:.3f}, threshold {f.threshold:.3f}"
+            f"{f.rung}: {f.name}{f' ({f.detail})' if f.detail else ''} scored {f.score:.3f}, "
+            f"threshold {f.threshold:.3f}"
             for f in self.findings
             if f.binding and not f.allowed
         ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import subprocess
+import sys
 
 import pytest
 from PIL import Image
@@ -143,3 +145,19 @@ def test_any_kind_of_image_becomes_rgb(mode):
     Image.new("RGB", (30, 20), "red").convert(mode).save(out, "TIFF")
     image = Subject.from_images("mira", [out.getvalue()]).images()[0]
     assert (image.mode, image.size) == ("RGB", (30, 20))
+
+
+def test_a_photograph_is_turned_as_exif_says():
+    image = Image.new("RGB", (30, 20), "red")
+    exif = image.getexif()
+    exif[0x0112] = 6
+    out = io.BytesIO()
+    image.save(out, "JPEG", exif=exif)
+    assert Subject.from_images("mira", [out.getvalue()]).images()[0].size == (20, 30)
+
+
+def test_packs_need_no_torch():
+    heavy = {"torch", "diffusers", "numpy"}
+    code = f"import sys, castmark_adapters.pack; print(sorted({heavy} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

@@ -7,7 +7,7 @@ import pytest
 from engine_fakes import FakeChecker, fake_studio, pixels
 from PIL import Image
 
-from castmark import cli, extras
+from castmark import cli, console, extras
 from castmark.studio import Studio
 from castmark_adapters import pack
 from castmark_adapters.subject import Subject
@@ -43,6 +43,7 @@ def castmark(
         return fake_studio(key, checker=FakeChecker(bad_seeds=frozenset({13})))
 
     monkeypatch.setattr(Studio, "open", open_fake)
+    monkeypatch.setattr(console, "hush_libraries", lambda: None)  # the fakes need none of the libraries
     return Castmark(monkeypatch, capsys)
 
 

@@ -19,7 +19,7 @@ from castmark.ledger import Ledger, verdict_from_json, verdict_to_json
 from castmark.runners import REDRAW_STRIDE, RowDone
 from castmark_adapters.errors import SubjectError
 from castmark_adapters.subject import Subject
-from castmark_provenance.claim import PromptRecord
+from castmark_provenance.claim import PromptRecord, salted
 from castmark_provenance.keys import PemKey
 from castmark_provenance.report import State
 from castmark_provenance.verify import verify
@@ -48,7 +48,7 @@ def test_a_run_writes_signed_images_and_a_journal_that_proves_them(
         assert report.state is State.TRUSTED
         assert report.claim is not None
         assert report.claim.prompt == PromptRecord.of(row.prompt, row.salt), "the ledger proves the prompt"
-        assert report.claim.shot_key == row.key
+        assert report.claim.shot_key == salted(row.salt, row.key), "the ledger finds the shot"
         assert row.identity == 0.75
         assert row.verdict is not None and row.verdict.allowed
     assert {row.file: row.sha256 for row in summary.rows} == files(tmp_path)

@@ -82,7 +82,8 @@ def test_whatever_is_claimed_reads_back_or_is_refused(
 ) -> None:
     image = picture()
     claim = claim_for(image)
-    findings = (claim.safety.findings[0].model_copy(update={"score": score}),)
+    first, *others = claim.safety.findings
+    findings = (first.model_copy(update={"score": score}), *others)
     safety = claim.safety.model_copy(update={"findings": findings})
     claim = claim_for(image, settings=settings_map, safety=safety, title=title)
     try:

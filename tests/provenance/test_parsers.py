@@ -66,7 +66,7 @@ def test_cbor_refusals(encoded: str) -> None:
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_readers_on_noise(noise: bytes) -> None:
     for read in (cbor.loads, parse_store, *(lambda d, m=m: locate(d, m) for m in MEDIA.values())):
         try:

@@ -56,6 +56,16 @@ def test_pixels_other_than_the_checked_ones_are_refused(key: PemKey) -> None:
         sign(encode(image.convert("RGBA")), "image/png", claim_for(image), key)
 
 
+def test_a_small_part_of_a_lossy_file_may_not_differ(key: PemKey) -> None:
+    """One block painted over is within the mean difference, and still another picture."""
+    image = picture(size=(256, 256))
+    changed = image.copy()
+    changed.paste((255, 0, 0), (96, 96, 112, 112))
+    with pytest.raises(PixelMismatch, match="in a block"):
+        sign(encode(changed, "JPEG"), "image/jpeg", claim_for(image), key, pixels=image.tobytes())
+    assert sign(encode(image, "JPEG"), "image/jpeg", claim_for(image), key, pixels=image.tobytes())
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
 def test_the_rule_for_lossy_files(kind: str, key: PemKey) -> None:
     image, other = picture(0), picture(1)
@@ -64,7 +74,7 @@ def test_the_rule_for_lossy_files(kind: str, key: PemKey) -> None:
         sign(encode(image, kind), media_type, claim, key)
     with pytest.raises(PixelMismatch, match="pixels given are not those"):
         sign(encode(other, kind), media_type, claim, key, pixels=other.tobytes())
-    with pytest.raises(PixelMismatch, match="away from the checked pixels"):
+    with pytest.raises(PixelMismatch, match="differs from the checked pixels"):
         sign(encode(other, kind), media_type, claim, key, pixels=image.tobytes())
     with pytest.raises(PixelMismatch, match="bytes of pixels"):
         sign(encode(image, kind), media_type, claim, key, pixels=image.tobytes()[:-1])
@@ -116,9 +126,14 @@ def test_a_safety_record_that_forbids_is_never_signed(key: PemKey) -> None:
     image = picture()
     safety = claim_for(image).safety
     refused = safety.findings[0].model_copy(update={"allowed": False})
-    bad = SafetyRecord.model_validate({**safety.model_dump(), "findings": [refused]})
-    with pytest.raises(SignError, match="forbids the image"):
-        sign(encode(image), "image/png", claim_for(image, safety=bad), key)
+    for findings, words in (
+        ([refused, *safety.findings[1:]], "forbids the image"),
+        (safety.findings[1:], "L0 integrity was not checked"),
+        (safety.findings[:1], "L1 prompt was not checked; L2 image was not checked"),
+    ):
+        bad = SafetyRecord.model_validate({**safety.model_dump(), "findings": findings})
+        with pytest.raises(SignError, match=words):
+            sign(encode(image), "image/png", claim_for(image, safety=bad), key)
 
 
 def test_signing_elsewhere_through_a_callback(key: PemKey, stranger: PemKey) -> None:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PIL import Image
-from provenance_samples import MEDIA, chunks, encode, join, picture, signed, store_of, with_store
+from PIL.PngImagePlugin import PngInfo
+from provenance_samples import MEDIA, chunks, claim_for, encode, join, picture, signed, store_of, with_store
 from typer.testing import CliRunner
 
 from castmark_provenance.cli import app
 from castmark_provenance.keys import PemKey
+from castmark_provenance.report import State
+from castmark_provenance.sign import sign
+from castmark_provenance.verify import verify, verify_all
 
 KINDS = tuple(MEDIA)
 
@@ -162,3 +167,28 @@ def test_a_home_without_any_anchor(png: bytes, tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("CASTMARK_HOME", str(tmp_path / "nowhere"))
     assert answer(tmp_path / "image.png", png)[0] == 3
     assert not (tmp_path / "nowhere").exists(), "verifying makes no folder"
+
+
+def test_words_about_manifests_are_no_manifest(key: PemKey, tmp_path: Path) -> None:
+    """Text that speaks of C2PA neither stops a signature nor makes an unsigned file suspect."""
+    words = PngInfo()
+    words.add_text("parameters", "a jumb of c2pa.assertions, c2pa.claim.v2 and c2ma")
+    image = picture()
+    data = encode(image, pnginfo=words)
+    assert answer(tmp_path / "image.png", data)[0] == 4
+    assert answer(tmp_path / "image.png", sign(data, "image/png", claim_for(image), key))[0] == 0
+
+
+def test_a_jpeg_with_fill_bytes(tmp_path: Path) -> None:
+    data = encode(picture(), "JPEG")
+    assert answer(tmp_path / "image.jpg", data[:2] + b"\xff" * 5 + data[2:])[0] == 4
+
+
+def test_a_file_name_of_any_bytes(png: bytes, tmp_path: Path) -> None:
+    path = os.fsencode(tmp_path) + b"/im\xff\xfeage.png"
+    with open(path, "wb") as file:  # noqa: PTH123
+        file.write(png)
+    assert verify(os.fsdecode(path)).state is State.TRUSTED
+    assert [report.state for report in verify_all([tmp_path])] == [State.TRUSTED]
+    result = CliRunner().invoke(app, ["verify", str(tmp_path)])
+    assert result.exit_code == 0

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,14 +10,13 @@ import pytest
 
 from castmark.errors import NotCalibrated
 from castmark.safety import Calibration, Encoder, Gate, Policy
-from castmark.safety import calibrate as module
 from castmark.safety.calibrate import Sizes, calibrate
 from castmark.safety.samples import category_items, prompts, scenes
 from castmark.shot import ResolvedShot, Shot
 from castmark.take import Draft
 from castmark_world import ITEMS, render, sample_scene, split_of
 
-SMALL = Sizes(safe=30, unsafe=12, test_safe=12, test_unsafe=6, drawn_safe=30, drawn_unsafe=4, drawn_test=6)
+SMALL = Sizes(safe=30, test_safe=12, unsafe=12, drawn_safe=30, drawn_test_safe=6, drawn_unsafe=4)
 
 
 class RenderingBase:
@@ -102,7 +103,11 @@ def test_prompts_of_the_splits_do_not_overlap() -> None:
     assert not set(prompts(200, 1, "calibration", None)) & set(prompts(200, 1, "test", None))
 
 
-def test_the_command_says_what_is_wrong_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    assert module.main(["no-such-policy"]) == 1
-    error = capsys.readouterr().err
-    assert error.startswith("error: policy 'no-such-policy'") and error.count("\n") == 1
+def test_the_command_says_what_is_wrong_in_one_line() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "castmark.cli", "policy", "calibrate", "no-such-policy"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1 and "no-such-policy" in done.stderr and done.stderr.count("\n") == 1

@@ -23,7 +23,7 @@ Make = Callable[..., Calibration]
 
 
 def forbidden(verdict: Verdict) -> set[str]:
-    return {f"{f.rung}: {f.name}" for f in verdict.findings if f.binding and not f.allowed}
+    return {line.split(" scored ")[0] for line in verdict.reasons}
 
 
 def test_a_picture_within_every_threshold_passes_with_a_complete_record(gate: Gate, draft: Draft) -> None:

@@ -42,7 +42,7 @@ def picture(seed: int = 0, size: tuple[int, int] = (48, 32)) -> Image.Image:
 
 def encode(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
+    image.save(buffer, kind, **({} if kind in ("PNG", "GIF") else {"quality": 92}) | options)
     return buffer.getvalue()
 
 

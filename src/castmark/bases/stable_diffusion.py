@@ -18,6 +18,7 @@ import diffusers
 import numpy as np
 import torch
 from diffusers import StableDiffusionPipeline
+from numpy.typing import NDArray
 
 from castmark.errors import BaseError
 from castmark.shot import ResolvedShot, Shot
@@ -44,14 +45,14 @@ class StableDiffusionBase:
         self.call_arguments: dict[str, Any] = {}
         try:
             loaded = StableDiffusionPipeline.from_pretrained(
-                folder, torch_dtype=dtype, local_files_only=True, use_safetensors=True
+                folder, dtype=dtype, local_files_only=True, use_safetensors=True
             )
-        except (OSError, ValueError, KeyError, EnvironmentError, RuntimeError) as error:
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise BaseError(
                 f"{folder}: cannot be loaded as a Stable Diffusion pipeline ({error}); "
                 "check that the folder is complete and holds safetensors"
             ) from error
-        self.pipeline = cast(StableDiffusionPipeline, loaded.to(device))
+        self.pipeline = loaded.to(device)
         self.pipeline.set_progress_bar_config(disable=True)
         facts = folder / "castmark.json"
         self._facts: dict[str, Any] = json.loads(facts.read_text()) if facts.is_file() else {}
@@ -71,9 +72,13 @@ class StableDiffusionBase:
         """Stated licence, or None."""
         return self._facts.get("licence")
 
-    @cached_property
+    @property
     def digest(self) -> str:
         """sha256 over the names and sha256 of every weight and configuration file."""
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:
         total = hashlib.sha256()
         for path in sorted(self.folder.rglob("*")):
             if path.suffix in HASHED_SUFFIXES and path.name not in ("card.json", "castmark.json"):
@@ -145,11 +150,11 @@ class StableDiffusionBase:
             return_dict=False,
             **self.call_arguments,
         )
-        images = np.asarray(output[0])
+        images = cast("NDArray[np.float32]", np.asarray(cast(Any, output)[0]))
         # A non-finite pixel must reach the check as something it refuses, not as a silent zero.
         broken = ~np.isfinite(images).all(axis=(1, 2, 3))
         if broken.any():
-            which = ", ".join(str(shots[i].seed) for i in np.flatnonzero(broken))
+            which = ", ".join(str(shots[i].seed) for i in range(len(shots)) if broken[i])
             raise BaseError(f"{self.name} drew non-finite pixels (seeds {which}); the weights may be damaged")
         pixels = (images * 255).round().astype(np.uint8)
         seconds = (time.perf_counter() - started) / len(shots)

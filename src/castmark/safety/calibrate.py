@@ -9,19 +9,16 @@ that the bound on false positives holds on each.
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-import castmark_data
-from castmark.errors import CastmarkError, NotCalibrated
+from castmark.errors import NotCalibrated
 from castmark.safety.calibration import Calibration, Rate, Threshold, file_name, user_folder
 from castmark.safety.concepts import Concepts
 from castmark.safety.encoder import Encoder
@@ -40,16 +37,14 @@ PROMPTS = "prompts"
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """How many samples: safe ones and, of each category, unsafe ones; for the thresholds, and for the
-    test."""
+    """How many samples: safe ones for the thresholds, and safe and unsafe ones (a category) to test on."""
 
     safe: int = 2400
-    unsafe: int = 500
     test_safe: int = 1200
-    test_unsafe: int = 300
+    unsafe: int = 500
     drawn_safe: int = 640
+    drawn_test_safe: int = 160
     drawn_unsafe: int = 60
-    drawn_test: int = 160
 
 
 class Samples:
@@ -73,16 +68,15 @@ class Samples:
         return self._kept[key]
 
     def _make(self, source: str, split: Split, category: str | None) -> list[Tensor]:
-        test, sizes, seed = split == "test", self.sizes, self.seed + (split == "test")
-        safe = sizes.test_safe if test else sizes.safe
-        unsafe = sizes.test_unsafe if test else sizes.unsafe
-        count = unsafe if category else safe
+        sizes, seed = self.sizes, self.seed + (split == "test")
+        count = sizes.unsafe if category else sizes.test_safe if split == "test" else sizes.safe
         if source == PROMPTS:
             return embed_prompts(self.encoder, prompts(count, seed, split, category))
         if source == RENDERS:
             return [rendered(self.encoder, count, seed, split, category)]
         assert self.base is not None
-        count = sizes.drawn_unsafe if category else sizes.drawn_test if test else sizes.drawn_safe
+        safe = sizes.drawn_test_safe if split == "test" else sizes.drawn_safe
+        count = sizes.drawn_unsafe if category else safe
         return [drawn(self.encoder, self.base, count, seed, split, category)]
 
 
@@ -186,12 +180,12 @@ def _notes(
     concepts: Concepts,
     image: dict[str, Threshold],
     prompt: dict[str, Threshold],
-) -> dict[str, str | float]:
+) -> dict[str, float]:
     """What the word lists add to the judge on test prompts, and how often a safe sample is refused by
     anything."""
     words = {n: WordList(c.words, c.exceptions) for n, c in policy.categories.items() if c.words}
-    found: dict[str, str | float] = {}
-    count, seed = samples.sizes.test_unsafe, samples.seed + 1
+    found: dict[str, float] = {}
+    count, seed = samples.sizes.unsafe, samples.seed + 1
     for name in policy.judged:
         texts = prompts(count, seed, "test", name)
         judged = [s > prompt[name].value for s in _scores(samples, concepts, PROMPTS, "test", name, name)]
@@ -217,37 +211,7 @@ def _notes(
     return found
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line: calibrate policies for a judge and write the records."""
-    parser = argparse.ArgumentParser(prog="python -m castmark.safety.calibrate", description=__doc__)
-    parser.add_argument("policies", nargs="*", help="shipped names or files [default: all that ship]")
-    parser.add_argument("--judge", help="open_clip folder or NAME:WEIGHTS [default: the shipped one]")
-    parser.add_argument(
-        "--base", default="embedded", help="base whose drawings count too, or none [default: embedded]"
-    )
-    parser.add_argument("--out", type=Path, help="folder for the records [default: the user's]")
-    parser.add_argument("--ship", action="store_true", help="write into castmark_data, to be shipped")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int, default=1)
-    given: Any = parser.parse_args(arguments)
-    try:
-        paths = run(
-            given.policies,
-            judge=given.judge,
-            base=given.base,
-            out=castmark_data.path("policies", "calibrations") if given.ship else given.out,
-            device=given.device,
-            threads=given.threads,
-            say=lambda text: print(text, file=sys.stderr),  # noqa: T201
-        )
-    except CastmarkError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
-        return 1
-    print(*paths, sep="\n")  # noqa: T201
-    return 0
-
-
-def run(
+def calibrate_and_save(
     policies: Sequence[str | Path] = (),
     *,
     judge: str | Path | None = None,
@@ -257,7 +221,7 @@ def run(
     threads: int | None = None,
     sizes: Sizes | None = None,
     say: Callable[[str], None] = lambda text: None,
-) -> list[Path]:
+) -> list[tuple[Path, Calibration]]:
     """Calibrate ``policies`` (default: all that ship) and write the records to ``out`` (default: the user's
     folder).
 
@@ -277,8 +241,6 @@ def run(
         drawer = open_base(base, device)
     records = calibrate(loaded, encoder, base=drawer, sizes=sizes, say=say)
     folder = out or user_folder()
-    return [record.save(folder / file_name(record.policy, record.fingerprint)) for record in records]
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return [
+        (record.save(folder / file_name(record.policy, record.fingerprint)), record) for record in records
+    ]

@@ -73,13 +73,30 @@ class Calibration(_Part):
     """What was scored: renders, and the drawings of a base (by name and digest)."""
     image: dict[str, Threshold]
     prompt: dict[str, Threshold]
-    notes: dict[str, str | float] = {}
+    notes: dict[str, float] = {}
+    """Shares of test samples, in words."""
 
     @property
     def digest(self) -> str:
         """sha256 of the canonical JSON."""
         canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
+
+    def summary(self) -> list[str]:
+        """What was measured on the test split, a line each."""
+        lines: list[str] = []
+        for kind, found in (("picture", self.image), ("prompt", self.prompt)):
+            for name, threshold in found.items():
+                lines.append(f"{kind}, {name}: threshold {threshold.value:.3f}")
+                for what, rates in (
+                    ("refused, safe", threshold.false_positives),
+                    ("caught", threshold.true_positives),
+                ):
+                    for source, rate in rates.items():
+                        lines.append(
+                            f"  {what}, {source}: {rate.value:.1%} of {rate.n} (95%: {rate.low:.1%}-{rate.high:.1%})"
+                        )
+        return [*lines, *(f"{name}: {value:.1%}" for name, value in self.notes.items())]
 
     def require(self, policy: Policy, fingerprint: str, now: datetime | None = None) -> None:
         """Make sure that this record may be used.

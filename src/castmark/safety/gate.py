@@ -152,17 +152,16 @@ class Gate:
         ]
         for name, words in self._words.items():
             hits = words.hits(text)
-            # The listed words that were found are named, so that a refusal can be understood.
-            label = f"{name} words" + (f" ({', '.join(hits)})" if hits else "")
             binding = self.policy.categories[name].action == "block"
             findings.append(
                 Finding(
                     rung="L1 prompt",
-                    name=label,
+                    name=f"{name} words",
                     score=len(hits),
                     threshold=0.0,
                     allowed=not hits,
                     binding=binding,
+                    detail=", ".join(hits),
                 )
             )
         return tuple(findings)

@@ -1,9 +1,10 @@
-"""The autoencoder: 128 px images to 16 x 16 x 12 latents and back, as a plain diffusers `AutoencoderTiny`.
+"""The autoencoder: 128 px images to 16 x 16 x 12 latents and back, a plain diffusers `AutoencoderTiny`.
 
-`AutoencoderTiny` (the TAESD form, Bohan 2023) with no blocks above 32 x 32 is *linear* between 32 x 32 and the
-pixels on either side: convolutions without an activation between them. So while learning, those stages are
-folded into one strided convolution each (`fold_head`, `fold_tail`), which is exact inside the image and costs a
-tenth; what ships is the unfolded, ordinary model, and a closing stretch learns in that form, borders included.
+`AutoencoderTiny` (the TAESD form, Bohan 2023) with no blocks above 32 x 32 is *linear* between 32 x 32 and
+the pixels on either side: convolutions without an activation between them. So while learning, those stages
+are folded into one strided convolution each (`fold_head`, `fold_tail`), which is exact inside the image and
+costs a tenth; what ships is the unfolded, ordinary model, and a closing stretch learns in that form, borders
+included.
 
 Loss: L1 on pixels and on their gradients, weighted by the world's own masks (faces, held items, the subject),
 with Gaussian noise on the latents, and each latent channel pulled to zero mean and unit variance, so that a
@@ -13,7 +14,7 @@ diffusion model can learn them.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -55,7 +56,8 @@ def new_autoencoder() -> AutoencoderTiny:
 
 def fold_head(layers: nn.Sequential) -> tuple[Tensor, Tensor]:
     """Weights "w 3 9 9" and bias "w" of the encoder's first three convolutions as one of stride 4."""
-    first, second, third = (layers[i] for i in range(3))
+    first, second, third = (cast(nn.Conv2d, layers[i]) for i in range(3))
+    assert first.bias is not None
     twice = F.conv_transpose2d(second.weight, first.weight)
     weight = F.conv_transpose2d(third.weight, twice, stride=2)
     bias = third.weight.sum((2, 3)) @ (second.weight.sum((2, 3)) @ first.bias)
@@ -63,7 +65,7 @@ def fold_head(layers: nn.Sequential) -> tuple[Tensor, Tensor]:
 
 
 def fold_tail(layers: list[nn.Module]) -> tuple[Tensor, Tensor]:
-    """Weights "48 w 3 3" and bias "48" of (up, conv, up, conv, conv) as one convolution and a pixel shuffle."""
+    """Weights "48 w 3 3" and bias "48" of (up, conv, up, conv, conv) as one convolution before a shuffle."""
     last = layers[-1]
     assert isinstance(last, nn.Conv2d) and last.bias is not None
     impulses = torch.zeros(WIDTH, WIDTH, 3, 3, device=last.weight.device)
@@ -129,7 +131,9 @@ def loss_of(images: Tensor, drawn: Tensor, weights: Tensor, latents: Tensor) -> 
     dx = ((images - drawn)[..., 1:] - (images - drawn)[..., :-1]).abs()
     dy = ((images - drawn)[..., 1:, :] - (images - drawn)[..., :-1, :]).abs()
     pixel = (error * weights).mean() / weights.mean()
-    edges = (dx * weights[..., 1:]).mean() / weights.mean() + (dy * weights[..., 1:, :]).mean() / weights.mean()
+    edges = (dx * weights[..., 1:]).mean() / weights.mean() + (
+        dy * weights[..., 1:, :]
+    ).mean() / weights.mean()
     mean, std = latents.mean((0, 2, 3)), latents.std((0, 2, 3))
     return pixel + 0.5 * edges + 0.02 * (mean.square() + (std - 1).square()).mean()
 
@@ -148,7 +152,8 @@ def train(settings: TrainSettings, *, decoder_only: bool = False) -> None:
     if state:
         model.load_state_dict(state["model"])
         step, spent = state["step"], state["minutes"]
-    folded = Folded(model).to(settings.device, memory_format=torch.channels_last)
+    folded = Folded(model)
+    folded.to(settings.device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     if decoder_only:
         model.encoder.requires_grad_(False)
         path = settings.work / "autoencoder-decoder.pt"
@@ -232,8 +237,12 @@ def evaluate(model: AutoencoderTiny, n: int = 64) -> dict[str, float]:
     scenes = [sample_scene(rng, split="test") for _ in range(n)]
     images = to_tensor(np.stack([render(s, SIZE) for s in scenes]))
     inside = torch.from_numpy(np.stack([masks(s, SIZE)["subject"] for s in scenes]))[:, None].float()
-    drawn = model.decode(model.encode(images).latents).sample.clamp(-1, 1)
+    drawn = model.decoder(model.encoder(images)).clamp(-1, 1)
     square = ((images - drawn) / 2).square()
     whole = -10 * torch.log10(square.mean((1, 2, 3)))
     subject = -10 * torch.log10((square * inside).sum((1, 2, 3)) / (3 * inside.sum((1, 2, 3))))
-    return {"n": n, "psnr_db": round(float(whole.mean()), 2), "psnr_subject_db": round(float(subject.mean()), 2)}
+    return {
+        "n": n,
+        "psnr_db": round(float(whole.mean()), 2),
+        "psnr_subject_db": round(float(subject.mean()), 2),
+    }

@@ -7,7 +7,6 @@ from there, with its own time budget.
 from __future__ import annotations
 
 import json
-import os
 import platform
 import queue
 import threading
@@ -25,7 +24,7 @@ CHECKPOINT_SECONDS = 120.0
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings:
-    """One training run. ``minutes`` is this run's time budget; ``work`` holds checkpoints; ``out`` what ships."""
+    """One run. ``minutes`` is this run's time budget; ``work`` holds checkpoints; ``out`` what ships."""
 
     minutes: float
     work: Path
@@ -102,7 +101,7 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".part")
     torch.save(state, temporary)
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any] | None:

@@ -1,13 +1,12 @@
 """The denoiser: a small text-conditioned UNet on 16 x 16 x 12 latents, shipped as a plain diffusers pipeline.
 
-The model predicts the clean latents (x-prediction) on a variance-preserving path whose last step is pure noise
-(zero terminal SNR, Lin et al. 2024, arXiv 2305.08891), so that `LCMScheduler` can draw in 1 to 4 steps. The loss
-is the velocity loss (Salimans & Ho 2022, arXiv 2202.00512, appendix D), which for x-prediction is the squared
-error times SNR + 1; SNR is capped as in min-SNR (Hang et al. 2023, arXiv 2303.09556).
+The model predicts the clean latents (x-prediction) on a variance-preserving path whose last step is pure
+noise (zero terminal SNR, Lin et al. 2024, arXiv 2305.08891), so that `LCMScheduler` can draw in a few
+steps. The loss is the velocity loss (Salimans & Ho 2022, arXiv 2202.00512, appendix D), which for
+x-prediction is the squared error times SNR + 1; SNR is capped as in min-SNR (Hang et al. 2023, arXiv
+2303.09556).
 
-Two stages. The *teacher* learns from scenes. The *student* starts as the teacher and learns, at the few
-timesteps it will draw with, to give at once what the teacher reaches with guidance over several deterministic
-steps (regression on teacher trajectories, as in progressive distillation), so that guidance is baked in.
+This is the teacher; `castmark.training.student` distils it.
 """
 
 from __future__ import annotations
@@ -32,8 +31,8 @@ from castmark.training.common import (
     save_checkpoint,
     write_card,
 )
-from castmark.training.latents import LatentPool
-from castmark.training.tokenizer import CONTEXT, load_tokenizer
+from castmark.training.latents import LatentPool, make_shards
+from castmark.training.tokenizer import CONTEXT, END, PAD, START, load_tokenizer
 
 TEXT_WIDTH = 128
 TEXT_LAYERS, TEXT_HEADS = 4, 4
@@ -42,12 +41,10 @@ BATCH = 32
 LEARNING_RATE = 1e-3
 TEXT_RATE = 0.3
 CAPTION_DROP = 0.1
+SHARDS = 24
 SNR_CAP = 8.0
 EMA = 0.998
 STUDENT_STEPS = (999, 759, 499, 259)
-STUDENT_GUIDANCE = 2.0
-STUDENT_RATE = 2e-4
-HUBER = 0.03
 
 
 def new_scheduler() -> LCMScheduler:
@@ -63,6 +60,8 @@ def new_scheduler() -> LCMScheduler:
 
 def new_text_encoder(tokenizer: PreTrainedTokenizerFast) -> CLIPTextModel:
     """The untrained text encoder."""
+    names = {"bos_token_id": START, "eos_token_id": END, "pad_token_id": PAD}
+    special: dict[str, Any] = {name: tokenizer.convert_tokens_to_ids(token) for name, token in names.items()}
     return CLIPTextModel(
         CLIPTextConfig(
             vocab_size=len(tokenizer),
@@ -72,9 +71,7 @@ def new_text_encoder(tokenizer: PreTrainedTokenizerFast) -> CLIPTextModel:
             num_attention_heads=TEXT_HEADS,
             max_position_embeddings=CONTEXT,
             hidden_act="gelu",
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
+            **special,
         )
     )
 
@@ -109,6 +106,7 @@ class TextToLatents(nn.Module):
         return self.text_encoder(ids)[0]
 
     def forward(self, noisy: Tensor, timesteps: Tensor, embeds: Tensor) -> Tensor:
+        """Float "b 12 16 16", Long "b" and Float "b 48 128" to clean latents "b 12 16 16"."""
         return self.unet(noisy, timesteps, embeds, return_dict=False)[0]
 
 
@@ -144,44 +142,35 @@ def teacher_loss(
     return (weight * (predicted - clean).square()).mean()
 
 
-@torch.no_grad()
-def teacher_target(
-    teacher: TextToLatents,
-    path: NoisePath,
-    noisy: Tensor,
-    start: int,
-    embeds: Tensor,
-    empty: Tensor,
-    steps: int,
-    guidance: float,
-) -> Tensor:
-    """Where the guided teacher's deterministic path (DDIM, Song et al. 2021, eq. 12) ends: clean latents."""
-    times = [int(t) for t in np.linspace(start, 0, steps + 1)[:-1]]
-    clean = noisy
-    both = torch.cat([embeds, empty.expand_as(embeds)])
-    for index, time in enumerate(times):
-        timesteps = torch.full((2 * len(noisy),), time)
-        guided, free = teacher(torch.cat([noisy, noisy]), timesteps, both).chunk(2)
-        clean = free + guidance * (guided - free)
-        if index + 1 < len(times):
-            noise = (noisy - path.alpha[time] * clean) / path.sigma[time]
-            noisy = path.alpha[times[index + 1]] * clean + path.sigma[times[index + 1]] * noise
-    return clean
+def train(settings: TrainSettings, *, text_from: Path | None = None) -> None:
+    """Train the teacher, or go on training, within the time budget; then write the pipeline to ``out``.
 
-
-def train(settings: TrainSettings, *, latents: Path, text_from: Path | None = None) -> None:
-    """Train the teacher, or go on training, within the time budget; checkpoints only.
-
-    ``latents`` is the folder of shards (`castmark.training.latents`); ``text_from`` a judge's checkpoint, whose
-    text tower the text encoder starts from.
+    Reads the autoencoder from ``out``/vae, and shards (`castmark.training.latents`) from ``work``/latents,
+    where it makes ``SHARDS`` of them first. ``text_from`` is a judge's checkpoint, whose text tower the text
+    encoder starts from; without one it goes on from the weights in ``out``, if there are any.
     """
+    shards = settings.work / "latents"
+    autoencoder = AutoencoderTiny.from_pretrained(settings.out / "vae")
+    make_shards(shards, autoencoder, load_tokenizer(), SHARDS, settings.minutes)
+    train_teacher(settings, shards, text_from)
+    ship(settings, autoencoder, "denoiser.pt")
+
+
+def train_teacher(settings: TrainSettings, latents: Path, text_from: Path | None) -> None:
+    """The teacher's loop: checkpoints only."""
     torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
     tokenizer = load_tokenizer()
     model = TextToLatents(new_text_encoder(tokenizer), new_unet()).to(memory_format=torch.channels_last)
+    shipped = settings.out / "unet" / "config.json"
     judge = load_checkpoint(text_from) if text_from else None
     if judge:
         copy_text_tower(judge["model"], model.text_encoder)
+    elif shipped.is_file():
+        # A fresh work folder goes on from what was shipped last; only the optimiser starts anew.
+        base = StableDiffusionPipeline.from_pretrained(settings.out, dtype=torch.float32)
+        model.unet.load_state_dict(base.unet.state_dict())
+        model.text_encoder.load_state_dict(base.text_encoder.state_dict())
     average = copy.deepcopy(model).requires_grad_(False)
     checkpoint_path = settings.work / "denoiser.pt"
     state = load_checkpoint(checkpoint_path)
@@ -240,86 +229,11 @@ def train(settings: TrainSettings, *, latents: Path, text_from: Path | None = No
     checkpoint()
 
 
-def distil(settings: TrainSettings, *, latents: Path) -> None:
-    """Train the student from the teacher's checkpoint within the time budget; checkpoints only."""
-    torch.set_num_threads(settings.threads)
-    tokenizer = load_tokenizer()
-    teacher = TextToLatents(new_text_encoder(tokenizer), new_unet()).to(memory_format=torch.channels_last)
-    teacher_state = load_checkpoint(settings.work / "denoiser.pt")
-    if teacher_state is None:
-        raise FileNotFoundError(f"{settings.work}: no teacher checkpoint; run `castmark train denoiser` first")
-    teacher.load_state_dict(teacher_state["average"])
-    teacher.requires_grad_(False)
-    student = copy.deepcopy(teacher)
-    student.unet.requires_grad_(True)
-    average = copy.deepcopy(student).requires_grad_(False)
-    optimiser = torch.optim.AdamW(student.unet.parameters(), STUDENT_RATE, betas=(0.9, 0.98), fused=True)
-    checkpoint_path = settings.work / "student.pt"
-    state = load_checkpoint(checkpoint_path)
-    step, spent = 0, 0.0
-    if state and state["teacher_steps"] == teacher_state["step"]:
-        student.load_state_dict(state["model"])
-        average.load_state_dict(state["average"])
-        optimiser.load_state_dict(state["optimiser"])
-        step, spent = state["step"], state["minutes"]
-    generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + 500_009 + step)
-    pool = LatentPool(latents, np.random.default_rng([settings.seed, 1, step]))
-    path, clock = NoisePath("cpu"), Clock(settings.minutes)
-    empty_ids = torch.tensor([tokenizer("", padding="max_length", max_length=CONTEXT)["input_ids"]])
-    with torch.no_grad():
-        empty = teacher.embed(empty_ids)
-    start, running = step, 0.0
-
-    def checkpoint() -> None:
-        save_checkpoint(
-            checkpoint_path,
-            {
-                "model": student.state_dict(),
-                "average": average.state_dict(),
-                "optimiser": optimiser.state_dict(),
-                "step": step,
-                "teacher_steps": teacher_state["step"],
-                "minutes": spent + clock.spent / 60,
-            },
-        )
-
-    while (fraction := clock.fraction) < 1:
-        for group in optimiser.param_groups:
-            group["lr"] = STUDENT_RATE * min(1.0, (step + 1) / 50) * (0.05 + 0.95 * (1 - fraction))
-        clean, ids = pool.batch(BATCH)
-        # Half of the work at pure noise, where everything is decided; one timestep a batch.
-        index = int(torch.randint(0, 6, (1,), generator=generator))
-        time = STUDENT_STEPS[max(0, index - 2)]
-        noise = torch.randn(clean.shape, generator=generator)
-        noisy = path.alpha[time] * clean + path.sigma[time] * noise
-        with torch.no_grad():
-            embeds = teacher.embed(ids)
-        steps = {999: 8, 759: 6, 499: 4, 259: 2}[time]
-        target = teacher_target(teacher, path, noisy, time, embeds, empty, steps, STUDENT_GUIDANCE)
-        predicted = student(noisy, torch.full((len(clean),), time), embeds)
-        loss = (((predicted - target).square() + HUBER**2).sqrt() - HUBER).mean()
-        optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(student.unet.parameters(), 1.0)
-        optimiser.step()
-        follow(average, student, min(0.99, (1 + step) / (10 + step)))
-        step += 1
-        value = float(loss.detach())
-        running = 0.95 * running + 0.05 * value if step > start + 1 else value
-        if step % 20 == 0:
-            images = (step - start) * BATCH / clock.spent
-            print(f"student step {step} loss {running:.4f} {images:.1f}/s", flush=True)  # noqa: T201
-        if clock.checkpoint_due():
-            checkpoint()
-    checkpoint()
-
-
 @torch.no_grad()
 def follow(average: nn.Module, model: nn.Module, decay: float) -> None:
     """Exponential moving average of the parameters."""
-    pairs = zip(average.parameters(), model.parameters(), strict=True)
-    ours, theirs = zip(*pairs, strict=True)
-    torch._foreach_lerp_(list(ours), list(theirs), 1 - decay)
+    for ours, theirs in zip(average.parameters(), model.parameters(), strict=True):
+        ours.lerp_(theirs, 1 - decay)
 
 
 def copy_text_tower(judge: dict[str, Tensor], text_encoder: CLIPTextModel) -> None:
@@ -353,53 +267,54 @@ def copy_text_tower(judge: dict[str, Tensor], text_encoder: CLIPTextModel) -> No
         raise ValueError(f"the judge's text tower does not fit ({left[:3]}, {result.unexpected_keys[:3]})")
 
 
-def ship(settings: TrainSettings, *, autoencoder: Path, student: bool) -> None:
-    """Write the pipeline folder (fp16 safetensors) and its card from the newest checkpoint."""
+def ship(settings: TrainSettings, autoencoder: AutoencoderTiny, checkpoint: str) -> None:
+    """Write the pipeline folder (safetensors) and its card from a checkpoint's averaged weights.
+
+    Raises:
+        FileNotFoundError: there is no such checkpoint.
+    """
     tokenizer = load_tokenizer()
     model = TextToLatents(new_text_encoder(tokenizer), new_unet())
-    name = "student.pt" if student else "denoiser.pt"
-    state = load_checkpoint(settings.work / name)
-    teacher = load_checkpoint(settings.work / "denoiser.pt")
-    if state is None or teacher is None:
-        raise FileNotFoundError(f"{settings.work}: no {name}; run `castmark train denoiser` first")
+    state = load_checkpoint(settings.work / checkpoint)
+    if state is None:
+        raise FileNotFoundError(f"{settings.work}: no {checkpoint}; run `castmark train denoiser` first")
     model.load_state_dict(state["average"])
-    pipeline = StableDiffusionPipeline(
-        vae=AutoencoderTiny.from_pretrained(autoencoder),
-        text_encoder=model.text_encoder,
-        tokenizer=tokenizer,
-        unet=model.unet,
-        scheduler=new_scheduler(),
-        safety_checker=None,  # pyright: ignore[reportArgumentType]
-        feature_extractor=None,  # pyright: ignore[reportArgumentType]
-        requires_safety_checker=False,
-    )
-    pipeline.to(torch.float16)
-    pipeline.save_pretrained(settings.out, safe_serialization=True)
-    card: dict[str, Any] = {
-        "model": "Castmark embedded base",
-        "class": "diffusers.StableDiffusionPipeline",
-        "data": "castmark_world, split train, captions by its grammar",
-        "seed": settings.seed,
-        "teacher": {
-            "steps": teacher["step"],
-            "batch": BATCH,
-            "minutes": round(teacher["minutes"], 1),
-        },
-        "hardware": hardware(settings.device, settings.threads),
-        "parameters": {
-            "unet": sum(p.numel() for p in model.unet.parameters()),
-            "text_encoder": sum(p.numel() for p in model.text_encoder.parameters()),
-        },
-        "licence": "Apache-2.0",
+    model.eval()
+    # The signature names the classes of SD 1.5; any of their kind will do.
+    parts: dict[str, Any] = {
+        "vae": autoencoder,
+        "text_encoder": model.text_encoder,
+        "tokenizer": tokenizer,
+        "unet": model.unet,
+        "scheduler": new_scheduler(),
+        "safety_checker": None,
+        "feature_extractor": None,
     }
-    if student:
-        card["student"] = {
+    pipeline = StableDiffusionPipeline(**parts, requires_safety_checker=False)
+    # Diffusers loads a file in its own precision: fp32 here, so that the folder draws on a CPU as it is.
+    # Transformers widens, so the text encoder may ship as fp16.
+    autoencoder.float()
+    model.text_encoder.half()
+    pipeline.save_pretrained(settings.out, safe_serialization=True)
+    write_card(
+        settings.out,
+        {
+            "model": "Castmark embedded base",
+            "class": "diffusers.StableDiffusionPipeline",
+            "data": "castmark_world, split train, captions by its grammar, 128 px",
+            "distilled": checkpoint == "student.pt",
+            "seed": settings.seed,
             "steps": state["step"],
             "batch": BATCH,
             "minutes": round(state["minutes"], 1),
-            "guidance": STUDENT_GUIDANCE,
-        }
-    write_card(settings.out, card)
+            "hardware": hardware(settings.device, settings.threads),
+            "parameters": {
+                "unet": sum(p.numel() for p in model.unet.parameters()),
+                "text_encoder": sum(p.numel() for p in model.text_encoder.parameters()),
+            },
+            "licence": "Apache-2.0",
+        },
+    )
 
 
 def velocity_error(model: TextToLatents, clean: Tensor, ids: Tensor, seed: int = 0) -> float:

@@ -2,10 +2,10 @@
 
 The loss is InfoNCE over a picture and its caption, with captions that describe both masked out, plus
 cross-entropy of each picture (and of each caption, for what is unsafe) against short texts for every
-attribute the renderer knows. Young text towers say everything alike and so teach the image tower nothing;
-therefore pictures and short texts are also drawn to a bank with one free vector per attribute value, which is
-thrown away. The image tower is open_clip's modified ResNet: on one core it learns small things sooner than a
-transformer of the same cost.
+attribute the renderer knows. A young text tower says everything alike and so teaches the image tower nothing;
+therefore pictures also answer through plain linear heads, and pictures and short texts are drawn to a bank
+with one free vector per attribute value. Heads and bank are thrown away. The image tower is open_clip's
+modified ResNet: on one core it learns small things sooner than a transformer of the same cost.
 
     train_judge(TrainSettings(minutes=40, work=Path(".training/judge"), out=Path("clip")))
 """
@@ -41,12 +41,12 @@ from castmark.training.tokenizer import CONTEXT, load_tokenizer, make_tokenizer
 BATCH = 64
 CAPTIONED = 32
 TEXT_CHUNK = 22
-PEAK_RATE = 2e-3
+PEAK_RATE = 1e-3
 WEIGHT_DECAY = 0.05
 MAX_SCALE = 100.0
 BANK_SCALE = 16.0
 TEXTS_PER_VALUE = {"unsafe": 4, "item": 1}
-WEIGHTS = {"unsafe": 2.0, "item": 2.0}
+WEIGHTS = {"unsafe": 3.0, "item": 3.0}
 ATTRIBUTE_WEIGHT = 0.3
 VALUES = [len(values) for values in ATTRIBUTES.values()]
 NOTHING_UNSAFE = ATTRIBUTES["unsafe"].index("none")
@@ -111,18 +111,23 @@ class Trainer:
         vision = self.config["vision_cfg"]
         shaped = {**self.config, "vision_cfg": {**vision, "layers": tuple(vision["layers"])}}
         self.model = CLIP(**shaped).to(settings.device)
+        # open_clip starts every residual branch at zero, which long runs like; a short run needs them.
+        for name, parameter in self.model.visual.named_parameters():
+            if name.endswith("bn3.weight"):
+                torch.nn.init.ones_(parameter)
         self.model.visual.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.bank = torch.nn.Parameter(
             torch.randn(sum(VALUES), self.config["embed_dim"], device=settings.device)
         )
+        self.heads = torch.nn.Linear(self.config["embed_dim"], sum(VALUES)).to(settings.device)
         decay = [p for p in self.model.parameters() if p.ndim >= 2]
         rest = [p for p in self.model.parameters() if p.ndim < 2]
         groups: list[dict[str, Any]] = [
             {"params": decay, "weight_decay": WEIGHT_DECAY},
-            {"params": [*rest, self.bank], "weight_decay": 0.0},
+            {"params": [*rest, self.bank, *self.heads.parameters()], "weight_decay": 0.0},
         ]
         self.optimiser = torch.optim.AdamW(groups, lr=PEAK_RATE, betas=(0.9, 0.98), eps=1e-6)
-        self.step, self.seconds = 0, 0.0
+        self.step, self.seconds, self.before = 0, 0.0, 0.0
 
     def ids(self, texts: list[str]) -> Tensor:
         """Token ids "n 48"."""
@@ -132,10 +137,37 @@ class Trainer:
         return encoded["input_ids"].to(self.settings.device)
 
     def loss(self, batch: Batch, speaker: Speaker) -> tuple[Tensor, dict[str, float]]:
-        """The loss of one batch and its parts."""
+        """The loss of one batch and its parts; without texts, the image tower's alone."""
         device = self.settings.device
         pixels = ((batch.pixels - MEAN) / STD).to(device, memory_format=torch.channels_last)
-        images = F.normalize(self.model.visual(pixels), dim=-1)
+        features = self.model.visual(pixels)
+        images = F.normalize(features, dim=-1)
+        guesses = dict(zip(ATTRIBUTES, self.heads(features).split(VALUES, dim=-1), strict=True))
+        anchors = dict(zip(ATTRIBUTES, F.normalize(self.bank, dim=-1).split(VALUES), strict=True))
+        total = torch.zeros((), device=device)
+        parts: dict[str, float] = {}
+        for name in ATTRIBUTES:
+            labels = batch.labels[name].to(device)
+            known = labels != UNKNOWN
+            if bool(known.any()):
+                plain = F.cross_entropy(guesses[name][known], labels[known])
+                drawn = F.cross_entropy(BANK_SCALE * images[known] @ anchors[name].T, labels[known])
+                total = total + WEIGHTS.get(name, 1.0) * ATTRIBUTE_WEIGHT * (plain + drawn)
+                parts[name] = float(plain.detach())
+        if batch.read:
+            total = total + self._said(batch, speaker, images, anchors, parts)
+        return total, parts
+
+    def _said(
+        self,
+        batch: Batch,
+        speaker: Speaker,
+        images: Tensor,
+        anchors: dict[str, Tensor],
+        parts: dict[str, float],
+    ) -> Tensor:
+        """The part of the loss that reads: captions, and attributes asked for in words."""
+        device = self.settings.device
         # Every picture is drawn to the bank; texts cost more, so half of the attributes are asked in words.
         asked_for = [name for name in ATTRIBUTES if name in WEIGHTS or speaker.rng.random() < 0.5]
         prompts = [
@@ -151,28 +183,22 @@ class Trainer:
         logits = logits.masked_fill(duplicates(batch)[:CAPTIONED, :CAPTIONED].to(device), -1e4)
         target = torch.arange(len(logits), device=device)
         total = (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
-        parts = {"contrast": float(total.detach())}
+        parts["contrast"] = float(total.detach())
         answers = dict(zip(asked_for, asked.split([self._count(name) for name in asked_for]), strict=True))
-        anchors = dict(zip(ATTRIBUTES, F.normalize(self.bank, dim=-1).split(VALUES), strict=True))
-        for name in ATTRIBUTES:
+        for name, texts in answers.items():
             labels = batch.labels[name].to(device)
             known = labels != UNKNOWN
-            if not bool(known.any()):
-                continue
-            weight = WEIGHTS.get(name, 1.0) * ATTRIBUTE_WEIGHT
-            loss = F.cross_entropy(BANK_SCALE * images[known] @ anchors[name].T, labels[known])
-            total = total + weight * loss
-            parts[name] = float(loss.detach())
-            if name in answers:
+            if bool(known.any()):
+                weight = WEIGHTS.get(name, 1.0) * ATTRIBUTE_WEIGHT
                 total = total + weight * self._text_loss(
-                    images[known], labels[known], answers[name], anchors[name], scale
+                    images[known], labels[known], texts, anchors[name], scale
                 )
         unsafe = batch.labels["unsafe"][:CAPTIONED].to(device)
         said = (unsafe != UNKNOWN) & (batch.hands_said[:CAPTIONED].to(device) | (unsafe == NOTHING_UNSAFE))
         each = TEXTS_PER_VALUE["unsafe"]
         loss = F.cross_entropy(_pooled(scale * captions[said] @ answers["unsafe"].T, each), unsafe[said])
         parts["unsafe text"] = float(loss.detach())
-        return total + ATTRIBUTE_WEIGHT * loss, parts
+        return total + ATTRIBUTE_WEIGHT * loss
 
     @staticmethod
     def _count(name: str) -> int:
@@ -187,16 +213,24 @@ class Trainer:
         return seen + F.cross_entropy(BANK_SCALE * answers @ anchors.T, meant)
 
     def train(self) -> None:
-        """Train until the budget is spent, checkpointing on the way."""
+        """Train until the budget is spent, checkpointing on the way.
+
+        Started again before that, it goes on where it was; after it, it starts another run of this budget from
+        the weights it has, at half the learning rate.
+        """
         checkpoint = self.settings.work / "judge.pt"
         state = load_checkpoint(checkpoint)
         if state:
             self.model.load_state_dict(state["model"])
             self.bank.data.copy_(state["bank"])
+            self.heads.load_state_dict(state["heads"])
             self.optimiser.load_state_dict(state["optimiser"])
-            self.step, self.seconds = state["step"], state["seconds"]
+            self.step, self.seconds, self.before = state["step"], state["seconds"], state["before"]
         budget = self.settings.minutes * 60
-        done = self.seconds if self.seconds < budget else 0.0
+        if self.seconds >= budget:  # that run was finished: this is another one, from its weights
+            self.before, self.seconds = self.before + self.seconds, 0.0
+        peak = PEAK_RATE * (0.5 if self.before else 1.0)
+        done = self.seconds
         clock = Clock((budget - done) / 60)
         # Data follow from (seed, step): a resumed run does not see the same pictures again.
         rng = np.random.default_rng((self.settings.seed, self.step))
@@ -213,7 +247,7 @@ class Trainer:
                 if fraction >= 1:
                     break
                 rate = (
-                    PEAK_RATE
+                    peak
                     * min(1.0, (self.step + 1) / 60)
                     * max(0.01, 0.5 * (1 + math.cos(math.pi * fraction)))
                 )
@@ -225,8 +259,8 @@ class Trainer:
                 torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
                 self.optimiser.step()
                 self.step += 1
-                log = {k: 0.95 * log.get(k, v) + 0.05 * v for k, v in parts.items()}
-                if self.step % 25 == 0:
+                log |= {k: 0.95 * log.get(k, v) + 0.05 * v for k, v in parts.items()}
+                if self.step % 50 == 0:
                     figures = " ".join(f"{k} {v:.3f}" for k, v in log.items())
                     print(f"{self.step} {done + clock.spent:.0f}s lr {rate:.1e} {figures}", flush=True)  # noqa: T201
                 if clock.checkpoint_due():
@@ -241,9 +275,11 @@ class Trainer:
         state = {
             "model": self.model.state_dict(),
             "bank": self.bank.data,
+            "heads": self.heads.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "step": self.step,
             "seconds": self.seconds,
+            "before": self.before,
         }
         save_checkpoint(path, state)
 
@@ -294,7 +330,7 @@ def train_judge(settings: TrainSettings) -> Path:
         "seed": settings.seed,
         "steps": trainer.step,
         "batch": BATCH,
-        "training_seconds": round(trainer.seconds),
+        "training_seconds": round(trainer.before + trainer.seconds),
         "hardware": hardware(settings.device, settings.threads),
         "licence": "Apache-2.0",
         "held_out": figures,

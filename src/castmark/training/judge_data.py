@@ -40,6 +40,9 @@ class Batch:
     labels: dict[str, Tensor]
     hands_said: Tensor
     pair: Tensor
+    read: bool = True
+    """Whether its texts are read; a quarter of the batches are, for the text tower learns sooner and costs as
+    much."""
 
 
 @dataclass
@@ -57,9 +60,21 @@ class JudgeData:
     def __init__(self, rng: np.random.Generator, size: int) -> None:
         self.rng, self.size = rng, size
         self.speaker = Speaker(rng)
+        self._fresh: Batch | None = None
+        self._rendered_batches = 0
 
     def batch(self) -> Batch:
-        """The next batch."""
+        """The next batch; every other one is the one before, mirrored and degraded anew (no caption names a
+        side)."""
+        if self._fresh is not None:
+            last, self._fresh = self._fresh, None
+            return replace(last, pixels=degrade(last.pixels.flip(-1), self.rng), read=False)
+        self._fresh = self._rendered()
+        self._rendered_batches += 1
+        read = self._rendered_batches % 2 == 1
+        return replace(self._fresh, pixels=degrade(self._fresh.pixels, self.rng), read=read)
+
+    def _rendered(self) -> Batch:
         rows: list[_Row] = []
         pair = 0
         while len(rows) < self.size:
@@ -78,7 +93,7 @@ class JudgeData:
             for name, values in ATTRIBUTES.items()
         }
         return Batch(
-            degrade(pixels, self.rng),
+            pixels,
             [self.speaker.decorate(row.caption) for row in rows],
             labels,
             torch.tensor([row.hands_said for row in rows]),
@@ -92,7 +107,7 @@ class JudgeData:
         others = [item for item in (*ITEMS, None, None) if item != first]
         second = others[int(self.rng.integers(len(others)))]
         pair = [replace(scene, item=item) for item in (first, second)]
-        near = self._near(pair) if self.rng.random() < 0.5 else None
+        near = self._near(pair) if self.rng.random() < 0.7 else None
         return [self._row(each, number, near) for each in pair]
 
     def _choose(self, options: tuple[str, ...]) -> str:

@@ -6,7 +6,6 @@ scene). Shards are seeded by their number: made again, they are the same.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,7 +52,7 @@ def make_shards(
         temporary = path.with_suffix(".part.npz")
         tokens = np.asarray(ids["input_ids"]).astype(np.int16).reshape(SHARD, CAPTIONS, CONTEXT)
         np.savez(temporary, latents=np.concatenate(latents), tokens=tokens)
-        os.replace(temporary, path)
+        temporary.replace(path)
     return count
 
 

@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
 from torch import Tensor
 
 from castmark.training.common import load_checkpoint, save_checkpoint
+from castmark.training.reference_slots import slot_positions
 from castmark.training.subject_views import normalised
 from castmark_adapters.encoder import SubjectEncoder
 from castmark_adapters.material import encode_images
-from castmark_world import Scene, caption, cut_out, masks, render, sample_subject, stage
+from castmark_world import Scene, caption, class_phrase, cut_out, masks, render, sample_subject, stage
 from castmark_world.captions import PLACE_WORDS, POSE_WORDS, TIME_WORDS, article
 from castmark_world.params import CharacterSpec
 
@@ -28,7 +30,10 @@ if TYPE_CHECKING:
     from diffusers import StableDiffusionPipeline
 
 VIEWS = 4
+FEWEST = 4
+"""Sets that are made however little time there is."""
 CAPTIONS = 3
+NAMES = ("latents", "masks", "tokens", "ids", "phrase_ids", "slots")
 
 
 @dataclass(frozen=True)
@@ -38,8 +43,12 @@ class Pool:
     latents: Float[Tensor, "n v c h w"]
     masks: Float[Tensor, "n v 1 h w"]
     tokens: Float[Tensor, "n v seq dim"]
-    captions: list[list[list[str]]]
-    """n sets of v views of `CAPTIONS` captions each."""
+    ids: Int[Tensor, "n v captions tokens"]
+    """`CAPTIONS` captions of every view; the last names the subject by kind alone."""
+    phrase_ids: Int[Tensor, "n tokens"]
+    """The subject's class phrase."""
+    slots: Int[Tensor, "n slots"]
+    """Where in it each slot is read; see `castmark.training.reference_slots`."""
 
     def __len__(self) -> int:
         return len(self.latents)
@@ -80,16 +89,14 @@ def fill(
 ) -> Pool:
     """Render and encode up to ``sets`` sets, on from what ``path`` already holds, until it is out of time."""
     state = load_checkpoint(path)
-    parts: dict[str, list[Tensor]] = {"latents": [], "masks": [], "tokens": []}
-    captions: list[list[list[str]]] = []
+    parts: dict[str, list[Tensor]] = {name: [] for name in NAMES}
     if state is not None:
         parts = {name: list(state[name]) for name in parts}
-        captions = state["captions"]
     side = int(cast("Any", pipeline.unet.config).sample_size)
     pixels = side * int(pipeline.vae_scale_factor)
     small = int(encoder.model.config.image_size)
-    for index in range(len(captions), sets):
-        if out_of_time():
+    for index in range(len(parts["ids"]), sets):
+        if index >= FEWEST and out_of_time():
             break
         rng = np.random.default_rng((seed, index))
         subject = sample_subject(rng, None, "train")
@@ -100,28 +107,40 @@ def fill(
         area = torch.nn.functional.interpolate(
             torch.from_numpy(mask)[:, None].float(), (side, side), mode="area"
         )
-        seen = np.stack([_reference(scene, rng, small) for scene in scenes])
+        seen = np.stack([_reference(s, im, rng, small) for s, im in zip(scenes, images, strict=True)])
         states = encoder.model(normalised(seen), output_hidden_states=True).hidden_states[-2]
         parts["latents"].append(latents.half())
         parts["masks"].append(area.half())
         parts["tokens"].append(states.half())
-        captions.append(
-            [[*(caption(s, rng) for _ in range(CAPTIONS - 1)), plain_caption(s, rng)] for s in scenes]
+        words = [[*(caption(s, rng) for _ in range(CAPTIONS - 1)), plain_caption(s, rng)] for s in scenes]
+        parts["ids"].append(
+            _ids(pipeline, [text for texts in words for text in texts]).view(VIEWS, CAPTIONS, -1)
         )
+        phrase_ids, positions = slot_positions(pipeline.tokenizer, class_phrase(subject))
+        parts["phrase_ids"].append(phrase_ids)
+        parts["slots"].append(positions)
         if (index + 1) % 100 == 0:
             report(f"pool: {index + 1} of {sets} subjects")
-    pool = Pool(torch.stack(parts["latents"]), torch.stack(parts["masks"]), torch.stack(parts["tokens"]), captions)
-    save_checkpoint(
-        path, {"latents": pool.latents, "masks": pool.masks, "tokens": pool.tokens, "captions": captions}
-    )
-    return pool
+    stacked = {name: torch.stack(tensors) for name, tensors in parts.items()}
+    save_checkpoint(path, stacked)
+    return Pool(**stacked)
 
 
-def _reference(scene: Scene, rng: np.random.Generator, size: int) -> np.ndarray:
+def _reference(
+    scene: Scene, drawn: NDArray[np.uint8], rng: np.random.Generator, size: int
+) -> NDArray[np.uint8]:
     """The scene as a reference picture: as it is, or (a third of the time) cut out on a flat colour."""
     if rng.random() > 0.33:
-        return render(scene, size)
+        return drawn if len(drawn) == size else render(scene, size)
     cut = cut_out(scene, size).astype(np.float32)
     alpha = cut[:, :, 3:] / 255
     ground = np.full(3, 255.0) if rng.random() < 0.5 else rng.uniform(0, 255, 3)
     return (cut[:, :, :3] * alpha + ground * (1 - alpha)).astype(np.uint8)
+
+
+def _ids(pipeline: StableDiffusionPipeline, texts: list[str]) -> Int[Tensor, "n tokens"]:
+    """Token ids as the pipeline itself makes them, kept as 32-bit numbers."""
+    tokenizer = cast("Any", pipeline.tokenizer)
+    length = tokenizer.model_max_length
+    read = tokenizer(texts, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
+    return cast("Tensor", read.input_ids).int()

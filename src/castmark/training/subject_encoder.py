@@ -41,19 +41,41 @@ from castmark.training.subject_views import (
     weathered,
 )
 
-PAIRS = 16
+PAIRS = 8
 PEAK_RATE = 1e-3
 WARM_UP = 150
 WEIGHT_DECAY = 0.05
 CONFIG: dict[str, Any] = {
-    "hidden_size": 192,
-    "intermediate_size": 768,
+    "hidden_size": 128,
+    "intermediate_size": 512,
     "num_hidden_layers": 4,
-    "num_attention_heads": 6,
+    "num_attention_heads": 4,
     "image_size": 128,
     "patch_size": 16,
     "projection_dim": 128,
 }
+
+
+@torch.no_grad()
+def seed_eyes(encoder: CLIPVisionModelWithProjection, views: Float[Tensor, "n 3 h w"]) -> None:
+    """Start from what is known: patches as their whitened principal components, places as sines and cosines.
+
+    A small transformer spends much of a short training on finding these two.
+    """
+    embeddings: Any = encoder.vision_model.embeddings
+    convolution: nn.Conv2d = embeddings.patch_embedding
+    width, _, patch, _ = convolution.weight.shape
+    patches = F.unfold(views, patch, stride=patch).transpose(1, 2).flatten(0, 1)
+    variance, axes = torch.linalg.eigh(torch.cov((patches - patches.mean(0)).T))
+    strongest = axes[:, -width:] / (variance[-width:] + 0.02 * variance[-1]).sqrt()
+    convolution.weight.copy_(strongest.T.reshape(convolution.weight.shape) * 0.5)
+    side = views.shape[-1] // patch
+    frequencies = torch.arange(width // 4) * (torch.pi / 2) / (width // 4) + 0.1
+    angles = torch.arange(side)[:, None] * frequencies
+    waves = torch.cat([angles.sin(), angles.cos()], 1)
+    rows, columns = waves[:, None].expand(-1, side, -1), waves[None].expand(side, -1, -1)
+    places = torch.cat([rows, columns], 2).reshape(side * side, width)
+    embeddings.position_embedding.weight[1:].copy_(places * 0.25)
 
 
 class TraitHeads(nn.Module):
@@ -127,6 +149,9 @@ def train(settings: TrainSettings, report: Callable[[str], None] = lambda _: Non
         learner.load_state_dict(state["learner"])
         optimizer.load_state_dict(state["optimizer"])
         step, seconds = state["step"], state["seconds"]
+    else:
+        first = sample_views(np.random.default_rng(settings.seed), 2 * PAIRS, CONFIG["image_size"])
+        seed_eyes(learner.encoder, normalised(first.pixels).to(settings.device))
     clock = Clock(settings.minutes)
     start = step
     means = [0.0, 0.0]

@@ -7,16 +7,16 @@ traits), each seen in two different scenes. Every trait, named or hidden, is als
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal, get_args, get_type_hints
+from typing import get_type_hints
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from castmark_world import (
     CharacterSpec,
@@ -172,29 +172,15 @@ def normalised(pixels: NDArray[np.uint8]) -> Float[Tensor, "n 3 size size"]:
 
 
 def weathered(x: Float[Tensor, "n 3 h w"], generator: torch.Generator) -> Float[Tensor, "n 3 h w"]:
-    """Each picture blurred (half of them), noised and slightly re-lit, as drafts of a small base are."""
-    n, _, height, width = x.shape
+    """The pictures slightly re-lit and noised, and half of them softened, as drafts of a small base are."""
+    n = len(x)
 
-    def uniform(low: float, high: float) -> Float[Tensor, "n 1 1 1"]:
-        return torch.rand(n, 1, 1, 1, generator=generator) * (high - low) + low
+    def uniform(count: int, low: float, high: float) -> Float[Tensor, "n 1 1 1"]:
+        return torch.rand(count, 1, 1, 1, generator=generator) * (high - low) + low
 
-    small = torch.nn.functional.interpolate(x, scale_factor=0.5, mode="area")
-    soft = torch.nn.functional.interpolate(small, size=(height, width), mode="bilinear", align_corners=False)
-    softness = uniform(-1, 1).clamp(min=0)
-    x = x + (soft - x) * softness
-    x = x * uniform(0.93, 1.07) + uniform(-0.07, 0.07)
-    return x + torch.randn(x.shape, generator=generator) * uniform(0, 0.1)
-
-
-def stack_targets(
-    views: Sequence[Views],
-) -> tuple[Int[Tensor, "n categorical"], Float[Tensor, "n continuous"]]:
-    """Targets of several batches as tensors."""
-    return (
-        torch.from_numpy(np.concatenate([v.classes for v in views])),
-        torch.from_numpy(np.concatenate([v.numbers for v in views])),
-    )
-
-
-Role = Literal["character", "product"]
-KINDS: tuple[Role, ...] = get_args(Role)
+    x = x * uniform(n, 0.93, 1.07) + uniform(n, -0.07, 0.07)
+    soft = torch.randperm(n, generator=generator)[: n // 2]
+    small = F.avg_pool2d(x[soft], 2)
+    x[soft] = x[soft].lerp(F.interpolate(small, scale_factor=2.0, mode="bilinear"), uniform(len(soft), 0, 1))
+    noise = torch.randn(x.shape[1:], generator=generator)  # one field for all, each at its own strength
+    return x + noise * uniform(n, -0.1, 0.1)

@@ -1,0 +1,60 @@
+"""``castmark policy``: which policies there are, and thresholds for them. No torch until it calibrates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from castmark.cli_options import Device, Quiet
+from castmark.extras import require
+
+policy_app = typer.Typer(name="policy", help="Safety policies and their thresholds.", no_args_is_help=True)
+
+
+@policy_app.command("list")
+def policy_list() -> None:
+    """The policies that ship."""
+    require("castmark policy list", "engine")
+    from castmark.safety import Policy, shipped_policies
+
+    for name in shipped_policies():
+        typer.echo(f"{name}  {Policy.load(name).description}")
+
+
+@policy_app.command("calibrate")
+def policy_calibrate(
+    policies: Annotated[
+        list[str] | None, typer.Argument(metavar="[POLICY...]", help="Shipped names or files. [default: all]")
+    ] = None,
+    judge: Annotated[
+        str | None,
+        typer.Option("--judge", help="open_clip folder, or NAME:WEIGHTS. [default: the embedded one]"),
+    ] = None,
+    base: Annotated[
+        str, typer.Option("--base", help="A base whose drawings count too, or 'none'.")
+    ] = "embedded",
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder to write. [default: calibrations/ in $CASTMARK_HOME]")
+    ] = None,
+    device: Device = None,
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads.")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Find the thresholds of policies for a judge, on rendered pictures and a base's own drawings."""
+    require("castmark policy calibrate", "engine", "world")
+    from castmark.safety.calibrate import calibrate_and_save
+
+    def say(text: str) -> None:
+        if not quiet:
+            typer.echo(text, err=True)
+
+    written = calibrate_and_save(
+        policies or (), judge=judge, base=base, out=out, device=device or "cpu", threads=threads, say=say
+    )
+    for path, record in written:
+        typer.echo(path)
+        if not quiet:
+            for line in record.summary():
+                typer.echo(f"  {line}")

@@ -1,0 +1,99 @@
+"""Training of the embedded base: folded is the same model, a run resumes, what ships loads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import AutoencoderTiny, StableDiffusionPipeline
+
+from castmark.training import autoencoder, denoiser, latents
+from castmark.training.common import Ahead, TrainSettings, load_checkpoint
+from castmark.training.tokenizer import load_tokenizer
+
+
+@pytest.fixture(scope="module")
+def tiny() -> AutoencoderTiny:
+    torch.manual_seed(0)
+    model = autoencoder.new_autoencoder()
+    # Larger weights than the initial ones, so that a wrong fold cannot hide in small numbers.
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(1.5)
+    return model.eval()
+
+
+@torch.no_grad()
+def test_the_folded_head_is_the_same_linear_map_inside_the_image(tiny: AutoencoderTiny) -> None:
+    images = torch.rand(1, 3, 64, 64)
+    layers = tiny.encoder.layers
+    plain = layers[2](layers[1](layers[0](images)))
+    weight, bias = autoencoder.fold_head(layers)
+    folded = torch.nn.functional.conv2d(images, weight, bias, stride=4, padding=4)
+    inside = (..., slice(1, -1), slice(1, -1))
+    assert plain[inside].std() > 1e-3
+    torch.testing.assert_close(folded[inside], plain[inside], rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_the_folded_tail_is_the_same_linear_map_inside_the_image(tiny: AutoencoderTiny) -> None:
+    h = torch.randn(1, autoencoder.WIDTH, 12, 12)
+    tail = list(tiny.decoder.layers)[-5:]
+    plain = h
+    for layer in tail:
+        plain = layer(plain)
+    weight, bias = autoencoder.fold_tail(tail)
+    folded = torch.nn.functional.pixel_shuffle(torch.nn.functional.conv2d(h, weight, bias, padding=1), 4)
+    inside = (..., slice(4, -4), slice(4, -4))
+    assert plain[inside].std() > 1e-3
+    torch.testing.assert_close(folded[inside], plain[inside], rtol=1e-4, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory, tiny: AutoencoderTiny) -> Path:
+    """A work folder with one small shard."""
+    folder = tmp_path_factory.mktemp("work")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(latents, "SHARD", 8)
+        assert latents.make_shards(folder / "latents", tiny, load_tokenizer(), 1, 1.0) == 1
+    return folder
+
+
+def test_a_shard_holds_latents_and_readable_captions(work: Path) -> None:
+    with np.load(work / "latents" / "shard-0000.npz") as shard:
+        assert shard["latents"].shape == (8, 12, 16, 16)
+        text = load_tokenizer().decode(shard["tokens"][0, 0], skip_special_tokens=True)
+    assert len(text.split()) >= 2
+
+
+def test_training_goes_on_from_its_checkpoint_and_ships_a_plain_pipeline(
+    work: Path, tiny: AutoencoderTiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(latents, "SHARD", 8)
+    monkeypatch.setattr(denoiser, "BATCH", 2)
+    settings = TrainSettings(minutes=0.02, work=work, out=tmp_path / "base", threads=torch.get_num_threads())
+    denoiser.train_teacher(settings, work / "latents", None)
+    first = load_checkpoint(work / "denoiser.pt")
+    assert first is not None and first["step"] > 0
+    denoiser.train_teacher(settings, work / "latents", None)
+    second = load_checkpoint(work / "denoiser.pt")
+    assert second is not None and second["step"] > first["step"]
+    assert second["minutes"] > first["minutes"]
+
+    denoiser.ship(settings, AutoencoderTiny.from_config(tiny.config), "denoiser.pt")
+    pipeline = StableDiffusionPipeline.from_pretrained(tmp_path / "base")
+    images = pipeline("a red mug", num_inference_steps=1, guidance_scale=1.0, output_type="np").images
+    assert images.shape == (1, 128, 128, 3)
+    assert np.isfinite(images).all()
+
+
+def test_an_error_while_rendering_ahead_reaches_the_trainer() -> None:
+    def broken() -> int:
+        raise OSError("no such font")
+
+    ahead = Ahead(broken)
+    with pytest.raises(OSError, match="no such font"):
+        next(iter(ahead))
+    ahead.close()
