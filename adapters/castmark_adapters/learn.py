@@ -107,7 +107,7 @@ def learn(
     unet = host.pipeline.unet
     schedule = Schedule(host.pipeline.scheduler, settings.drawing_steps)
     checkpoint = Checkpoint(work, _run_digest(subject, host, settings, reference))
-    with _frozen(unet), torch.random.fork_rng(devices=[]):
+    with frozen(unet), torch.random.fork_rng(devices=[]):
         material = prepare(
             subject,
             host,
@@ -243,7 +243,7 @@ def _run_digest(
 
 
 @contextmanager
-def _frozen(unet: UNet2DConditionModel) -> Generator[None]:
+def frozen(unet: UNet2DConditionModel) -> Generator[None]:
     """No gradients for the base, and no dropout; both as they were on exit."""
     trainable = [(parameter, parameter.requires_grad) for parameter in unet.parameters()]
     training = unet.training

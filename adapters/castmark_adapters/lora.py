@@ -205,7 +205,8 @@ def build_layers(unet: UNet2DConditionModel, weights: LoraWeights, title: str) -
 
 def matrices(layer: LoraLinear) -> tuple[nn.Parameter, nn.Parameter]:
     """The layer's down and up matrices."""
-    return cast("nn.Linear", layer.lora_A[_NAME]).weight, cast("nn.Linear", layer.lora_B[_NAME]).weight
+    down, up = (cast("Any", part[_NAME]).weight for part in (layer.lora_A, layer.lora_B))
+    return down, up
 
 
 def weights_of(layers: Mapping[str, LoraLinear]) -> LoraWeights:

@@ -11,7 +11,7 @@ import torch
 
 from castmark.training import reference, reference_pool, subject_encoder
 from castmark.training.common import TrainSettings
-from castmark.training.identity import calibrate
+from castmark.training.discriminant import discriminants
 from castmark.training.reference_slots import slot_ends
 from castmark.training.subject_views import IGNORED, sample_views, targets, traits
 from castmark_adapters.encoder import SubjectEncoder
@@ -26,11 +26,15 @@ def settings(folder: Path, minutes: float) -> TrainSettings:
     return TrainSettings(minutes=minutes, work=folder / "work", out=folder / "out", seed=3)
 
 
+def train_encoder(folder: Path, minutes: float) -> None:
+    subject_encoder.train(settings(folder, minutes), closing_pairs=8, calibration_subjects=4)
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> Path:
     """A work folder after a moment of encoder training."""
     folder = tmp_path_factory.mktemp("encoder")
-    subject_encoder.train(settings(folder, 0.02))
+    train_encoder(folder, 0.02)
     return folder
 
 
@@ -90,7 +94,7 @@ def test_encoder_training_goes_on_and_ships_a_plain_folder(trained):
     out = trained / "out" / "image_encoder"
     first = json.loads((out / "card.json").read_text())
     assert first["steps"] >= 1
-    subject_encoder.train(settings(trained, 0.01))
+    train_encoder(trained, 0.01)
     second = json.loads((out / "card.json").read_text())
     assert second["steps"] > first["steps"]
     assert (out / "model.safetensors").stat().st_size < 6 * 2**20
@@ -98,13 +102,24 @@ def test_encoder_training_goes_on_and_ships_a_plain_folder(trained):
 
 def test_calibration_is_of_this_encoder_and_scores(trained, tmp_path):
     out = trained / "out"
-    calibration = calibrate(out, subjects=4)
     scorer = IdentityScorer.load(out)
-    assert scorer.threshold == calibration.threshold
-    assert set(calibration.figures) >= {"accepted, same subject", "told from look-alike"}
+    assert scorer.calibration.subjects == 4
+    assert set(scorer.calibration.figures) >= {"accepted, same subject", "told from look-alike"}
     (tmp_path / "identity.json").write_text((out / "identity.json").read_text())
     with pytest.raises(AdapterError, match="subject encoder"):
         IdentityScorer.load(tmp_path)
+
+
+def test_discriminants_keep_what_differs_between_subjects():
+    """One axis tells subjects apart, another, much louder, only views: the second must not decide."""
+    generator = torch.Generator().manual_seed(0)
+    identity = torch.randn(200, 1, generator=generator).repeat_interleave(2, 0)
+    views = torch.cat([identity, 10 * torch.randn(400, 1, generator=generator)], 1).double()
+    views = views + 0.1 * torch.randn(400, 2, generator=generator)
+    mean, matrix = discriminants(views + 5, 2)
+    assert torch.allclose(mean, torch.full((2,), 5.0).double(), atol=2)
+    spread = (matrix @ torch.diag(views.std(0))).abs()
+    assert spread[1, 0] > 3 * spread[1, 1]
 
 
 def test_reference_training_ships_what_the_base_wears(
@@ -114,12 +129,12 @@ def test_reference_training_ships_what_the_base_wears(
     monkeypatch.setattr(reference, "HEAD_START_BATCH", 2)
     encoder = trained / "out" / "image_encoder"
     run = settings(trained, 0.05)
-    path = reference.train(run, small_host.pipeline, small_host.digest, encoder)
+    path = reference.train_on(run, small_host.pipeline, small_host.digest, encoder)
     first = json.loads((run.out / "card.json").read_text())
     assert first["steps"] >= 1
     assert first["base"] == small_host.digest
     before = path.read_bytes()
-    reference.train(settings(trained, 0.03), small_host.pipeline, small_host.digest, encoder)
+    reference.train_on(settings(trained, 0.03), small_host.pipeline, small_host.digest, encoder)
     assert json.loads((run.out / "card.json").read_text())["steps"] > first["steps"]
     assert path.read_bytes() != before
     adapter = ReferenceAdapter.load(run.out)

@@ -47,8 +47,14 @@ def test_unsafe_pictures_are_refused_as_often_as_the_record_says(
 ) -> None:
     said = gate.calibration.image[category].true_positives["renders"]
     found = refused(gate, as_draft, 80, category)
-    assert found >= said.low - 0.15
-    assert found > 5 * gate.calibration.fpr
+    assert said.low - 0.15 <= found <= said.high + 0.15
+    assert f"{category} {said.value:.0%}" in gate.check_prompt("a mug").domain
+
+
+def test_bottles_are_refused_far_more_often_than_safe_pictures(
+    gate: Gate, as_draft: Callable[..., Draft]
+) -> None:
+    assert refused(gate, as_draft, 80, "alcohol") > 10 * gate.calibration.fpr
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -17,6 +18,7 @@ from typing import Any, cast
 import diffusers
 import numpy as np
 import torch
+import transformers
 from diffusers import StableDiffusionPipeline
 from numpy.typing import NDArray
 
@@ -25,6 +27,24 @@ from castmark.shot import ResolvedShot, Shot
 from castmark.take import Draft
 
 HASHED_SUFFIXES = {".safetensors", ".json", ".txt"}
+
+
+@contextmanager
+def _quiet() -> Generator[None]:
+    """Loading draws bars and tells of config entries that diffusers itself wrote; our users need neither."""
+    logs = (diffusers.utils.logging, transformers.utils.logging)
+    levels = [log.get_verbosity() for log in logs]
+    bars = [log.is_progress_bar_enabled() for log in logs]
+    for log in logs:
+        log.set_verbosity_error()
+        log.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for log, level, bar in zip(logs, levels, bars, strict=True):
+            log.set_verbosity(level)
+            if bar:
+                log.enable_progress_bar()
 
 
 class StableDiffusionBase:
@@ -44,9 +64,10 @@ class StableDiffusionBase:
         self.device, self.dtype = device, dtype
         self.call_arguments: dict[str, Any] = {}
         try:
-            loaded = StableDiffusionPipeline.from_pretrained(
-                folder, dtype=dtype, local_files_only=True, use_safetensors=True
-            )
+            with _quiet():
+                loaded = StableDiffusionPipeline.from_pretrained(
+                    folder, dtype=dtype, local_files_only=True, use_safetensors=True
+                )
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise BaseError(
                 f"{folder}: cannot be loaded as a Stable Diffusion pipeline ({error}); "

@@ -236,7 +236,7 @@ def calibrate_and_save(
     encoder = Encoder.open(judge, device)
     drawer: Base | None = None
     if base not in (None, "none"):
-        from castmark.bases.base import open_base
+        from castmark.bases import open_base
 
         drawer = open_base(base, device)
     records = calibrate(loaded, encoder, base=drawer, sizes=sizes, say=say)

@@ -77,6 +77,17 @@ class Calibration(_Part):
     """Shares of test samples, in words."""
 
     @property
+    def domain_and_reach(self) -> str:
+        """The domain, and how much of what is unsafe was caught in it: what a verdict must not hide."""
+        caught = [
+            f"{name} {rate.value:.0%}"
+            for name, threshold in self.image.items()
+            for source, rate in threshold.true_positives.items()
+            if source == "renders"
+        ]
+        return f"{self.domain}; caught of unsafe test renders: {', '.join(caught) or 'not measured'}"
+
+    @property
     def digest(self) -> str:
         """sha256 of the canonical JSON."""
         canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
@@ -88,14 +99,11 @@ class Calibration(_Part):
         for kind, found in (("picture", self.image), ("prompt", self.prompt)):
             for name, threshold in found.items():
                 lines.append(f"{kind}, {name}: threshold {threshold.value:.3f}")
-                for what, rates in (
-                    ("refused, safe", threshold.false_positives),
-                    ("caught", threshold.true_positives),
-                ):
+                measured = {"refused, safe": threshold.false_positives, "caught": threshold.true_positives}
+                for what, rates in measured.items():
                     for source, rate in rates.items():
-                        lines.append(
-                            f"  {what}, {source}: {rate.value:.1%} of {rate.n} (95%: {rate.low:.1%}-{rate.high:.1%})"
-                        )
+                        interval = f"95%: {rate.low:.1%}-{rate.high:.1%}"
+                        lines.append(f"  {what}, {source}: {rate.value:.1%} of {rate.n} ({interval})")
         return [*lines, *(f"{name}: {value:.1%}" for name, value in self.notes.items())]
 
     def require(self, policy: Policy, fingerprint: str, now: datetime | None = None) -> None:

@@ -173,7 +173,7 @@ class Gate:
             policy_digest=self.policy_digest,
             checker=self.fingerprint,
             calibration=self._calibration_digest,
-            domain=self.policy.domain,
+            domain=self.calibration.domain_and_reach,
             findings=findings,
         )
 

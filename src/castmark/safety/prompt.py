@@ -63,13 +63,19 @@ class WordList:
     def hits(self, text: str) -> list[str]:
         """The listed words found in ``text``."""
         plain = normalised(text)
-        joined = SPELLED.sub(lambda m: re.sub(r"\W|_", "", m.group()), plain)
+        joined = SPELLED.sub(_joined, plain)
         found: dict[str, None] = {}
         for form in dict.fromkeys((plain, joined, *(_undigited(plain, table) for table in DIGITS))):
             rest = self._exceptions.sub(" ", form) if self._exceptions else form
             if self._words:
                 found |= dict.fromkeys(m.group() for m in self._words.finditer(rest))
         return list(found)
+
+
+def _joined(run: re.Match[str]) -> str:
+    """Spelled-out letters as a word, with and without the first: in "a k n i f e" that is an article."""
+    word = re.sub(r"\W|_", "", run.group())
+    return f"{word} {word[1:]}"
 
 
 def _undigited(text: str, table: dict[int, int]) -> str:

@@ -267,8 +267,10 @@ def copy_text_tower(judge: dict[str, Tensor], text_encoder: CLIPTextModel) -> No
         raise ValueError(f"the judge's text tower does not fit ({left[:3]}, {result.unexpected_keys[:3]})")
 
 
-def ship(settings: TrainSettings, autoencoder: AutoencoderTiny, checkpoint: str) -> None:
-    """Write the pipeline folder (safetensors) and its card from a checkpoint's averaged weights.
+def ship(
+    settings: TrainSettings, autoencoder: AutoencoderTiny, checkpoint: str, weights: str = "model"
+) -> None:
+    """Write the pipeline folder (safetensors) and its card from a checkpoint's "model" or "average" weights.
 
     Raises:
         FileNotFoundError: there is no such checkpoint.
@@ -278,7 +280,7 @@ def ship(settings: TrainSettings, autoencoder: AutoencoderTiny, checkpoint: str)
     state = load_checkpoint(settings.work / checkpoint)
     if state is None:
         raise FileNotFoundError(f"{settings.work}: no {checkpoint}; run `castmark train denoiser` first")
-    model.load_state_dict(state["average"])
+    model.load_state_dict(state[weights])
     model.eval()
     # The signature names the classes of SD 1.5; any of their kind will do.
     parts: dict[str, Any] = {
@@ -291,10 +293,8 @@ def ship(settings: TrainSettings, autoencoder: AutoencoderTiny, checkpoint: str)
         "feature_extractor": None,
     }
     pipeline = StableDiffusionPipeline(**parts, requires_safety_checker=False)
-    # Diffusers loads a file in its own precision: fp32 here, so that the folder draws on a CPU as it is.
-    # Transformers widens, so the text encoder may ship as fp16.
+    # A folder is loaded in the precision of its files: fp32, so that it draws on a CPU as it is.
     autoencoder.float()
-    model.text_encoder.half()
     pipeline.save_pretrained(settings.out, safe_serialization=True)
     write_card(
         settings.out,

@@ -16,7 +16,7 @@ import json
 import math
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -93,9 +93,10 @@ def encode_texts(model: CLIP, ids: Tensor) -> Tensor:
 
 def _encode(model: CLIP, ids: Tensor) -> Tensor:
     length = ids.shape[1]
-    x = model.token_embedding(ids) + model.positional_embedding[:length]
-    x = model.ln_final(model.transformer(x, attn_mask=model.attn_mask[:length, :length]))
-    x = x[torch.arange(len(ids)), ids.argmax(-1)] @ model.text_projection
+    tower = cast(Any, model)  # open_clip's buffers and optional parts are typed as if they were neither
+    x = tower.token_embedding(ids) + tower.positional_embedding[:length]
+    x = tower.ln_final(tower.transformer(x, attn_mask=tower.attn_mask[:length, :length]))
+    x = x[torch.arange(len(ids)), ids.argmax(-1)] @ tower.text_projection
     return F.normalize(x, dim=-1)
 
 
@@ -109,7 +110,7 @@ class Trainer:
         self.tokenizer = load_tokenizer(folder)
         self.config = model_config(len(self.tokenizer))
         vision = self.config["vision_cfg"]
-        shaped = {**self.config, "vision_cfg": {**vision, "layers": tuple(vision["layers"])}}
+        shaped: dict[str, Any] = {**self.config, "vision_cfg": {**vision, "layers": tuple(vision["layers"])}}
         self.model = CLIP(**shaped).to(settings.device)
         # open_clip starts every residual branch at zero, which long runs like; a short run needs them.
         for name, parameter in self.model.visual.named_parameters():
@@ -215,8 +216,8 @@ class Trainer:
     def train(self) -> None:
         """Train until the budget is spent, checkpointing on the way.
 
-        Started again before that, it goes on where it was; after it, it starts another run of this budget from
-        the weights it has, at half the learning rate.
+        Started again before that, it goes on where it was; after it, it starts another run of this budget
+        from the weights it has, at half the learning rate.
         """
         checkpoint = self.settings.work / "judge.pt"
         state = load_checkpoint(checkpoint)
@@ -293,6 +294,7 @@ class Trainer:
             for name, value in self.model.state_dict().items()
         }
         save_file(weights, out / "open_clip_model.safetensors")
+        (out / "open_clip_model.safetensors").chmod(0o644)  # safetensors writes it for its owner alone
 
 
 def duplicates(batch: Batch) -> Tensor:
@@ -313,13 +315,22 @@ def _pooled(logits: Tensor, each: int) -> Tensor:
 
 
 def train_judge(settings: TrainSettings) -> Path:
-    """Train, export and measure the judge; returns its folder."""
-    from castmark.training.judge_report import README, held_out_figures
+    """Train, export and measure the judge; returns its folder.
 
+    Its thresholds are another step, ``castmark policy calibrate``: those of any other weights do not hold.
+    """
     torch.set_num_threads(settings.threads)
     trainer = Trainer(settings)
     trainer.train()
     trainer.export()
+    return document(trainer)
+
+
+def document(trainer: Trainer) -> Path:
+    """Measure the exported judge on held-out scenes and write its card; returns its folder."""
+    from castmark.training.judge_report import README, held_out_figures
+
+    settings = trainer.settings
     started = time.monotonic()
     figures = held_out_figures(settings.out)
     card = {

@@ -138,7 +138,8 @@ class JudgeData:
             return 0, 0, SIDE, True
         height, width = int(rows[-1] - rows[0]) + 1, int(columns[-1] - columns[0]) + 1
         side = int(self.rng.integers(max(72, height + 8, width + 8), 190))
-        return (*(self._start(int(line[0]), int(line[-1]), side) for line in (columns, rows)), side, True)
+        left, top = (self._start(int(line[0]), int(line[-1]), side) for line in (columns, rows))
+        return left, top, side, True
 
     def _start(self, first: int, last: int, side: int) -> int:
         """Where a crop may begin so that it holds ``first`` to ``last`` and stays inside."""

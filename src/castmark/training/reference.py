@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from castmark.bases import open_base
 from castmark.training.common import (
     Clock,
     TrainSettings,
@@ -29,6 +30,7 @@ from castmark.training.reference_pool import CAPTIONS, VIEWS, Pool, fill
 from castmark.training.reference_slots import slot_loss
 from castmark_adapters.encoder import SubjectEncoder
 from castmark_adapters.layout import fresh_reference, processor_state, reference_bytes, resampler_state
+from castmark_adapters.learn import frozen
 from castmark_adapters.reference import WEIGHTS, ReferenceAdapter
 from castmark_adapters.schedule import Schedule
 from castmark_adapters.subject import sha256
@@ -52,12 +54,20 @@ BACKGROUND = 0.25
 DRAWING_STEPS = 4
 
 
-def train(
+def train(settings: TrainSettings, report: Callable[[str], None] = print) -> Path:
+    """Train on the embedded base, with the subject encoder that lies in ``settings.out``/image_encoder; see
+    `train_on`.
+    """
+    host = open_base(None, settings.device).host
+    return train_on(settings, host.pipeline, host.digest, settings.out / "image_encoder", report)
+
+
+def train_on(
     settings: TrainSettings,
     pipeline: StableDiffusionPipeline,
     base: str,
     encoder: Path,
-    report: Callable[[str], None] = lambda _: None,
+    report: Callable[[str], None] = print,
 ) -> Path:
     """Train for ``settings.minutes``, on from what ``settings.work`` holds; write into ``settings.out``.
 
@@ -68,6 +78,18 @@ def train(
 
     Returns the path of the weights file.
     """
+    torch.set_num_threads(settings.threads)
+    with frozen(pipeline.unet):
+        return _train(settings, pipeline, base, encoder, report)
+
+
+def _train(
+    settings: TrainSettings,
+    pipeline: StableDiffusionPipeline,
+    base: str,
+    encoder: Path,
+    report: Callable[[str], None],
+) -> Path:
     torch.manual_seed(settings.seed)
     clock = Clock(settings.minutes)
     eye = SubjectEncoder.load(encoder)
@@ -80,7 +102,7 @@ def train(
         out_of_time=lambda: clock.fraction > POOL_SHARE,
         report=report,
     )
-    unet = pipeline.unet.eval().requires_grad_(False)
+    unet = pipeline.unet
     schedule = Schedule(pipeline.scheduler, DRAWING_STEPS)
     checkpoint = settings.work / "reference.pt"
     state = load_checkpoint(checkpoint)
@@ -219,7 +241,7 @@ def _loss(
     tokens = pool.tokens[sets[:, None], references].float()
     words = torch.randint(CAPTIONS, (BATCH,), generator=generator)
     with torch.no_grad():
-        texts = cast("Any", pipeline.text_encoder)(pool.ids[sets, target, words].long())[0]
+        texts = pipeline.text_encoder(pool.ids[sets, target, words].long())[0]
     t = schedule.sample_timesteps(BATCH, generator)
     x_t = schedule.noised(x0, torch.randn(x0.shape, generator=generator), t)
     with adapter.worn(host, tokens):

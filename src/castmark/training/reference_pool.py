@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -92,9 +92,9 @@ def fill(
     parts: dict[str, list[Tensor]] = {name: [] for name in NAMES}
     if state is not None:
         parts = {name: list(state[name]) for name in parts}
-    side = int(cast("Any", pipeline.unet.config).sample_size)
+    side = int(pipeline.unet.config.sample_size)
     pixels = side * int(pipeline.vae_scale_factor)
-    small = int(encoder.model.config.image_size)
+    small = cast("int", encoder.model.config.image_size)
     for index in range(len(parts["ids"]), sets):
         if index >= FEWEST and out_of_time():
             break
@@ -140,7 +140,7 @@ def _reference(
 
 def _ids(pipeline: StableDiffusionPipeline, texts: list[str]) -> Int[Tensor, "n tokens"]:
     """Token ids as the pipeline itself makes them, kept as 32-bit numbers."""
-    tokenizer = cast("Any", pipeline.tokenizer)
+    tokenizer = pipeline.tokenizer
     length = tokenizer.model_max_length
     read = tokenizer(texts, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
     return cast("Tensor", read.input_ids).int()

@@ -31,6 +31,8 @@ from castmark.training.common import (
     save_checkpoint,
     write_card,
 )
+from castmark.training.discriminant import sharpen
+from castmark.training.identity import calibrate
 from castmark.training.subject_views import (
     IGNORED,
     Views,
@@ -131,12 +133,21 @@ class Learner(nn.Module):
         return contrast, trait
 
 
-def train(settings: TrainSettings, report: Callable[[str], None] = lambda _: None) -> Path:
-    """Train for ``settings.minutes``, on from the last checkpoint in ``settings.work``; write
-    ``settings.out``.
+def train(
+    settings: TrainSettings,
+    report: Callable[[str], None] = print,
+    *,
+    closing_pairs: int = 400,
+    calibration_subjects: int = 150,
+) -> Path:
+    """Train for ``settings.minutes``, on from the last checkpoint in ``settings.work``; then write the
+    encoder.
 
-    Returns the folder of the encoder, with ``config.json``, ``model.safetensors`` (fp16) and ``card.json``.
+    The last projection is replaced by discriminants of ``closing_pairs`` (`castmark.training.discriminant`),
+    and the identity score calibrated, which takes a minute more. Returns ``settings.out``/image_encoder, with
+    ``config.json``, ``model.safetensors`` (fp16) and ``card.json``; ``identity.json`` lies beside it.
     """
+    torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
     learner = Learner().to(settings.device)
     optimizer = torch.optim.AdamW(
@@ -192,10 +203,13 @@ def train(settings: TrainSettings, report: Callable[[str], None] = lambda _: Non
         "minutes": round((seconds + clock.spent) / 60, 1),
         "hardware": hardware(settings.device, settings.threads),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "closing": f"linear discriminants of {closing_pairs} subjects and a look-alike of each",
         "losses": {"contrast": round(means[0], 4), "traits": round(means[1], 4)},
         "licence": "Apache-2.0",
     }
+    sharpen(folder, closing_pairs)
     write_card(folder, card)
+    calibrate(settings.out, calibration_subjects, report=report)
     return folder
 
 
