@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from castmark_adapters.balance import adapters_for
 from castmark_adapters.errors import HostError
 from castmark_adapters.host import wearing
 from castmark_adapters.lora import LoraAdapter
@@ -137,12 +136,8 @@ def test_reference_adapter_for_another_form_of_base_is_refused(host, reference_f
         pytest.fail("worn")
 
 
-def test_adapters_for_a_subject(host, lora_bytes, reference, mira):
-    assert [type(a).__name__ for a in adapters_for(mira, host, reference)] == ["SubjectReference"]
-    assert adapters_for(mira, host, None) == []
-    titles = [i.title for i in adapters_for(mira, host, reference)[0].ingredients]
-    assert titles == [
-        *(f"mira: reference_{i}.png" for i in (1, 2, 3)),
-        "reference adapter",
-        "subject encoder",
-    ]
+def test_ingredients_name_references_adapter_and_encoder(reference, mira):
+    titles = [ingredient.title for ingredient in reference.of(mira).ingredients]
+    own = [f"mira: reference_{i}.png" for i in (1, 2, 3)]
+    assert titles == [*own, "reference adapter", "subject encoder"]
+    assert reference.of(mira).ingredients[0].sha256 == mira.references[0].sha256

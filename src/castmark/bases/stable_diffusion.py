@@ -172,11 +172,14 @@ class StableDiffusionBase:
             **self.call_arguments,
         )
         images = cast("NDArray[np.float32]", np.asarray(cast(Any, output)[0]))
-        # A non-finite pixel must reach the check as something it refuses, not as a silent zero.
-        broken = ~np.isfinite(images).all(axis=(1, 2, 3))
-        if broken.any():
-            which = ", ".join(str(shots[i].seed) for i in range(len(shots)) if broken[i])
-            raise BaseError(f"{self.name} drew non-finite pixels (seeds {which}); the weights may be damaged")
+        # A non-finite pixel must reach the caller as an error, not as whatever a cast makes of it.
+        broken = [
+            shot.seed for shot, image in zip(shots, images, strict=True) if not np.isfinite(image).all()
+        ]
+        if broken:
+            raise BaseError(
+                f"{self.name} drew non-finite pixels (seeds {broken}); the weights may be damaged"
+            )
         pixels = (images * 255).round().astype(np.uint8)
         seconds = (time.perf_counter() - started) / len(shots)
         settings = {**self.environment, "batch": len(shots)}

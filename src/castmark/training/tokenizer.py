@@ -2,9 +2,9 @@
 
 Byte-level (Radford et al. 2019, section 2.2), so every text has tokens and none is unknown. Text is
 lower-cased, compatibility-normalised, and stripped of accents and of invisible format characters, so that
-``KNIFE``, ``knïfe``, full-width letters and a ``knife`` with zero-width spaces in it are the same tokens. Words
-are split off before merging, and each carries a leading space, so a word has the same tokens wherever it stands
-("a knife", "(knife)").
+``KNIFE``, ``knïfe``, full-width letters and a ``knife`` with zero-width spaces in it are the same tokens.
+Words are split off before merging, and each carries a leading space, so a word has the same tokens wherever
+it stands ("a knife", "(knife)").
 
 Ids: padding is 0; start and end are the two highest, end last. Both rules for pooling a text therefore agree:
 open_clip's ``argmax`` and transformers' ``eos_token_id``.
