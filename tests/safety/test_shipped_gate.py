@@ -91,6 +91,7 @@ def test_unsafe_prompts_are_refused(gate: Gate, text: str) -> None:
 def test_plain_open_clip_loads_the_judge_and_sees_the_same(gate: Gate) -> None:
     model, preprocess = open_clip.create_model_from_pretrained(f"local-dir:{FOLDER}")
     tokenizer = open_clip.get_tokenizer(f"local-dir:{FOLDER}")
+    model.eval()  # open_clip hands models out in training mode, and this one has batch norms
     with torch.inference_mode():
         text = model.encode_text(tokenizer(["a red mug"]), normalize=True)
         blank = model.encode_image(
