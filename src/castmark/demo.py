@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 REFERENCES = 4
 SIDE = 256
 REDRAWS = 6
-LEARN_STEPS = 60
+LEARN_STEPS = 200
 LICENCE = "Apache-2.0 (rendered by castmark_world)"
 CHARACTER_SCENES = {
     "beach": "{name} waving at the beach on a sunny day",
