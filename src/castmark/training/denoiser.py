@@ -12,6 +12,7 @@ This is the teacher; `castmark.training.student` distils it.
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
 from typing import Any
 
@@ -296,6 +297,10 @@ def ship(
     # A folder is loaded in the precision of its files: fp32, so that it draws on a CPU as it is.
     autoencoder.float()
     pipeline.save_pretrained(settings.out, safe_serialization=True)
+    # Diffusers notes the folder that the autoencoder was read from: of no use to anybody else.
+    vae_config = settings.out / "vae" / "config.json"
+    facts = {k: v for k, v in json.loads(vae_config.read_text()).items() if k != "_name_or_path"}
+    vae_config.write_text(json.dumps(facts, indent=2) + "\n")
     write_card(
         settings.out,
         {
