@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from castmark.shot import ResolvedShot, Shot
-from castmark_provenance.claim import Claim, pixel_digest
+from castmark_provenance.claim import REQUIRED_RUNGS, Claim, pixel_digest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,7 +79,7 @@ class Verdict:
     def allowed(self) -> bool:
         """True only with at least one finding on integrity, prompt and image, all of them allowing."""
         rungs = {f.rung for f in self.findings}
-        complete = {"L0 integrity", "L1 prompt", "L2 image"} <= rungs
+        complete = rungs >= REQUIRED_RUNGS
         return self.drawn and complete and all(f.allowed for f in self.findings if f.binding)
 
     @property
@@ -102,7 +102,7 @@ class Verdict:
             for f in self.findings
             if f.binding and not f.allowed
         ]
-        missing = {"L0 integrity", "L1 prompt", "L2 image"} - {f.rung for f in self.findings}
+        missing = REQUIRED_RUNGS - {f.rung for f in self.findings}
         if not self.drawn:
             return tuple(lines or ["L1 prompt: not checked"])
         lines += [f"{rung}: not checked" for rung in sorted(missing)]
