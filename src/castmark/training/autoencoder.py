@@ -1,11 +1,12 @@
-"""The autoencoder: 128 px images to 16 x 16 x 12 latents and back, a plain diffusers `AutoencoderTiny`.
+"""The autoencoder: 256 px images to 16 x 16 x 16 latents and back, a plain diffusers `AutoencoderTiny`.
 
-`AutoencoderTiny` (the TAESD form, Bohan 2023) with no blocks above 32 x 32 is *linear* between 32 x 32 and
+`AutoencoderTiny` (the TAESD form, Bohan 2023) with no blocks above 64 x 64 is *linear* between 64 x 64 and
 the pixels on either side: convolutions without an activation between them. So while learning, those stages
 are folded into one strided convolution each (`fold_head`, `fold_tail`), which is exact inside the image and
 costs a tenth; what ships is the unfolded, ordinary model, and a closing stretch learns in that form, borders
 included.
 
+It learns on square crops about the subject, where the detail is; convolutions carry over to whole images.
 Loss: L1 on pixels and on their gradients, weighted by the world's own masks (faces, held items, the subject),
 with Gaussian noise on the latents, and each latent channel pulled to zero mean and unit variance, so that a
 diffusion model can learn them.
@@ -14,18 +15,20 @@ diffusion model can learn them.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderTiny
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from castmark.training.common import (
     Ahead,
     Clock,
     TrainSettings,
+    half_precision,
     hardware,
     load_checkpoint,
     save_checkpoint,
@@ -33,12 +36,16 @@ from castmark.training.common import (
 )
 from castmark_world import Scene, masks, render, sample_scene
 
-SIZE = 128
-WIDTH = 48
-LATENT_CHANNELS = 12
+Pixels: TypeAlias = NDArray[np.uint8]
+
+SIZE = 256
+STRIDE = 16
+CROP = 160
+WIDTH = 64
+LATENT_CHANNELS = 16
 BATCH = 16
 LATENT_NOISE = 0.08
-LEARNING_RATE = 8e-4
+LEARNING_RATE = 1e-3
 UNFOLDED_SHARE = 0.06
 WEIGHTS = {"subject": 1.0, "face": 3.0, "item": 2.0}
 
@@ -46,10 +53,10 @@ WEIGHTS = {"subject": 1.0, "face": 3.0, "item": 2.0}
 def new_autoencoder() -> AutoencoderTiny:
     """The untrained model."""
     return AutoencoderTiny(
-        encoder_block_out_channels=(WIDTH,) * 4,
-        decoder_block_out_channels=(WIDTH,) * 4,
-        num_encoder_blocks=(0, 0, 2, 3),
-        num_decoder_blocks=(4, 4, 0, 0),
+        encoder_block_out_channels=(WIDTH,) * 5,
+        decoder_block_out_channels=(WIDTH,) * 5,
+        num_encoder_blocks=(0, 0, 1, 2, 3),
+        num_decoder_blocks=(4, 4, 2, 0, 0),
         latent_channels=LATENT_CHANNELS,
     )
 
@@ -87,7 +94,7 @@ class Folded(nn.Module):
         self.model = model
 
     def encode(self, images: Tensor) -> Tensor:
-        """Float "b 3 h w" to latents "b c h/8 w/8"."""
+        """Float "b 3 h w" to latents "b c h/16 w/16"."""
         layers = self.model.encoder.layers
         weight, bias = fold_head(layers)
         h = F.conv2d(images.add(1).div(2), weight, bias, stride=4, padding=4)
@@ -96,7 +103,7 @@ class Folded(nn.Module):
         return h
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Latents "b c h w" to Float "b 3 8h 8w"."""
+        """Latents "b c h w" to Float "b 3 16h 16w"."""
         layers = list(self.model.decoder.layers)
         cut = len(layers) - 5
         h = torch.tanh(latents / 3) * 3
@@ -106,23 +113,31 @@ class Folded(nn.Module):
         return F.pixel_shuffle(F.conv2d(h, weight, bias, padding=1), 4).mul(2).sub(1)
 
 
-def to_tensor(images: np.ndarray[Any, np.dtype[np.uint8]]) -> Tensor:
+def to_tensor(images: Pixels) -> Tensor:
     """UInt8 "b h w 3" to Float "b 3 h w" in [-1, 1]."""
     return torch.from_numpy(images).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 
-def _weight_map(scene: Scene) -> np.ndarray[Any, np.dtype[np.float32]]:
+def _crop(scene: Scene, rng: np.random.Generator) -> tuple[Pixels, NDArray[np.float32]]:
+    """A crop "s s 3" that holds a random pixel of the subject, and its weights "s s"."""
+    found = masks(scene, SIZE)
     weight = np.ones((SIZE, SIZE), np.float32)
-    for name, mask in masks(scene, SIZE).items():
+    for name, mask in found.items():
         weight += WEIGHTS[name] * mask
-    return weight
+    rows, columns = np.nonzero(found["subject"])
+    pick = int(rng.integers(len(rows)))
+    low = (int(rows[pick]) - CROP + 1, int(columns[pick]) - CROP + 1)
+    top, left = (
+        int(rng.integers(max(0, start), min(start + CROP - 1, SIZE - CROP) + 1)) for start in low
+    )
+    window = (slice(top, top + CROP), slice(left, left + CROP))
+    return render(scene, SIZE)[window], weight[window]
 
 
 def _batch(rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    scenes = [sample_scene(rng) for _ in range(BATCH)]
-    images = to_tensor(np.stack([render(s, SIZE) for s in scenes]))
-    weights = torch.from_numpy(np.stack([_weight_map(s) for s in scenes]))[:, None]
-    return images, weights
+    crops = [_crop(sample_scene(rng), rng) for _ in range(BATCH)]
+    images = to_tensor(np.stack([image for image, _ in crops]))
+    return images, torch.from_numpy(np.stack([weight for _, weight in crops]))[:, None]
 
 
 def loss_of(images: Tensor, drawn: Tensor, weights: Tensor, latents: Tensor) -> Tensor:
@@ -188,10 +203,11 @@ def train(settings: TrainSettings, *, decoder_only: bool = False) -> None:
         images = images.to(settings.device, memory_format=torch.channels_last)
         weights = weights.to(settings.device)
         unfolded = fraction > 1 - UNFOLDED_SHARE
-        latents = model.encoder(images) if unfolded else folded.encode(images)
-        noisy = latents + LATENT_NOISE * torch.randn_like(latents)
-        drawn = model.decoder(noisy) if unfolded else folded.decode(noisy)
-        loss = loss_of(images, drawn, weights, latents)
+        with half_precision(settings.device):
+            latents = model.encoder(images) if unfolded else folded.encode(images)
+            noisy = latents + LATENT_NOISE * torch.randn_like(latents)
+            drawn = model.decoder(noisy) if unfolded else folded.decode(noisy)
+        loss = loss_of(images, drawn.float(), weights, latents.float())
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -218,7 +234,7 @@ def ship(model: AutoencoderTiny, settings: TrainSettings, step: int, minutes: fl
         {
             "model": "Castmark autoencoder",
             "class": "diffusers.AutoencoderTiny",
-            "data": "castmark_world, split train, rendered in the loop at 128 px",
+            "data": "castmark_world, split train, rendered in the loop at 256 px, crops of 160 px",
             "seed": settings.seed,
             "steps": step,
             "batch": BATCH,

@@ -22,13 +22,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from open_clip.model import CLIP
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from castmark.training.common import (
     Ahead,
     Clock,
     TrainSettings,
+    half_precision,
     hardware,
     load_checkpoint,
     save_checkpoint,
@@ -70,6 +71,7 @@ PREPROCESS: dict[str, Any] = {
     "interpolation": "bilinear",
     "resize_mode": "squash",
 }
+SHIPPED = "open_clip_model.safetensors"
 MEAN = 0.5
 STD = 0.5
 
@@ -227,6 +229,8 @@ class Trainer:
             self.heads.load_state_dict(state["heads"])
             self.optimiser.load_state_dict(state["optimiser"])
             self.step, self.seconds, self.before = state["step"], state["seconds"], state["before"]
+        elif (self.settings.out / SHIPPED).is_file():
+            self._go_on()
         budget = self.settings.minutes * 60
         if self.seconds >= budget:  # that run was finished: this is another one, from its weights
             self.before, self.seconds = self.before + self.seconds, 0.0
@@ -255,7 +259,8 @@ class Trainer:
                 for group in self.optimiser.param_groups:
                     group["lr"] = rate
                 self.optimiser.zero_grad(set_to_none=True)
-                total, parts = self.loss(batch, speaker)
+                with half_precision(self.settings.device):
+                    total, parts = self.loss(batch, speaker)
                 total.backward()
                 torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
                 self.optimiser.step()
@@ -271,6 +276,16 @@ class Trainer:
             ahead.close()
         self.seconds = done + clock.spent
         self._checkpoint(checkpoint)
+
+    @torch.no_grad()
+    def _go_on(self) -> None:
+        """Start from what was shipped last; the bank, which is not shipped, starts where its texts are."""
+        card = json.loads((self.settings.out / "card.json").read_text())
+        self.step, self.before = card["steps"], float(card["training_seconds"])
+        self.model.load_state_dict({k: v.float() for k, v in load_file(self.settings.out / SHIPPED).items()})
+        speaker = Speaker(np.random.default_rng((self.settings.seed, self.step, 2)))
+        texts = [speaker.prompt(name, value) for name, values in ATTRIBUTES.items() for value in values]
+        self.bank.data.copy_(encode_texts(self.model.eval(), self.ids(texts)))
 
     def _checkpoint(self, path: Path) -> None:
         state = {
@@ -293,8 +308,8 @@ class Trainer:
             name: (value.half() if value.is_floating_point() else value).contiguous().cpu()
             for name, value in self.model.state_dict().items()
         }
-        save_file(weights, out / "open_clip_model.safetensors")
-        (out / "open_clip_model.safetensors").chmod(0o644)  # safetensors writes it for its owner alone
+        save_file(weights, out / SHIPPED)
+        (out / SHIPPED).chmod(0o644)  # safetensors writes it for its owner alone
 
 
 def duplicates(batch: Batch) -> Tensor:
