@@ -37,7 +37,8 @@ from castmark_provenance.errors import ProvenanceError
 FAILED, USAGE, REFUSED = 1, 2, 3
 TRAINERS = {
     "autoencoder": "castmark.training.autoencoder:train",
-    "denoiser": "castmark.training.denoiser:train",
+    "teacher": "castmark.training.teacher:train",
+    "student": "castmark.training.student:train",
     "judge": "castmark.training.judge:train_judge",
     "encoder": "castmark.training.subject_encoder:train",
     "reference": "castmark.training.reference:train",
@@ -217,13 +218,12 @@ def sheet(
 
 @app.command()
 def train(
-    model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="autoencoder, denoiser, judge, encoder or reference.")
-    ],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=f"{', '.join(TRAINERS)}.")],
     minutes: Annotated[float, typer.Option("--minutes", min=0, help="Time budget of this run.")],
     out: Annotated[Path, typer.Option("--out", help="Folder to write the model to.")],
     work: Annotated[
-        Path | None, typer.Option("--work", help="Checkpoints. [default: .training/MODEL]")
+        Path | None,
+        typer.Option("--work", help="Checkpoints. [default: .training/MODEL; a student's is its teacher's]"),
     ] = None,
     threads: Annotated[int, typer.Option("--threads", min=1)] = 1,
     seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
@@ -239,7 +239,7 @@ def train(
 
     settings = TrainSettings(
         minutes=minutes,
-        work=work or Path(".training") / model,
+        work=work or Path(".training") / ("teacher" if model == "student" else model),
         out=out,
         threads=threads,
         seed=seed,

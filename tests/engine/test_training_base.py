@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderTiny, StableDiffusionPipeline
+from ranks import average_of_ranks
 
-from castmark.training import autoencoder, denoiser, latents
+from castmark.training import autoencoder, denoiser, latents, parallel, student, teacher
 from castmark.training.common import Ahead, TrainSettings, load_checkpoint
 from castmark.training.tokenizer import load_tokenizer
 
@@ -57,36 +58,64 @@ def work(tmp_path_factory: pytest.TempPathFactory, tiny: AutoencoderTiny) -> Pat
     folder = tmp_path_factory.mktemp("work")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(latents, "SHARD", 8)
-        assert latents.make_shards(folder / "latents", tiny, load_tokenizer(), 1, 1.0) == 1
+        latents.make_shards(folder / "latents", tiny, load_tokenizer(), range(1))
     return folder
 
 
 def test_a_shard_holds_latents_and_readable_captions(work: Path) -> None:
     with np.load(work / "latents" / "shard-0000.npz") as shard:
-        assert shard["latents"].shape == (8, 12, 16, 16)
+        assert shard["latents"].shape == (8, 16, 16, 16)
         text = load_tokenizer().decode(shard["tokens"][0, 0], skip_special_tokens=True)
     assert len(text.split()) >= 2
 
 
-def test_training_goes_on_from_its_checkpoint_and_ships_a_plain_pipeline(
+def test_teacher_and_student_go_on_from_checkpoints_and_ship_plain_pipelines(
     work: Path, tiny: AutoencoderTiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(latents, "SHARD", 8)
-    monkeypatch.setattr(denoiser, "BATCH", 2)
-    settings = TrainSettings(minutes=0.02, work=work, out=tmp_path / "base", threads=torch.get_num_threads())
-    denoiser.train_teacher(settings, work / "latents", None)
-    first = load_checkpoint(work / "denoiser.pt")
+    monkeypatch.setattr(teacher, "SHARDS", 1)
+    monkeypatch.setattr(teacher, "BATCH", 2)
+    monkeypatch.setattr(student, "BATCH", 2)
+    monkeypatch.setattr(student, "PAIR_BATCH", 2)
+    out = tmp_path / "base"
+    tiny.save_pretrained(out / "vae")
+    settings = TrainSettings(minutes=0.02, work=work, out=out, threads=1)
+    teacher.train(settings)
+    first = load_checkpoint(work / "teacher.pt")
     assert first is not None and first["step"] > 0
-    denoiser.train_teacher(settings, work / "latents", None)
-    second = load_checkpoint(work / "denoiser.pt")
+    teacher.train(settings)
+    second = load_checkpoint(work / "teacher.pt")
     assert second is not None and second["step"] > first["step"]
     assert second["minutes"] > first["minutes"]
 
-    denoiser.ship(settings, AutoencoderTiny.from_config(tiny.config), "denoiser.pt")
-    pipeline = StableDiffusionPipeline.from_pretrained(tmp_path / "base")
+    student.train(TrainSettings(minutes=0.05, work=work, out=out, threads=1))
+    taught = load_checkpoint(work / "student.pt")
+    assert taught is not None and taught["step"] > 0
+    assert any(not torch.equal(taught["model"][k], v) for k, v in second["model"].items())
+    pipeline = StableDiffusionPipeline.from_pretrained(out)
     images = pipeline("a red mug", num_inference_steps=1, guidance_scale=1.0, output_type="np").images
-    assert images.shape == (1, 128, 128, 3)
+    assert images.shape == (1, 256, 256, 3)
     assert np.isfinite(images).all()
+
+
+@torch.no_grad()
+def test_a_guided_path_of_one_step_is_the_guided_prediction() -> None:
+    torch.manual_seed(0)
+    model = denoiser.TextToLatents(denoiser.new_text_encoder(load_tokenizer()), denoiser.new_unet()).eval()
+    path, noisy = denoiser.NoisePath("cpu"), torch.randn(2, 16, 16, 16)
+    ids, empty = torch.randint(5, 100, (2, 48)), torch.zeros(48, dtype=torch.long)
+    when = torch.full((2,), 999)
+    said = model(noisy, when, model.embed(ids))
+    unsaid = model(noisy, when, model.embed(empty.expand(2, -1)))
+    end = student.guided_path(model, path, noisy, 999, ids, empty, steps=1, guidance=3.0)
+    torch.testing.assert_close(end, unsaid + 3.0 * (said - unsaid), rtol=1e-4, atol=1e-5)
+
+
+def test_processes_average_gradients_and_the_value_they_agree_on(tmp_path: Path) -> None:
+    parallel.run(average_of_ranks, 2, tmp_path)
+    for index in range(2):
+        gradient, value = torch.load(tmp_path / f"{index}.pt")
+        assert gradient.tolist() == [0.5, 0.5, 0.5]
+        assert value == 5.0
 
 
 def test_an_error_while_rendering_ahead_reaches_the_trainer() -> None:

@@ -15,7 +15,7 @@ diffusion model can learn them.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import TypeAlias, cast
 
 import numpy as np
 import torch
@@ -26,14 +26,12 @@ from torch import Tensor, nn
 
 from castmark.training.common import (
     Ahead,
-    Clock,
     TrainSettings,
     half_precision,
     hardware,
-    load_checkpoint,
-    save_checkpoint,
     write_card,
 )
+from castmark.training.loop import Loop
 from castmark_world import Scene, masks, render, sample_scene
 
 Pixels: TypeAlias = NDArray[np.uint8]
@@ -127,9 +125,7 @@ def _crop(scene: Scene, rng: np.random.Generator) -> tuple[Pixels, NDArray[np.fl
     rows, columns = np.nonzero(found["subject"])
     pick = int(rng.integers(len(rows)))
     low = (int(rows[pick]) - CROP + 1, int(columns[pick]) - CROP + 1)
-    top, left = (
-        int(rng.integers(max(0, start), min(start + CROP - 1, SIZE - CROP) + 1)) for start in low
-    )
+    top, left = (int(rng.integers(max(0, start), min(start + CROP - 1, SIZE - CROP) + 1)) for start in low)
     window = (slice(top, top + CROP), slice(left, left + CROP))
     return render(scene, SIZE)[window], weight[window]
 
@@ -153,82 +149,37 @@ def loss_of(images: Tensor, drawn: Tensor, weights: Tensor, latents: Tensor) -> 
     return pixel + 0.5 * edges + 0.02 * (mean.square() + (std - 1).square()).mean()
 
 
-def train(settings: TrainSettings, *, decoder_only: bool = False) -> None:
-    """Train, or go on training, within the time budget; then write the model and its card to ``out``.
-
-    ``decoder_only`` keeps the latents as they are, so that a denoiser may learn on them at the same time.
-    """
+def train(settings: TrainSettings) -> None:
+    """Train, or go on training, within the time budget; then write the model and its card to ``out``."""
     torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
     model = new_autoencoder()
-    path = settings.work / "autoencoder.pt"
-    state = load_checkpoint(path)
-    step, spent = 0, 0.0
-    if state:
-        model.load_state_dict(state["model"])
-        step, spent = state["step"], state["minutes"]
     folded = Folded(model)
     folded.to(settings.device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    if decoder_only:
-        model.encoder.requires_grad_(False)
-        path = settings.work / "autoencoder-decoder.pt"
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(parameters, LEARNING_RATE, betas=(0.9, 0.98), weight_decay=1e-4)
-    if state and not decoder_only:
-        optimiser.load_state_dict(state["optimiser"])
-    rng = np.random.default_rng([settings.seed, step])
+    loop = Loop(settings, "autoencoder", model, list(model.parameters()), peak=LEARNING_RATE)
+    rng = np.random.default_rng([settings.seed, loop.step])
     ahead = Ahead(lambda: _batch(rng))
-    clock = Clock(settings.minutes)
-
-    def checkpoint() -> None:
-        save_checkpoint(
-            path,
-            {
-                "model": model.state_dict(),
-                "optimiser": optimiser.state_dict(),
-                "step": step,
-                "minutes": spent + clock.spent / 60,
-            },
-        )
-
-    start = step
-    running = 0.0
     for images, weights in ahead:
-        fraction = clock.fraction
-        if fraction >= 1:
+        if not loop.going:
             break
-        warm = min(1.0, (step - start + 1) / 100)
-        for group in optimiser.param_groups:
-            group["lr"] = LEARNING_RATE * warm * float(0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * fraction)))
         images = images.to(settings.device, memory_format=torch.channels_last)
         weights = weights.to(settings.device)
-        unfolded = fraction > 1 - UNFOLDED_SHARE
+        unfolded = loop.fraction > 1 - UNFOLDED_SHARE
         with half_precision(settings.device):
             latents = model.encoder(images) if unfolded else folded.encode(images)
             noisy = latents + LATENT_NOISE * torch.randn_like(latents)
             drawn = model.decoder(noisy) if unfolded else folded.decode(noisy)
-        loss = loss_of(images, drawn.float(), weights, latents.float())
-        optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimiser.step()
-        step += 1
-        running = 0.98 * running + 0.02 * float(loss.detach()) if step > start + 1 else float(loss.detach())
-        if step % 50 == 0:
-            rate = (step - start) * BATCH / clock.spent
-            print(f"autoencoder step {step} loss {running:.4f} {rate:.1f} images/s", flush=True)  # noqa: T201
-        if clock.checkpoint_due():
-            checkpoint()
+        loop.update(loss_of(images, drawn.float(), weights, latents.float()), BATCH)
     ahead.close()
-    checkpoint()
-    ship(model, settings, step, spent + clock.spent / 60)
+    loop.finish()
+    ship(model, settings, loop.step, loop.minutes)
 
 
 def ship(model: AutoencoderTiny, settings: TrainSettings, step: int, minutes: float) -> None:
-    """Write the model as fp16 safetensors, and its card with figures on held-out scenes."""
+    """Write the model as safetensors, and its card with figures on held-out scenes."""
     model.eval()
-    model.half().save_pretrained(settings.out)
-    figures = evaluate(model.float())
+    model.save_pretrained(settings.out)
+    figures = evaluate(model)
     write_card(
         Path(settings.out),
         {

@@ -1,50 +1,37 @@
-"""The denoiser: a small text-conditioned UNet on 16 x 16 x 12 latents, shipped as a plain diffusers pipeline.
+"""The denoiser: a small text-conditioned UNet on 16 x 16 x 16 latents, shipped as a plain diffusers pipeline.
 
 The model predicts the clean latents (x-prediction) on a variance-preserving path whose last step is pure
-noise (zero terminal SNR, Lin et al. 2024, arXiv 2305.08891), so that `LCMScheduler` can draw in a few
-steps. The loss is the velocity loss (Salimans & Ho 2022, arXiv 2202.00512, appendix D), which for
-x-prediction is the squared error times SNR + 1; SNR is capped as in min-SNR (Hang et al. 2023, arXiv
-2303.09556).
-
-It is the teacher that a distilled student would learn from; no student is trained yet.
+noise (zero terminal SNR, Lin et al. 2024, arXiv 2305.08891), so that `LCMScheduler` can draw in a few steps.
+`castmark.training.teacher` trains it, `castmark.training.student` distils it; this file holds the model, its
+path and how it ships.
 """
 
 from __future__ import annotations
 
-import copy
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-import numpy as np
-import torch
 from diffusers import AutoencoderTiny, LCMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
 
-from castmark.training.autoencoder import LATENT_CHANNELS
-from castmark.training.common import (
-    Clock,
-    TrainSettings,
-    hardware,
-    load_checkpoint,
-    save_checkpoint,
-    write_card,
-)
-from castmark.training.latents import LatentPool, make_shards
+from castmark.training.autoencoder import LATENT_CHANNELS, SIZE
+from castmark.training.common import TrainSettings, hardware, load_checkpoint, write_card
 from castmark.training.tokenizer import CONTEXT, END, PAD, START, load_tokenizer
 
 TEXT_WIDTH = 128
 TEXT_LAYERS, TEXT_HEADS = 4, 4
 LATENT_SIDE = 16
-BATCH = 32
-LEARNING_RATE = 1e-3
-TEXT_RATE = 0.3
-CAPTION_DROP = 0.1
-SHARDS = 24
-SNR_CAP = 8.0
-EMA = 0.998
-STUDENT_STEPS = (999, 759, 499, 259)
+DRAWING_STEPS = 4
+FACTS = {
+    "name": "castmark-embedded",
+    "licence": "Apache-2.0",
+    "sizes": [[SIZE, SIZE]],
+    "steps": DRAWING_STEPS,
+}
+"""What `castmark.bases` reads beside the pipeline."""
 
 
 def new_scheduler() -> LCMScheduler:
@@ -95,18 +82,23 @@ def new_unet() -> UNet2DConditionModel:
 
 
 class TextToLatents(nn.Module):
-    """Text encoder and UNet as one model: noisy latents, timesteps and token ids to clean latents."""
+    """Text encoder and UNet as one model: noisy latents, timesteps and token ids to clean latents.
+
+    Attention is the plain product of matrices, whose backward is quicker at this size than the fused one's.
+    """
 
     def __init__(self, text_encoder: CLIPTextModel, unet: UNet2DConditionModel) -> None:
         super().__init__()
         self.text_encoder, self.unet = text_encoder, unet
+        unet.set_attn_processor(AttnProcessor())
+        text_encoder.set_attn_implementation("eager")
 
     def embed(self, ids: Tensor) -> Tensor:
         """Long "b 48" to Float "b 48 128"."""
         return self.text_encoder(ids)[0]
 
     def forward(self, noisy: Tensor, timesteps: Tensor, embeds: Tensor) -> Tensor:
-        """Float "b 12 16 16", Long "b" and Float "b 48 128" to clean latents "b 12 16 16"."""
+        """Float "b 16 16 16", Long "b" and Float "b 48 128" to clean latents "b 16 16 16"."""
         return self.unet(noisy, timesteps, embeds, return_dict=False)[0]
 
 
@@ -114,7 +106,11 @@ class NoisePath:
     """The noising path: alpha and sigma by timestep, Float "1000"."""
 
     def __init__(self, device: str) -> None:
-        product = new_scheduler().alphas_cumprod.to(device)
+        scheduler = new_scheduler()
+        product = scheduler.alphas_cumprod.to(device)
+        scheduler.set_timesteps(DRAWING_STEPS)
+        self.drawn_at = cast(Tensor, scheduler.timesteps).to(device)
+        """Timesteps of drawing in `DRAWING_STEPS`, Long "4", from pure noise down."""
         self.alpha, self.sigma = product.sqrt(), (1 - product).sqrt()
 
     def at(self, timesteps: Tensor) -> tuple[Tensor, Tensor]:
@@ -122,118 +118,16 @@ class NoisePath:
         return self.alpha[timesteps][:, None, None, None], self.sigma[timesteps][:, None, None, None]
 
 
-def sample_timesteps(count: int, generator: torch.Generator) -> Tensor:
-    """Long "b": half uniform over what drawing uses (100 and up), a third the student's own, the rest 999."""
-    uniform = torch.randint(100, 1000, (count,), generator=generator)
-    own = torch.tensor(STUDENT_STEPS)[torch.randint(0, 4, (count,), generator=generator)]
-    draw = torch.rand(count, generator=generator)
-    return torch.where(draw < 0.6, uniform, torch.where(draw < 0.9, own, torch.full_like(own, 999)))
-
-
-def teacher_loss(
-    model: TextToLatents, path: NoisePath, clean: Tensor, ids: Tensor, generator: torch.Generator
-) -> Tensor:
-    """Velocity loss of one batch."""
-    timesteps = sample_timesteps(len(clean), generator)
-    alpha, sigma = path.at(timesteps)
-    noise = torch.randn(clean.shape, generator=generator)
-    predicted = model(alpha * clean + sigma * noise, timesteps, model.embed(ids))
-    weight = (alpha / sigma).square().clamp(max=SNR_CAP) + 1
-    return (weight * (predicted - clean).square()).mean()
-
-
-def train(settings: TrainSettings, *, text_from: Path | None = None) -> None:
-    """Train the teacher, or go on training, within the time budget; then write the pipeline to ``out``.
-
-    Reads the autoencoder from ``out``/vae, and shards (`castmark.training.latents`) from ``work``/latents,
-    where it makes ``SHARDS`` of them first. ``text_from`` is a judge's checkpoint, whose text tower the text
-    encoder starts from; without one it goes on from the weights in ``out``, if there are any.
-    """
-    shards = settings.work / "latents"
-    autoencoder = AutoencoderTiny.from_pretrained(settings.out / "vae")
-    make_shards(shards, autoencoder, load_tokenizer(), SHARDS, settings.minutes)
-    train_teacher(settings, shards, text_from)
-    ship(settings, autoencoder, "denoiser.pt")
-
-
-def train_teacher(settings: TrainSettings, latents: Path, text_from: Path | None) -> None:
-    """The teacher's loop: checkpoints only."""
-    torch.set_num_threads(settings.threads)
-    torch.manual_seed(settings.seed)
-    tokenizer = load_tokenizer()
-    model = TextToLatents(new_text_encoder(tokenizer), new_unet()).to(memory_format=torch.channels_last)
-    shipped = settings.out / "unet" / "config.json"
-    judge = load_checkpoint(text_from) if text_from else None
-    if judge:
-        copy_text_tower(judge["model"], model.text_encoder)
-    elif shipped.is_file():
-        # A fresh work folder goes on from what was shipped last; only the optimiser starts anew.
-        base = StableDiffusionPipeline.from_pretrained(settings.out, dtype=torch.float32)
-        model.unet.load_state_dict(base.unet.state_dict())
-        model.text_encoder.load_state_dict(base.text_encoder.state_dict())
-    average = copy.deepcopy(model).requires_grad_(False)
-    checkpoint_path = settings.work / "denoiser.pt"
-    state = load_checkpoint(checkpoint_path)
-    groups = [
-        {"params": list(model.unet.parameters()), "scale": 1.0},
-        {"params": list(model.text_encoder.parameters()), "scale": TEXT_RATE},
-    ]
-    optimiser = torch.optim.AdamW(groups, LEARNING_RATE, betas=(0.9, 0.98), weight_decay=1e-3, fused=True)
-    step, spent = 0, 0.0
-    if state:
-        model.load_state_dict(state["model"])
-        average.load_state_dict(state["average"])
-        optimiser.load_state_dict(state["optimiser"])
-        step, spent = state["step"], state["minutes"]
-    generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + step)
-    pool = LatentPool(latents, np.random.default_rng([settings.seed, step]))
-    path, clock = NoisePath("cpu"), Clock(settings.minutes)
-    empty = torch.tensor(tokenizer("", padding="max_length", max_length=CONTEXT)["input_ids"])
-    start, running = step, 0.0
-
-    def checkpoint() -> None:
-        save_checkpoint(
-            checkpoint_path,
-            {
-                "model": model.state_dict(),
-                "average": average.state_dict(),
-                "optimiser": optimiser.state_dict(),
-                "step": step,
-                "minutes": spent + clock.spent / 60,
-            },
-        )
-
-    while (fraction := clock.fraction) < 1:
-        warm = min(1.0, (step + 1) / 300)
-        rate = LEARNING_RATE * warm * (0.05 + 0.95 * 0.5 * (1 + np.cos(np.pi * fraction)))
-        for group in optimiser.param_groups:
-            group["lr"] = float(rate * group["scale"])
-        clean, ids = pool.batch(BATCH)
-        dropped = torch.rand(BATCH, generator=generator) < CAPTION_DROP
-        ids = torch.where(dropped[:, None], empty, ids)
-        loss = teacher_loss(model, path, clean, ids, generator)
-        optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        follow(average, model, min(EMA, (1 + step) / (10 + step)))
-        step += 1
-        value = float(loss.detach())
-        running = 0.98 * running + 0.02 * value if step > start + 1 else value
-        if step % 50 == 0:
-            images = (step - start) * BATCH / clock.spent
-            print(f"teacher step {step} loss {running:.4f} {images:.1f}/s pool {len(pool)}", flush=True)  # noqa: T201
-            pool.refresh()
-        if clock.checkpoint_due():
-            checkpoint()
-    checkpoint()
-
-
-@torch.no_grad()
-def follow(average: nn.Module, model: nn.Module, decay: float) -> None:
-    """Exponential moving average of the parameters."""
-    for ours, theirs in zip(average.parameters(), model.parameters(), strict=True):
-        ours.lerp_(theirs, 1 - decay)
+def start_from_shipped(model: TextToLatents, folder: Path) -> None:
+    """Copy what was shipped last into the model, as far as shapes agree; nothing, if nothing was shipped."""
+    if not (folder / "unet" / "config.json").is_file():
+        return
+    unet = UNet2DConditionModel.from_pretrained(folder / "unet")
+    text_encoder = CLIPTextModel.from_pretrained(folder / "text_encoder")
+    for ours, theirs in ((model.unet, unet), (model.text_encoder, text_encoder)):
+        shapes = {name: value.shape for name, value in ours.state_dict().items()}
+        fitting = {k: v for k, v in theirs.state_dict().items() if shapes.get(k) == v.shape}
+        ours.load_state_dict(fitting, strict=False)
 
 
 def copy_text_tower(judge: dict[str, Tensor], text_encoder: CLIPTextModel) -> None:
@@ -267,10 +161,10 @@ def copy_text_tower(judge: dict[str, Tensor], text_encoder: CLIPTextModel) -> No
         raise ValueError(f"the judge's text tower does not fit ({left[:3]}, {result.unexpected_keys[:3]})")
 
 
-def ship(
-    settings: TrainSettings, autoencoder: AutoencoderTiny, checkpoint: str, weights: str = "model"
-) -> None:
-    """Write the pipeline folder (safetensors) and its card from a checkpoint's "model" or "average" weights.
+def ship(settings: TrainSettings, checkpoint: str, facts: dict[str, Any]) -> None:
+    """Write the pipeline folder (safetensors) and its card from a checkpoint, around ``out``/vae.
+
+    ``facts`` go into the card: what was trained how.
 
     Raises:
         FileNotFoundError: there is no such checkpoint.
@@ -279,9 +173,10 @@ def ship(
     model = TextToLatents(new_text_encoder(tokenizer), new_unet())
     state = load_checkpoint(settings.work / checkpoint)
     if state is None:
-        raise FileNotFoundError(f"{settings.work}: no {checkpoint}; run `castmark train denoiser` first")
-    model.load_state_dict(state[weights])
+        raise FileNotFoundError(f"{settings.work}: no {checkpoint}; run `castmark train teacher` first")
+    model.load_state_dict(state["model"])
     model.eval()
+    autoencoder = AutoencoderTiny.from_pretrained(settings.out / "vae")
     # The signature names the classes of SD 1.5; any of their kind will do.
     parts: dict[str, Any] = {
         "vae": autoencoder,
@@ -298,18 +193,17 @@ def ship(
     pipeline.save_pretrained(settings.out, safe_serialization=True)
     # Diffusers notes the folder that the autoencoder was read from: of no use to anybody else.
     vae_config = settings.out / "vae" / "config.json"
-    facts = {k: v for k, v in json.loads(vae_config.read_text()).items() if k != "_name_or_path"}
-    vae_config.write_text(json.dumps(facts, indent=2) + "\n")
+    config = {k: v for k, v in json.loads(vae_config.read_text()).items() if k != "_name_or_path"}
+    vae_config.write_text(json.dumps(config, indent=2) + "\n")
+    (settings.out / "castmark.json").write_text(json.dumps(FACTS) + "\n")
     write_card(
         settings.out,
         {
             "model": "Castmark embedded base",
             "class": "diffusers.StableDiffusionPipeline",
-            "data": "castmark_world, split train, captions by its grammar, 128 px",
-            "distilled": False,
+            "data": "castmark_world, split train, captions by its grammar, 256 px",
             "seed": settings.seed,
             "steps": state["step"],
-            "batch": BATCH,
             "minutes": round(state["minutes"], 1),
             "hardware": hardware(settings.device, settings.threads),
             "parameters": {
@@ -317,5 +211,6 @@ def ship(
                 "text_encoder": sum(p.numel() for p in model.text_encoder.parameters()),
             },
             "licence": "Apache-2.0",
+            **facts,
         },
     )
