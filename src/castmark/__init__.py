@@ -15,7 +15,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from castmark.batch import Job, JobRow, read_job
     from castmark.errors import (
         BaseError,
         CastmarkError,
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
         RefusedError,
         SigningError,
     )
+    from castmark.jobs import Job, JobRow, read_job
     from castmark.runners import LocalRunner, Runner, RunSummary
     from castmark.shot import Shot
     from castmark.studio import Studio
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     __version__: str
 
 _HOME = {
-    "castmark.batch": ("Job", "JobRow", "read_job"),
+    "castmark.jobs": ("Job", "JobRow", "read_job"),
     "castmark.errors": (
         "BaseError",
         "CastmarkError",

@@ -55,15 +55,15 @@ def claim_of(
         prompt=prompt,
         seed=draft.resolved.seed,
         steps=draft.resolved.steps,
-        width=draft.resolved.width,
-        height=draft.resolved.height,
+        width=draft.pixels.shape[1],
+        height=draft.pixels.shape[0],
         base=ModelRecord(name=base.name, sha256=base.digest, licence=base.licence),
         ingredients=tuple(
             IngredientRecord(title=item.title, role=item.role, sha256=item.sha256, media_type=item.media_type)
             for item in ingredients
         ),
         safety=safety_record(verdict),
-        settings=dict(draft.settings),
+        settings=dict(draft.settings) | ({"quota": "; ".join(shot.quota)} if shot.quota else {}),
     )
 
 

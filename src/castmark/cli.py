@@ -176,13 +176,12 @@ def batch(
 
     Exits 0 only if every row has its signed image, 3 if some were refused, 1 if some failed.
     """
-    from castmark.batch import plan, read_job
+    from castmark.jobs import read_job
     from castmark_adapters import pack
 
     job = read_job(jobs)
     folder = library_folder(library)
     known = {name: pack.get(folder, name) for name in job.subjects}
-    plan(job, known.__getitem__)
     _engine("castmark batch")
     from castmark.console import Reporter
     from castmark.studio import Studio

@@ -7,82 +7,49 @@ One sqlite file (WAL, synchronous FULL) beside the images. The rules:
    the two leaves a file without a row; the next run removes it and draws it again.
 3. One process works on a run at a time; a second is told. The lock dies with its holder.
 4. A row is drawn again when its shot, the base, an adapter, the policy or the code changed: when its key did.
+5. Rows are planned in one transaction and read in chunks: a job of a hundred thousand rows takes the memory
+   of a few hundred.
 
 The prompt and the salt of its hash are kept here and only here: this file is private, the images are not.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
-import math
 import sqlite3
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from castmark.errors import LedgerError
+from castmark.ledger_row import Row, finite, row_from, shot_to_json, verdict_from_json, verdict_to_json
 from castmark.shot import Shot
-from castmark.take import SUFFIX, Finding, Refusal, SignedImage, Take, Verdict, write_atomically
+from castmark.take import SUFFIX, Refusal, SignedImage, Take, Verdict, write_atomically
 
 FILE, IMAGES, LOCK = "ledger.sqlite", "images", ".lock"
-SCHEMA = 1
-Status = Literal["pending", "signed", "refused", "failed"]
-
+SCHEMA = 2
+CHUNK = 256
+"""Rows read at once."""
+LAYERS = ".ora"
 _TABLES = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS rows (
-    name TEXT PRIMARY KEY, position INTEGER, asked TEXT NOT NULL, status TEXT NOT NULL, prompt TEXT NOT NULL,
-    subject TEXT, seed INTEGER NOT NULL, redraws INTEGER NOT NULL DEFAULT 0, key TEXT, salt TEXT, file TEXT,
-    sha256 TEXT, width INTEGER, height INTEGER, steps INTEGER, identity REAL, verdict TEXT, reason TEXT,
-    seconds REAL, updated TEXT NOT NULL
+    name TEXT PRIMARY KEY, position INTEGER, asked TEXT NOT NULL, replaces TEXT, status TEXT NOT NULL,
+    prompt TEXT NOT NULL, subject TEXT, seed INTEGER NOT NULL, shot TEXT NOT NULL,
+    redraws INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0,
+    redrawable INTEGER NOT NULL DEFAULT 0, key TEXT, salt TEXT, file TEXT, sha256 TEXT, width INTEGER,
+    height INTEGER, steps INTEGER, identity REAL, verdict TEXT, reason TEXT,
+    timings TEXT NOT NULL DEFAULT '{}', updated TEXT NOT NULL
 );
+CREATE INDEX IF NOT EXISTS by_position ON rows (position);
 CREATE TABLE IF NOT EXISTS refusals (
     name TEXT NOT NULL, seed INTEGER NOT NULL, key TEXT NOT NULL, verdict TEXT NOT NULL, at TEXT NOT NULL
 );
 """
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One image of a run as the journal has it.
-
-    ``asked`` is the key of the shot the job asks for; ``key`` that of the shot drawn, which differs from it
-    only in the seed of a redraw.
-    """
-
-    name: str
-    position: int | None
-    """Place in the job; None where the job no longer has it."""
-    asked: str
-    status: Status
-    prompt: str
-    subject: str | None
-    seed: int
-    redraws: int
-    key: str | None
-    salt: str | None
-    file: str | None
-    sha256: str | None
-    width: int | None
-    height: int | None
-    steps: int | None
-    identity: float | None
-    verdict: Verdict | None
-    reason: str | None
-    seconds: float | None
-    """Time this image took to draw, check and sign."""
-    updated: str
-
-    @property
-    def redrawable(self) -> bool:
-        """True where another seed may help: the image was refused, and not for its prompt."""
-        return self.status == "refused" and self.verdict is not None and self.verdict.drawn
 
 
 class Ledger:
@@ -95,14 +62,18 @@ class Ledger:
         self._lock = lock
 
     @classmethod
-    def open(cls, run: str | Path, source: str) -> Ledger:
+    def open(cls, run: str | Path, source: str, *, amend: bool = False) -> Ledger:
         """Open or start the journal of ``run`` for the job called ``source``, alone.
+
+        With ``amend``, ``source`` is a file of the run's own errors and the journal must be there.
 
         Raises:
             LedgerError: the folder cannot be made or written, holds other images or another job's run, is
                 being worked on by another process, or its journal is damaged.
         """
         run = Path(run)
+        if amend and not (run / FILE).is_file():
+            raise LedgerError(f"{run}: no run here that {source!r} could be of; give the folder of its run")
         try:
             run.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -116,7 +87,7 @@ class Ledger:
         try:
             database = _connect(run / FILE)
             ledger = cls(run, database, lock)
-            ledger._start(source)
+            ledger._start(source, amend)
         except BaseException:
             lock.close()
             raise
@@ -158,9 +129,50 @@ class Ledger:
 
     def rows(self) -> list[Row]:
         """Every row of the job, in its order."""
+        return list(self.each())
+
+    def each(self, where: str = "1", values: Mapping[str, Any] | None = None) -> Iterator[Row]:
+        """The job's rows that fulfil a condition, in order, read in chunks; they may be changed meanwhile."""
+        last = -1
+        while True:
+            with self._speaking():
+                chunk = self._database.execute(
+                    f"SELECT * FROM rows WHERE position > :last AND ({where}) "
+                    f"ORDER BY position LIMIT {CHUNK}",
+                    {**(values or {}), "last": last},
+                ).fetchall()
+            if not chunk:
+                return
+            yield from map(row_from, chunk)
+            last = chunk[-1]["position"]
+
+    def counts(self) -> dict[str, int]:
+        """How many of the job's rows are in each status."""
         with self._speaking():
-            found = self._database.execute("SELECT * FROM rows WHERE position IS NOT NULL ORDER BY position")
-            return [_row(record) for record in found]
+            found = self._database.execute(
+                "SELECT status, COUNT(*) AS n FROM rows WHERE position IS NOT NULL GROUP BY status"
+            )
+            return {record["status"]: record["n"] for record in found}
+
+    def todo(self, *, redraws: int = 0, retries: int = 0) -> tuple[str, dict[str, Any]] | None:
+        """The condition of the rows still to draw, None if there are none: those not drawn yet, then those
+        refused or failed that may be tried again."""
+        again = {"redraws": redraws, "retries": retries}
+        for condition in (
+            "status = 'pending'",
+            "(status = 'refused' AND redrawable AND redraws < :redraws) "
+            "OR (status = 'failed' AND attempts <= :retries)",
+        ):
+            if self.count(condition, again):
+                return condition, again
+        return None
+
+    def count(self, where: str, values: Mapping[str, Any] | None = None) -> int:
+        """How many of the job's rows fulfil a condition."""
+        with self._speaking():
+            return self._database.execute(
+                f"SELECT COUNT(*) FROM rows WHERE position IS NOT NULL AND ({where})", values or {}
+            ).fetchone()[0]
 
     def refusals(self, name: str) -> list[tuple[int, Verdict]]:
         """Every refusal of an image so far, with the seed it was drawn with, oldest first."""
@@ -170,36 +182,53 @@ class Ledger:
             )
             return [(record["seed"], verdict_from_json(record["verdict"])) for record in found]
 
-    def plan(self, shots: Sequence[Shot], asked: Sequence[str]) -> list[Row]:
-        """Set the job's rows (each shot named, with its key) and return those that are not done.
+    def plan(self, planned: Iterable[tuple[Shot, str]], *, amend: bool = False) -> None:
+        """Set the job's rows: each shot, named, with its key. All of them, or none where ``planned`` raises.
 
         Rows done under the same key stay as they are; a refusal stays too, since the same key would be
         refused again. Everything else becomes pending, and what an earlier attempt left of it is removed.
+        With ``amend``, the shots replace those of their names and the other rows stay.
         """
-        known = {row.name: row for row in self._all()}
         with self._speaking(), self._database:
-            self._database.execute("UPDATE rows SET position = NULL")
-            for position, (shot, key) in enumerate(zip(shots, asked, strict=True)):
-                row = known.get(shot.name or "")
-                if row is not None and row.asked == key and (row.status == "refused" or self._intact(row)):
-                    self._database.execute(
-                        "UPDATE rows SET position = ? WHERE name = ?", (position, row.name)
-                    )
+            first = 0
+            if amend:
+                first = 1 + (self._database.execute("SELECT MAX(position) FROM rows").fetchone()[0] or 0)
+            else:
+                self._database.execute("UPDATE rows SET position = NULL")
+            for position, (shot, key) in enumerate(planned, start=first):
+                found: sqlite3.Row | None = self._database.execute(
+                    "SELECT position, asked, replaces, status, file, sha256 FROM rows WHERE name = ?",
+                    (shot.name,),
+                ).fetchone()
+                place = position
+                if amend and found is not None and found["position"] is not None:
+                    place = found["position"]
+                same = found is not None and key in (found["asked"], found["replaces"])
+                if found is not None and same and (found["status"] == "refused" or self._intact(found)):
+                    self._database.execute("UPDATE rows SET position = ? WHERE name = ?", (place, shot.name))
                 else:
-                    self._reset(shot, key, position)
-        return [row for row in self.rows() if row.status == "pending"]
+                    self._reset(shot, key, place, found["asked"] if amend and found is not None else None)
+        self._tidy()
 
-    def record(self, name: str, take: Take, *, redraws: int = 0) -> Row:
-        """Write what became of an image: its file first if it was signed, then the row.
+    def keep(self, take: SignedImage) -> None:
+        """Write a signed image's file. May be called from any thread; its row is for `record`.
 
         Raises:
-            OSError: the file cannot be written (full disk, no permission); nothing of it is left, and the row
-                stays as it was.
+            OSError: the file cannot be written (full disk, no permission); nothing of it is left.
+        """
+        for name, data in take.companions.items():
+            write_atomically(self.images / name, data)
+        write_atomically(self.images / take.file_name, take.data)
+
+    def record(self, name: str, take: Take, *, redraws: int = 0) -> Row:
+        """Write what became of an image; the file of a signed one was written before (`keep`).
+
+        Raises:
             LedgerError: the journal cannot be written.
         """
         values: dict[str, Any] = {"redraws": redraws, "key": take.key, "seed": take.shot.seed}
+        values |= {"redrawable": False, "timings": json.dumps(dict(take.timings))}
         if isinstance(take, SignedImage):
-            write_atomically(self.images / take.file_name, take.data)
             values |= {
                 "status": "signed",
                 "salt": take.salt,
@@ -211,12 +240,11 @@ class Ledger:
                 "identity": take.verdict.identity,
                 "verdict": verdict_to_json(take.verdict),
                 "reason": None,
-                "seconds": sum(take.timings.values()),
             }
         elif isinstance(take, Refusal):
             verdict = verdict_to_json(take.verdict)
             values |= {"status": "refused", "verdict": verdict, "reason": "; ".join(take.verdict.reasons)}
-            values |= {"identity": _finite(take.verdict.identity)}
+            values |= {"identity": finite(take.verdict.identity), "redrawable": take.verdict.drawn}
         else:
             values |= {
                 "status": "failed",
@@ -230,11 +258,13 @@ class Ledger:
                 )
             values["updated"] = _now()
             columns = ", ".join(f"{column} = :{column}" for column in values)
+            if values["status"] == "failed":
+                columns += ", attempts = attempts + 1"
             self._database.execute(f"UPDATE rows SET {columns} WHERE name = :name", values | {"name": name})
             record = self._database.execute("SELECT * FROM rows WHERE name = ?", (name,)).fetchone()
-        return _row(record)
+        return row_from(record)
 
-    def _start(self, source: str) -> None:
+    def _start(self, source: str, amend: bool) -> None:
         with self._speaking(), self._database:
             self._database.executescript(_TABLES)
             self._database.execute("INSERT OR IGNORE INTO meta VALUES ('schema', ?)", (str(SCHEMA),))
@@ -242,45 +272,60 @@ class Ledger:
             meta = {r["name"]: r["value"] for r in self._database.execute("SELECT * FROM meta")}
         if meta["schema"] != str(SCHEMA):
             raise LedgerError(f"{self.run}: journal of another version of castmark; choose a new run folder")
-        if meta["source"] != source:
+        if meta["source"] != source and not amend:
             raise LedgerError(
                 f"{self.run}: holds the run of {meta['source']!r}, not of {source!r}; "
                 "choose another run folder"
             )
-        self.images.mkdir(exist_ok=True)
-        for part in self.images.glob(".*.part"):
-            part.unlink()
+        try:
+            self.images.mkdir(exist_ok=True)
+            for part in self.images.glob(".*.part"):
+                part.unlink()
+        except OSError as error:
+            raise LedgerError(
+                f"{self.images}: cannot be written ({error.strerror}); check the folder's permissions"
+            ) from error
 
-    def _all(self) -> list[Row]:
-        with self._speaking():
-            return [_row(record) for record in self._database.execute("SELECT * FROM rows")]
-
-    def _intact(self, row: Row) -> bool:
+    def _intact(self, row: Mapping[str, Any] | sqlite3.Row) -> bool:
         """Rule 1: the file is there and is the one recorded."""
-        if row.status != "signed" or row.file is None:
+        if row["status"] != "signed" or row["file"] is None:
             return False
         try:
-            return hashlib.sha256((self.images / row.file).read_bytes()).hexdigest() == row.sha256
+            return hashlib.sha256((self.images / row["file"]).read_bytes()).hexdigest() == row["sha256"]
         except FileNotFoundError:
             return False
 
-    def _reset(self, shot: Shot, key: str, position: int) -> None:
-        """Rule 2: no row, no file. The row becomes pending."""
-        for suffix in SUFFIX.values():
-            (self.images / f"{shot.name}{suffix}").unlink(missing_ok=True)
+    def _reset(self, shot: Shot, key: str, position: int, replaces: str | None) -> None:
         self._database.execute(
-            "INSERT OR REPLACE INTO rows (name, position, asked, status, prompt, subject, seed, updated) "
-            "VALUES (?, ?, ?, 'pending', ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO rows "
+            "(name, position, asked, replaces, status, prompt, subject, seed, shot, updated) "
+            "VALUES (?, ?, ?, ?, 'pending', ?, ?, ?, ?, ?)",
             (
                 shot.name,
                 position,
                 key,
+                replaces,
                 shot.prompt,
-                shot.subjects[0].name if shot.subjects else None,
+                ";".join(subject.name for subject in shot.subjects) or None,
                 shot.seed,
+                shot_to_json(shot),
                 _now(),
             ),
         )
+
+    def _tidy(self) -> None:
+        """Rule 2: no row, no file. Only names of this run's own rows are looked at."""
+        for path in self.images.iterdir():
+            if path.suffix not in (*SUFFIX.values(), LAYERS):
+                continue
+            with self._speaking():
+                row = self._database.execute(
+                    "SELECT status, file FROM rows WHERE name = ?", (path.stem,)
+                ).fetchone()
+            if row is not None and (
+                row["status"] != "signed" or (path.suffix != LAYERS and row["file"] != path.name)
+            ):
+                path.unlink(missing_ok=True)
 
     @contextmanager
     def _speaking(self) -> Generator[None]:
@@ -289,39 +334,6 @@ class Ledger:
             yield
         except sqlite3.Error as error:
             raise LedgerError(_trouble(self.run / FILE, error)) from error
-
-
-def verdict_to_json(verdict: Verdict) -> str:
-    """JSON of a verdict; scores that are not finite become strings, so that any reader can read it."""
-    return json.dumps(_spelt(dataclasses.asdict(verdict)), allow_nan=False)
-
-
-def verdict_from_json(text: str) -> Verdict:
-    """The verdict that `verdict_to_json` wrote."""
-    fields = json.loads(text)
-    findings = tuple(
-        Finding(**(f | {"score": float(f["score"]), "threshold": float(f["threshold"])}))
-        for f in fields.pop("findings")
-    )
-    return Verdict(**fields, findings=findings)
-
-
-def _spelt(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _spelt(v) for k, v in value.items()}  # pyright: ignore[reportUnknownVariableType]
-    if isinstance(value, list | tuple):
-        return [_spelt(v) for v in value]  # pyright: ignore[reportUnknownVariableType]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
-
-
-def _row(record: sqlite3.Row) -> Row:
-    fields = dict(record)
-    verdict = fields.pop("verdict")
-    return Row(**fields, verdict=None if verdict is None else verdict_from_json(verdict))
 
 
 def _now() -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,8 @@ def open_studio(
     threads: int | None = None,
     batch_size: int,
     disclose_prompt: bool = False,
+    parameters: bool = False,
+    adaptive: Sequence[int] = (),
 ) -> Studio:
     """See `castmark.studio.Studio.open`."""
     require("Studio.open", "engine")
@@ -41,17 +43,22 @@ def open_studio(
 
     # Cheapest first: a wrong key or policy is told before the models are loaded.
     signing_key = open_key(key)
-    checker = open_checker(policy)
+    checker = open_checker(policy, device)
     opened = open_drawing_base(base, device, threads)
     scorer = IdentityScorer.load(castmark_data.path(EMBEDDED, "reference"))
+    identity_min = checker.policy.subject.identity_min
+    if identity_min == "calibrated":
+        identity_min = scorer.threshold
     return Studio(
         base=opened,
         checker=checker,
-        wardrobe=EngineWardrobe(open_reference(base), scorer, identity_min=checker.policy.identity_min),
+        wardrobe=EngineWardrobe(open_reference(base), scorer, identity_min=identity_min),
         key=signing_key,
         steps=steps,
         batch_size=batch_size,
         disclose_prompt=disclose_prompt,
+        parameters=parameters,
+        adaptive=adaptive,
     )
 
 
@@ -67,7 +74,7 @@ def open_key(key: Key | str | Path | None) -> Key:
 
 
 def open_drawing_base(base: str | Path | None, device: str | None, threads: int | None) -> Base:
-    """The base, with torch's threads set if asked for.
+    """The base, with torch's threads as asked for or chosen for the machine.
 
     Raises:
         BaseError: it cannot be loaded, or the device is not there.
@@ -75,9 +82,9 @@ def open_drawing_base(base: str | Path | None, device: str | None, threads: int 
     import torch
 
     from castmark.bases import open_base
+    from castmark.threads import choose_threads
 
-    if threads is not None:
-        torch.set_num_threads(threads)
+    torch.set_num_threads(threads or choose_threads())
     try:
         return open_base(base, device=device)
     except (RuntimeError, AssertionError) as error:  # torch's answers to a device that is not there

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from castmark.batch import Job, plan
 from castmark.errors import InputError
-from castmark.ledger import Ledger, Row
+from castmark.jobs.corrections import is_corrections, write_errors
+from castmark.jobs.plan import Job, plan
+from castmark.ledger import Ledger
+from castmark.ledger_row import Row, shot_from_json
 from castmark.shot import MAX_SEED, Shot
-from castmark.take import Take
+from castmark.take import SignedImage, Take
 from castmark_adapters import pack
 from castmark_adapters.subject import Subject
 
@@ -35,8 +37,12 @@ class Runner(Protocol):
         """The shot's key under this runner's base, adapters, policy and code."""
         ...
 
-    def map(self, shots: Iterable[Shot]) -> Iterator[Take]:
-        """One take per shot, in the order of the shots, each as soon as it is there."""
+    def map(self, shots: Iterable[Shot], keep: Callable[[SignedImage], object]) -> Iterator[Take]:
+        """One take per shot, in the order of the shots, streamed.
+
+        ``keep`` is called with every signed image before its take is given out, on whatever thread made it;
+        what it raises ends the run.
+        """
         ...
 
 
@@ -50,9 +56,9 @@ class LocalRunner:
         """The shot's key in the studio."""
         return self._studio.key(shot)
 
-    def map(self, shots: Iterable[Shot]) -> Iterator[Take]:
+    def map(self, shots: Iterable[Shot], keep: Callable[[SignedImage], object]) -> Iterator[Take]:
         """`Studio.shoot_all`."""
-        return self._studio.shoot_all(shots)
+        return self._studio.shoot_all(shots, keep=keep)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,28 +74,43 @@ class RowDone:
 
 @dataclass(frozen=True, kw_only=True)
 class RunSummary:
-    """What became of a run: every row of the job, and how many of them this run drew."""
+    """What became of a run, and how many of its images this run drew."""
 
     run: Path
-    rows: tuple[Row, ...]
+    counts: Mapping[str, int]
+    """The job's rows by status."""
     drawn: int
-    """Images drawn now; the others were done before."""
+    """Images drawn now, refused and failed ones included; the others were done before."""
     seconds: float
+    errors: Path | None = None
+    """The file of rows that have no image, to be corrected and fed back."""
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """Every row of the job, read from the journal."""
+        with Ledger.read(self.run) as ledger:
+            return tuple(ledger.rows())
+
+    @property
+    def total(self) -> int:
+        """Rows of the job."""
+        return sum(self.counts.values())
 
     def count(self, status: str) -> int:
         """How many rows are in ``status`` ("signed", "refused", "failed", "pending")."""
-        return sum(row.status == status for row in self.rows)
+        return self.counts.get(status, 0)
 
     @property
     def ok(self) -> bool:
         """True only if every row of the job has its signed image."""
-        return self.count("signed") == len(self.rows)
+        return self.count("signed") == self.total
 
     def explain(self) -> str:
         """One line for a person."""
         others = [f"{self.count(status)} {status}" for status in ("refused", "failed") if self.count(status)]
-        told = ", ".join([f"{self.count('signed')} of {len(self.rows)} signed", *others])
-        return f"{self.run}: {told}; {self.drawn} drawn now in {self.seconds:.1f} s"
+        told = ", ".join([f"{self.count('signed')} of {self.total} signed", *others])
+        told = f"{self.run}: {told}; {self.drawn} drawn now in {self.seconds:.1f} s"
+        return told if self.errors is None else f"{told}; correct {self.errors} and run it to the same folder"
 
 
 def run(
@@ -99,12 +120,15 @@ def run(
     subjects: Mapping[str, Subject] | Callable[[str], Subject],
     *,
     redraws: int = 0,
+    retries: int = 0,
     on_event: Callable[[RowDone], object] | None = None,
 ) -> RunSummary:
     """Bring the run folder ``out`` to what ``job`` asks for, drawing only rows that are new, changed or lost.
 
-    A refused image is drawn again with another seed up to ``redraws`` times; every refusal is kept in the
-    journal. A row that fails does not stop the others. Run again, finished or killed, it goes on from there.
+    A refused image is drawn again with another seed up to ``redraws`` times, a failed one as it is up to
+    ``retries`` times; every refusal is kept in the journal. A row that fails does not stop the others. Run
+    again, finished or killed, it goes on from there. Rows left without an image are written to ``errors.csv``
+    (or ``.jsonl``) in ``out``: corrected, that file is a job for the same folder, which replaces those rows.
 
     Raises:
         InputError: an unknown subject, or two images of one name; nothing was drawn.
@@ -114,30 +138,39 @@ def run(
     """
     start = time.perf_counter()
     find = subjects if callable(subjects) else _lookup(subjects)
-    shots = {planned.name: planned.shot for planned in plan(job, find)}
+    cast_list = {name: find(name) for name in job.subjects}
+    amend = is_corrections(job.source)
     drawn = 0
-    with Ledger.open(out, job.source) as ledger:
-        rows = ledger.plan(list(shots.values()), [runner.key(shot) for shot in shots.values()])
-        _keep_subjects(Path(out) / SUBJECTS, (find(name) for name in job.subjects))
-        redraw = {row.name: 0 for row in rows}
-        redraw |= {
-            row.name: row.redraws + 1 for row in ledger.rows() if row.redrawable and row.redraws < redraws
-        }
-        total = len(redraw)
-        while redraw:
-            again: dict[str, int] = {}
-            takes = runner.map(_reseeded(shots[name], number) for name, number in redraw.items())
-            for (name, number), take in zip(redraw.items(), takes, strict=True):
-                row = ledger.record(name, take, redraws=number)
+    with Ledger.open(out, job.source, amend=amend) as ledger:
+        planned = (image.shot for image in plan(job, cast_list.__getitem__))
+        ledger.plan(((shot, runner.key(shot)) for shot in planned), amend=amend)
+        if amend:  # the rows it leaves alone may have other subjects
+            kept = set(pack.listed(Path(out) / SUBJECTS)) - set(cast_list)
+            cast_list |= {name: pack.get(Path(out) / SUBJECTS, name) for name in kept}
+        _keep_subjects(Path(out) / SUBJECTS, cast_list.values())
+        tried: dict[str, int] = {}
+        total = 0
+        while todo := ledger.todo(redraws=redraws, retries=retries):
+            total += ledger.count(*todo)
+            shots = _shots(ledger.each(*todo), cast_list.__getitem__, tried)
+            for take in runner.map(shots, ledger.keep):
+                assert take.shot.name is not None
+                row = ledger.record(take.shot.name, take, redraws=tried.pop(take.shot.name))
                 drawn += 1
-                if row.redrawable and number < redraws:
-                    again[name] = number + 1
-                    total += 1
                 if on_event is not None:
                     on_event(RowDone(row=row, done=drawn, total=total))
-            redraw = again
-        found = tuple(ledger.rows())
-    return RunSummary(run=Path(out), rows=found, drawn=drawn, seconds=time.perf_counter() - start)
+        counts = ledger.counts()
+        errors = write_errors(ledger, Path(out), job.source, job.bad)
+    return RunSummary(
+        run=Path(out), counts=counts, drawn=drawn, seconds=time.perf_counter() - start, errors=errors
+    )
+
+
+def _shots(rows: Iterable[Row], subject: Callable[[str], Subject], tried: dict[str, int]) -> Iterator[Shot]:
+    """The shots of rows to draw; ``tried`` is told the number of each one's redraw."""
+    for row in rows:
+        tried[row.name] = row.redraws + (row.status == "refused")
+        yield _reseeded(shot_from_json(row.shot, subject), tried[row.name])
 
 
 def _reseeded(shot: Shot, redraw: int) -> Shot:

@@ -20,7 +20,8 @@ from PIL import Image
 
 from castmark import __version__
 from castmark.errors import InputError
-from castmark.ledger import Ledger, Row
+from castmark.ledger import Ledger
+from castmark.ledger_row import Row
 from castmark.take import Verdict, write_atomically
 from castmark_adapters import pack
 from castmark_adapters.subject import Subject, open_rgb

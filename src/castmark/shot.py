@@ -10,19 +10,25 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from castmark.start import StartImage
 from castmark_adapters.subject import Subject
 
 MAX_SEED = 2**63 - 1
+MAX_SIDE = 8192
+"""Pixels of a picture's side."""
 
 
 class Shot(BaseModel):
     """One image wanted. What is None is resolved by the studio from its base.
 
-    Sizes are in pixels, ``steps`` counts denoising steps, ``seed`` is in [0, 2^63).
+    Sizes are in pixels, ``steps`` counts denoising steps, ``seed`` is in [0, 2^63). A size that the base does
+    not draw is reached by upscaling and cropping (`castmark.outputs`). ``aspect`` is (width, height) in any
+    unit, for a size that is otherwise left open. ``background`` is "transparent" or a colour "#rrggbb" put
+    behind the subject, which is cut out.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -30,13 +36,30 @@ class Shot(BaseModel):
     prompt: str = Field(min_length=1, max_length=2000)
     subjects: tuple[Subject, ...] = Field(default=(), max_length=1)
     seed: int = Field(default=0, ge=0, le=MAX_SEED)
-    width: int | None = Field(default=None, gt=0)
-    height: int | None = Field(default=None, gt=0)
+    width: int | None = Field(default=None, gt=0, le=MAX_SIDE)
+    height: int | None = Field(default=None, gt=0, le=MAX_SIDE)
+    aspect: tuple[int, int] | None = None
     steps: int | None = Field(default=None, gt=0, le=100)
+    background: str | None = Field(default=None, pattern=r"^(transparent|#[0-9a-fA-F]{6})$")
+    format: Literal["png", "jpeg", "webp"] = "png"
+    layers: bool = False
+    start: StartImage | None = None
+    quota: tuple[str, ...] = ()
+    """What a declared quota put into the prompt ("gender: feminine"); see `castmark.safety.bias.quotas`."""
     name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,119}$")
 
     def __init__(self, prompt: str, subjects: Sequence[Subject] = (), **fields: Any) -> None:
         super().__init__(prompt=prompt, subjects=tuple(subjects), **fields)  # pyright: ignore[reportCallIssue]
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Shot:
+        if self.background == "transparent" and self.format == "jpeg":
+            raise ValueError("a JPEG cannot be transparent; use format png or webp")
+        if self.layers and self.format != "png":
+            raise ValueError("layers go with format png, which their archive holds")
+        if self.aspect is not None and not all(1 <= side <= 99 for side in self.aspect):
+            raise ValueError(f"aspect {self.aspect}: give two numbers from 1 to 99")
+        return self
 
     @property
     def text(self) -> str:
@@ -51,7 +74,7 @@ class Shot(BaseModel):
 
         Drives resume, file names, the ledger and replay: same key and environment, same pixels.
         """
-        body = self.model_dump(mode="json", exclude={"name", "subjects"})
+        body = self.model_dump(mode="json", exclude={"name": True, "subjects": True, "start": {"path"}})
         body["subjects"] = [subject.digest for subject in self.subjects]
         canonical = json.dumps(
             {"shot": body, "context": dict(context)}, sort_keys=True, separators=(",", ":")

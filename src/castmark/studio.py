@@ -12,41 +12,47 @@ included, the take is a `Refusal` or a `Failure`, and there is no file.
 
 from __future__ import annotations
 
-import io
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
-from itertools import groupby, islice
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
-
-from PIL import Image
+from typing import TYPE_CHECKING
 
 from castmark import __version__
 from castmark.claims import claim_of
-from castmark.errors import BaseError, CastmarkError, CheckError, InputError, RefusedError, SigningError
-from castmark.shot import ResolvedShot, Shot
+from castmark.errors import BaseError, CheckError, InputError, RefusedError, SigningError
+from castmark.outputs.files import MEDIA_TYPES, encode
+from castmark.outputs.finish import asked_text, finished
+from castmark.outputs.openraster import openraster
+from castmark.outputs.parameters import parameters_text
+from castmark.outputs.size import resolve
+from castmark.pipeline import Pipeline
+from castmark.shot import Shot
+from castmark.starting import draw_from, start_ingredient
 from castmark.take import Draft, Failure, Refusal, SignedImage, Take, Verdict
-from castmark_adapters.errors import AdapterError
-from castmark_adapters.host import wearing
+from castmark.threads import worker_count
+from castmark.wardrobe import Outfit
+from castmark.work import CheckBroke, Keep, Ready, Wanted, each_of, failure, togetherness, wants_more
 from castmark_provenance.claim import PromptRecord, new_salt, pixel_digest
-from castmark_provenance.errors import ProvenanceError
 from castmark_provenance.sign import sign
 
 if TYPE_CHECKING:
     from castmark.bases.base import Base
-    from castmark.batch import Job
+    from castmark.jobs.plan import Job
     from castmark.runners import RowDone, RunSummary
     from castmark.safety import Checker
     from castmark.wardrobe import Wardrobe
-    from castmark_adapters.host import Adapter
+    from castmark_adapters.host import Ingredient
     from castmark_adapters.learn import LearnEvent
     from castmark_adapters.subject import Subject
     from castmark_provenance.keys import Key
 
-BATCH_SIZE = 4
-MEDIA_TYPE = "image/png"
-T = TypeVar("T")
+BATCH_SIZE = 8
+PROMPTS_KEPT = 4096
+"""Verdicts on prompts kept: a job says the same thing with many seeds."""
 
 
 class Studio:
@@ -60,6 +66,11 @@ class Studio:
         steps: denoising steps where a shot does not say; None for the base's own.
         batch_size: shots drawn at once where they share subjects, size and steps; recorded with every image.
         disclose_prompt: put the prompt's text into the manifest instead of its salted hash alone.
+        parameters: write the text block ``parameters`` that image tools read into every file. It holds the
+            prompt, so it is disclosed.
+        adaptive: denoising steps to try before a shot's own, fewest first: an image that the check allows,
+            and that is like its subject, is kept as it is, and only the others are drawn with more.
+        workers: threads that encode, sign and write; None for one a spare core.
     """
 
     def __init__(
@@ -72,16 +83,32 @@ class Studio:
         steps: int | None = None,
         batch_size: int = BATCH_SIZE,
         disclose_prompt: bool = False,
+        parameters: bool = False,
+        adaptive: Sequence[int] = (),
+        workers: int | None = None,
     ) -> None:
         if batch_size < 1:
             raise InputError(f"batch size {batch_size}: give at least 1")
+        if list(adaptive) != sorted(set(adaptive)) or any(rung < 1 for rung in adaptive):
+            raise InputError(f"adaptive steps {list(adaptive)}: give rising numbers from 1 on, such as 1,2")
         self.base = base
         self.checker = checker
         self.wardrobe = wardrobe
         self.signing_key = key
         self.steps = steps
         self.batch_size = batch_size
-        self.disclose_prompt = disclose_prompt
+        self.disclose_prompt = disclose_prompt or parameters
+        self.parameters = parameters
+        self.adaptive = tuple(adaptive)
+        self._outfit = Outfit(base.host, wardrobe)
+        self._prompts: OrderedDict[str, Verdict] = OrderedDict()
+        self._pipeline: Pipeline[Wanted, Take] = Pipeline(
+            together=lambda wanted: togetherness(wanted.shot),
+            draw=self._produce,
+            done=self._outfit.off,
+            batch_size=batch_size,
+            workers=workers or worker_count(),
+        )
 
     @classmethod
     def open(
@@ -95,11 +122,14 @@ class Studio:
         threads: int | None = None,
         batch_size: int = BATCH_SIZE,
         disclose_prompt: bool = False,
+        parameters: bool = False,
+        adaptive: Sequence[int] = (),
     ) -> Studio:
         """Put a studio together; by default of the embedded base, the default policy and the local key.
 
         ``key`` is a key or the folder of one (see ``castmark keygen``); the local one is made on first use,
-        and that is logged. ``threads`` sets torch's thread count for the whole process.
+        and that is logged. ``threads`` sets torch's thread count for the whole process; None measures which
+        count draws fastest here and now (`castmark.threads`).
 
         Raises:
             MissingExtra: the engine is not installed.
@@ -118,6 +148,8 @@ class Studio:
             threads=threads,
             batch_size=batch_size,
             disclose_prompt=disclose_prompt,
+            parameters=parameters,
+            adaptive=adaptive,
         )
 
     def key(self, shot: Shot) -> str:
@@ -131,6 +163,7 @@ class Studio:
                 "policy": self.checker.policy_digest,
                 "checker": self.checker.fingerprint,
                 "code": __version__,
+                **({"adaptive": ",".join(map(str, self.adaptive))} if self.adaptive else {}),
             }
         )
 
@@ -151,6 +184,7 @@ class Studio:
         """
         from castmark.opening import learn_subject
 
+        self._pipeline.settle()
         return learn_subject(
             subject, self.base, self.wardrobe.reference, steps=steps, work=work, on_event=on_event
         )
@@ -169,14 +203,14 @@ class Studio:
             raise take.error
         return take
 
-    def shoot_all(self, shots: Iterable[Shot]) -> Iterator[Take]:
+    def shoot_all(self, shots: Iterable[Shot], *, keep: Keep | None = None) -> Iterator[Take]:
         """A take per shot, in order, streamed. One shot that fails or is refused does not stop the others.
 
-        Consecutive shots with the same subjects, size and steps are drawn together, ``batch_size`` at most.
+        Shots with the same subjects, size and steps are drawn together, ``batch_size`` at most, also where
+        others stand between them; shots are read ahead for that. ``keep`` is called with every signed image
+        on the thread that made it, before its take is given out; what it raises is raised here.
         """
-        for _, group in groupby(shots, key=_togetherness):
-            while batch := list(islice(group, self.batch_size)):
-                yield from self._shoot(batch)
+        return self._pipeline.stream(Wanted(shot=shot, keep=keep) for shot in shots)
 
     def run(
         self,
@@ -185,78 +219,129 @@ class Studio:
         subjects: Iterable[Subject] | Callable[[str], Subject] = (),
         *,
         redraws: int = 0,
+        retries: int = 0,
         on_event: Callable[[RowDone], object] | None = None,
     ) -> RunSummary:
         """Bring the run folder ``out`` to what a job (or a job file) asks for; see `castmark.runners.run`."""
-        from castmark.batch import Job, read_job
+        from castmark.jobs import Job, read_job
         from castmark.runners import LocalRunner, run
 
         found = job if isinstance(job, Job) else read_job(job)
         known = subjects if callable(subjects) else {subject.name: subject for subject in subjects}
-        return run(found, out, LocalRunner(self), known, redraws=redraws, on_event=on_event)
+        return run(found, out, LocalRunner(self), known, redraws=redraws, retries=retries, on_event=on_event)
 
-    def _shoot(self, shots: Sequence[Shot]) -> list[Take]:
-        """Takes of shots that may be drawn together, in their order."""
-        keys = [self.key(shot) for shot in shots]
-        takes: dict[int, Take] = {}
-        resolved: dict[int, ResolvedShot] = {}
-        for index, (shot, key) in enumerate(zip(shots, keys, strict=True)):
+    def _produce(self, wanted: Sequence[Wanted]) -> list[Take | Future[Take]]:
+        """Takes of shots that may be drawn together, in their order; of those to sign, a worker's future.
+
+        Runs on the drawing thread.
+        """
+        keys = [self.key(each.shot) for each in wanted]
+        takes: dict[int, Take | Future[Take]] = {}
+        ready: dict[int, Ready] = {}
+        for index, (each, key) in enumerate(zip(wanted, keys, strict=True)):
             try:
-                ready = self._admit(shot)
+                admitted = self._admit(each.shot)
             except Exception as error:  # noqa: BLE001 - becomes the take's Failure
-                takes[index] = _failure(shot, key, error, CheckError, "checking the prompt")
+                takes[index] = failure(each.shot, key, error, CheckError, "checking the prompt")
                 continue
-            if isinstance(ready, Verdict):
-                takes[index] = Refusal(shot=shot, key=key, verdict=ready)
+            if isinstance(admitted, Verdict):
+                takes[index] = Refusal(shot=each.shot, key=key, verdict=admitted)
             else:
-                resolved[index] = ready
-        drafts = _each(list(resolved.items()), self._draw)
-        for index, draft in drafts.items():
-            if isinstance(draft, Exception):
-                takes[index] = _failure(shots[index], keys[index], draft, BaseError, "drawing")
-        good = [(index, draft) for index, draft in drafts.items() if isinstance(draft, Draft)]
-        checked = _each(good, self._check)
-        for index, draft in good:
-            shot, key, result = shots[index], keys[index], checked[index]
+                ready[index] = admitted
+        for index, result in self._judged(ready).items():
+            shot, key = wanted[index].shot, keys[index]
             if isinstance(result, Exception):
-                takes[index] = _failure(shot, key, result, CheckError, "checking")
+                kind, doing = (
+                    (CheckError, "checking") if isinstance(result, CheckBroke) else (BaseError, "drawing")
+                )
+                cause = result.__cause__ if isinstance(result, CheckBroke) else result
+                assert isinstance(cause, Exception)
+                takes[index] = failure(shot, key, cause, kind, doing)
                 continue
-            verdict, seconds = result
-            if not verdict.allowed:
-                takes[index] = Refusal(shot=shot, key=key, verdict=verdict)
-                continue
-            try:
-                timed = replace(draft, timings={**draft.timings, "check": seconds})
-                takes[index] = self._sign(shot, key, timed, verdict)
-            except Exception as error:  # noqa: BLE001 - becomes the take's Failure
-                takes[index] = _failure(shot, key, error, SigningError, "signing")
-        return [takes[index] for index in range(len(shots))]
+            draft, verdict = result
+            if verdict.allowed:
+                made_from = (*start_ingredient(shot), *self._outfit.ingredients)
+                takes[index] = self._pipeline.finish(
+                    partial(self._finish, wanted[index], key, draft, verdict, made_from)
+                )
+            else:
+                takes[index] = Refusal(shot=shot, key=key, verdict=verdict, timings=draft.timings)
+        return [takes[index] for index in range(len(wanted))]
 
-    def _admit(self, shot: Shot) -> ResolvedShot | Verdict:
+    def _judged(self, ready: Mapping[int, Ready]) -> dict[int, tuple[Draft, Verdict] | Exception]:
+        """Every shot's drawing and its verdict, or what went wrong; with adaptive steps, of its last rung."""
+        found: dict[int, tuple[Draft, Verdict] | Exception] = {}
+        left = dict(ready)
+        spent = dict.fromkeys(ready, 0)
+        tried: dict[int, list[str]] = {index: [] for index in ready}
+        own = next(iter(ready.values())).resolved.steps if ready else 0
+        for steps in (*(rung for rung in self.adaptive if rung < own), own):
+            drafts = each_of(
+                [(i, replace(r, resolved=replace(r.resolved, steps=steps))) for i, r in left.items()],
+                self._draw,
+            )
+            good = [(i, draft) for i, draft in drafts.items() if isinstance(draft, Draft)]
+            found |= {i: draft for i, draft in drafts.items() if isinstance(draft, Exception)}
+            for index, result in each_of(good, self._check).items():
+                if isinstance(result, Exception):
+                    wrapped = CheckBroke()
+                    wrapped.__cause__ = result
+                    found[index] = wrapped
+                    continue
+                draft, verdict = result
+                spent[index] += steps
+                if self.adaptive:
+                    settings = {**draft.settings, "denoiser_evaluations": spent[index]}
+                    settings |= {"adaptive": ",".join(tried[index])} if tried[index] else {}
+                    draft = replace(draft, settings=settings)
+                found[index] = (draft, verdict)
+                tried[index].append(str(steps))
+            left = {i: r for i, r in left.items() if wants_more(found[i])}
+            if not left:
+                break
+        return found
+
+    def _admit(self, shot: Shot) -> Ready | Verdict:
         """The shot ready to draw, or the verdict that refuses its prompt."""
+        asked = shot
         if shot.steps is None and self.steps is not None:
-            resolved = self.base.resolve(shot.model_copy(update={"steps": self.steps}))
-            resolved = replace(resolved, shot=shot)
-        else:
-            resolved = self.base.resolve(shot)
+            asked = shot.model_copy(update={"steps": self.steps})
+        resolved, size = resolve(self.base, asked)
+        resolved = asked_text(replace(resolved, shot=shot))
         # The user's words and what the base will read: a subject's class phrase must not smuggle anything in.
         for text in dict.fromkeys((shot.prompt, resolved.text)):
-            verdict = self.checker.check_prompt(text)
+            verdict = self._check_prompt(text)
             if not verdict.prompt_allowed:
                 return verdict
-        return resolved
+        return Ready(resolved=resolved, size=size)
 
-    def _draw(self, resolved: Sequence[ResolvedShot]) -> list[Draft]:
+    def _check_prompt(self, text: str) -> Verdict:
+        """The checker's verdict on a prompt, remembered."""
+        verdict = self._prompts.pop(text, None)
+        if verdict is None:
+            verdict = self.checker.check_prompt(text)
+        self._prompts[text] = verdict
+        while len(self._prompts) > PROMPTS_KEPT:
+            self._prompts.popitem(last=False)
+        return verdict
+
+    def _draw(self, ready: Sequence[Ready]) -> list[Draft]:
         start = time.perf_counter()
-        with wearing(self.base.host, self._adapters(resolved[0].shot)):
+        resolved = [each.resolved for each in ready]
+        self._outfit.wear(resolved[0].shot.subjects)
+        if resolved[0].shot.start is None:
             drafts = self.base.draw(resolved)
+        else:
+            drafts = draw_from(self.base, resolved)
         if [getattr(draft, "resolved", None) for draft in drafts] != list(resolved):
             raise BaseError(f"base {self.base.name}: did not answer {len(resolved)} shots with a draft each")
-        share = (time.perf_counter() - start) / len(resolved)
-        return [replace(draft, timings={**draft.timings, "draw": share}) for draft in drafts]
+        drawn = time.perf_counter()
+        drafts = [finished(draft, each.size) for draft, each in zip(drafts, ready, strict=True)]
+        draw, finish = (drawn - start) / len(resolved), (time.perf_counter() - drawn) / len(resolved)
+        return [replace(draft, timings={**draft.timings, "draw": draw, "finish": finish}) for draft in drafts]
 
-    def _check(self, drafts: Sequence[Draft]) -> list[tuple[Verdict, float]]:
-        """A verdict per draft, the subject's likeness included, and the seconds it took."""
+    def _check(self, drafts: Sequence[Draft]) -> list[tuple[Draft, Verdict]]:
+        """Every draft, timed, with its verdict, the subject's likeness included."""
         start = time.perf_counter()
         verdicts = list(self.checker.check(drafts))
         # A checker may be anybody's: what it returns is looked at, not believed.
@@ -272,9 +357,32 @@ class Studio:
                     for verdict, finding in zip(verdicts, findings, strict=True)
                 ]
         share = (time.perf_counter() - start) / len(drafts)
-        return [(verdict, share) for verdict in verdicts]
+        return [
+            (replace(draft, timings={**draft.timings, "check": share}), verdict)
+            for draft, verdict in zip(drafts, verdicts, strict=True)
+        ]
 
-    def _sign(self, shot: Shot, key: str, draft: Draft, verdict: Verdict) -> SignedImage:
+    def _finish(
+        self, wanted: Wanted, key: str, draft: Draft, verdict: Verdict, made_from: Sequence[Ingredient]
+    ) -> Take:
+        """Encode, sign and keep. Runs on a worker.
+
+        Raises:
+            Exception: what ``keep`` raised.
+        """
+        try:
+            take = self._sign(wanted.shot, key, draft, verdict, made_from)
+        except Exception as error:  # noqa: BLE001 - becomes the take's Failure
+            return failure(wanted.shot, key, error, SigningError, "signing")
+        if wanted.keep is None:
+            return take
+        start = time.perf_counter()
+        wanted.keep(take)
+        return replace(take, timings={**take.timings, "write": time.perf_counter() - start})
+
+    def _sign(
+        self, shot: Shot, key: str, draft: Draft, verdict: Verdict, made_from: Sequence[Ingredient]
+    ) -> SignedImage:
         """The only maker of signed images: the bytes judged are the bytes encoded and signed."""
         height, width, _ = draft.pixels.shape
         rgb = draft.pixels.tobytes()
@@ -283,59 +391,33 @@ class Studio:
                 f"{shot.name or key[:12]}: the verdict is not for these pixels; nothing was signed"
             )
         start = time.perf_counter()
-        buffer = io.BytesIO()
-        Image.frombytes("RGB", (width, height), rgb).save(buffer, "PNG", compress_level=1)
+        text = parameters_text(draft, self.base) if self.parameters else None
+        file, media_type = encode(draft, shot.format, text), MEDIA_TYPES[shot.format]
         encoded = time.perf_counter()
         salt = new_salt()
-        ingredients = [item for adapter in self._adapters(shot) for item in adapter.ingredients]
         claim = claim_of(
             shot,
             key,
             draft,
             verdict,
             base=self.base,
-            ingredients=ingredients,
+            ingredients=made_from,
             prompt=PromptRecord.of(shot.prompt, salt, disclose=self.disclose_prompt),
             salt=salt,
         )
-        data = sign(buffer.getvalue(), MEDIA_TYPE, claim, self.signing_key)
+        data = sign(file, media_type, claim, self.signing_key, pixels=rgb)
         seconds = {"encode": encoded - start, "sign": time.perf_counter() - encoded}
-        return SignedImage(
+        take = SignedImage(
             shot=shot,
             key=key,
             data=data,
-            media_type=MEDIA_TYPE,
+            media_type=media_type,
             claim=claim,
             verdict=verdict,
             salt=salt,
             timings={**draft.timings, **seconds},
         )
-
-    def _adapters(self, shot: Shot) -> list[Adapter]:
-        return [adapter for subject in shot.subjects for adapter in self.wardrobe.adapters(subject)]
-
-
-def _togetherness(shot: Shot) -> tuple[object, ...]:
-    """Shots are drawn together only where this is equal."""
-    return tuple(subject.digest for subject in shot.subjects), shot.width, shot.height, shot.steps
-
-
-def _each(items: Sequence[tuple[int, T]], work: Callable[[Sequence[T]], list[Any]]) -> dict[int, Any]:
-    """Results of ``work`` by index. If it fails on all together, on each alone: one bad shot, one failure."""
-    if not items:
-        return {}
-    try:
-        return {index: result for (index, _), result in zip(items, work([i for _, i in items]), strict=True)}
-    except Exception as error:  # noqa: BLE001 - handed on: becomes the take's Failure
-        if len(items) == 1:
-            return {items[0][0]: error}
-    return {index: result for item in items for index, result in _each([item], work).items()}
-
-
-def _failure(shot: Shot, key: str, error: Exception, kind: type[CastmarkError], doing: str) -> Failure:
-    """A failure with an error of ours: what broke inside a library is named with what it was doing."""
-    if not isinstance(error, CastmarkError | AdapterError | ProvenanceError):
-        wrapped = kind(f"{doing} failed ({type(error).__name__}: {error}); nothing was signed")
-        wrapped.__cause__ = error
-        error = wrapped
-    return Failure(shot=shot, key=key, error=error)
+        if not draft.layers:
+            return take
+        name = take.file_name.removesuffix(".png") + ".ora"
+        return replace(take, companions={name: openraster(data, draft.layers)})

@@ -19,6 +19,9 @@ from castmark_provenance.claim import REQUIRED_RUNGS, Claim, pixel_digest
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from PIL.Image import Image
+
+    from castmark.outputs.openraster import Layer
 
 SUFFIX = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
 
@@ -32,6 +35,10 @@ class Draft:
     settings: Mapping[str, str | int | float]
     """Everything that decides the pixels besides the shot: batch size, dtype, device, versions."""
     timings: Mapping[str, float] = field(default_factory=dict[str, float])
+    layer: Image | None = None
+    """Where the picture is transparent: RGBA, of which ``pixels`` is how it looks on white."""
+    layers: tuple[Layer, ...] = ()
+    """What the picture was put together from, topmost first."""
 
     @property
     def pixel_digest(self) -> str:
@@ -47,7 +54,7 @@ class Finding:
     ``allowed`` is true only where the score is finite and on the safe side of the threshold.
     """
 
-    rung: Literal["L0 integrity", "L1 prompt", "L2 image", "L3 subject"]
+    rung: Literal["L0 integrity", "L1 prompt", "L2 image", "L3 subject", "L4 bias", "L5 campaign", "L6 audit"]
     name: str
     score: float
     threshold: float
@@ -56,6 +63,8 @@ class Finding:
     """False where the finding is only reported (an identity score without a lock)."""
     detail: str = ""
     """What was found, for the user and the ledger. Never published: it may quote the prompt."""
+    action: Literal["block", "redraw", "review", "warn"] = "redraw"
+    """What follows where it forbids: no image at all, another seed, or a person who looks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +103,18 @@ class Verdict:
         return bool(self.pixel_digest)
 
     @property
+    def redrawable(self) -> bool:
+        """True where another seed may help and every finding that forbids the image lets it be tried."""
+        forbidding = [f for f in self.findings if f.binding and not f.allowed]
+        return self.drawn and not self.allowed and all(f.action == "redraw" for f in forbidding)
+
+    @property
+    def to_review(self) -> bool:
+        """True where a person must decide: something asks for review, and nothing blocks."""
+        actions = {f.action for f in self.findings if f.binding and not f.allowed}
+        return "review" in actions and "block" not in actions
+
+    @property
     def reasons(self) -> tuple[str, ...]:
         """One line per finding that forbids the image, with score and threshold."""
         lines = [
@@ -128,6 +149,8 @@ class SignedImage:
     """Salt of the prompt's hash in the manifest: with the prompt it proves what was asked; keep it."""
     timings: Mapping[str, float] = field(default_factory=dict[str, float])
     """Seconds by stage (draw, check, encode, sign), this image's share where a batch was drawn at once."""
+    companions: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
+    """Further files of the same image by name: an OpenRaster file, which holds the signed image."""
     ok: Literal[True] = True
 
     @property
@@ -144,6 +167,8 @@ class SignedImage:
             OSError: the folder cannot be made or written (full disk, no permission); nothing is left.
         """
         target = Path(folder) / self.file_name
+        for name, data in self.companions.items():
+            write_atomically(Path(folder) / name, data)
         write_atomically(target, self.data)
         return target
 
@@ -159,6 +184,7 @@ class Refusal:
     shot: Shot
     key: str
     verdict: Verdict
+    timings: Mapping[str, float] = field(default_factory=dict[str, float])
     ok: Literal[False] = False
 
     def explain(self) -> str:
@@ -173,6 +199,7 @@ class Failure:
     shot: Shot
     key: str
     error: Exception
+    timings: Mapping[str, float] = field(default_factory=dict[str, float])
     ok: Literal[False] = False
 
     def explain(self) -> str:

@@ -6,13 +6,14 @@ The reference adapter always (where the base has one), the subject's own LoRA wh
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Protocol
 
 from castmark.errors import CheckError
 from castmark.take import Draft, Finding
 
 if TYPE_CHECKING:
-    from castmark_adapters.host import Adapter
+    from castmark_adapters.host import Adapter, Host, Ingredient
     from castmark_adapters.identity import IdentityScorer
     from castmark_adapters.reference import ReferenceAdapter
     from castmark_adapters.subject import Subject
@@ -45,6 +46,40 @@ class Wardrobe(Protocol):
     def identity(self, subject: Subject, drafts: Sequence[Draft]) -> list[Finding]:
         """One L3 finding per draft: its likeness to the subject's references, in [-1, 1]."""
         ...
+
+
+class Outfit:
+    """What a base wears from one batch to the next: changed only where the subjects do. For one thread."""
+
+    def __init__(self, host: Host, wardrobe: Wardrobe) -> None:
+        self._host, self._wardrobe = host, wardrobe
+        self._worn = ExitStack()
+        self._subjects: tuple[str, ...] = ()
+        self.ingredients: tuple[Ingredient, ...] = ()
+        """What the adapters worn are made from, for the provenance record."""
+
+    def wear(self, subjects: Sequence[Subject]) -> None:
+        """Put on what these subjects wear; nothing where it is on already.
+
+        Raises:
+            AdapterError: a subject's files are damaged, or the base cannot wear them; then nothing is worn.
+        """
+        wanted = tuple(subject.digest for subject in subjects)
+        if wanted == self._subjects:
+            return
+        self.off()
+        adapters = [adapter for subject in subjects for adapter in self._wardrobe.adapters(subject)]
+        with ExitStack() as stack:
+            for adapter in adapters:
+                stack.enter_context(adapter.worn(self._host))
+            self._worn = stack.pop_all()
+        self._subjects = wanted
+        self.ingredients = tuple(item for adapter in adapters for item in adapter.ingredients)
+
+    def off(self) -> None:
+        """Take everything off: the base is what it was."""
+        self._subjects, self.ingredients = (), ()
+        self._worn.close()
 
 
 class EngineWardrobe:

@@ -62,7 +62,7 @@ def test_the_command_line_starts_without_anything_heavy() -> None:
 
 def test_the_shot_side_of_the_engine_needs_no_torch() -> None:
     """Job files, the journal, runs and subjects are plain data."""
-    code = "import castmark.batch, castmark.ledger, castmark.runners, castmark.claims, castmark_adapters.pack"
+    code = "import castmark.jobs, castmark.ledger, castmark.runners, castmark.claims, castmark_adapters.pack"
     assert modules_after(code) & {"torch", "diffusers", "numpy"} == set()
 
 

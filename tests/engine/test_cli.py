@@ -80,7 +80,7 @@ def test_a_refusal_exits_3_with_the_reason_and_no_file(castmark: Castmark, tmp_p
 
 ERRORS = {
     ("shoot", "a mug", "--subject", "ben"): "no subject 'ben'",
-    ("shoot", "a mug", "--width", "33"): "33x32",
+    ("shoot", "a mug", "--width", "401"): "401x32",
     ("shoot", "a mug", "--width", "-8"): "width: -8",
     ("shoot", "a mug", "--name", "../up"): "name: '../up'",
     ("shoot", ""): "prompt: ''",
@@ -95,7 +95,7 @@ ERRORS = {
     ("subject", "new", "ben", "face.png", "--kind", "person"): "state the consent",
     ("subject", "show", "ben"): "no subject 'ben'",
     ("learn", "ben"): "no subject 'ben'",
-    ("bench", "nothing"): "no bench suite 'nothing'; suites are: pipeline",
+    ("bench", "nothing"): "no bench suite 'nothing'; suites are: ",
     ("train", "nothing", "--minutes", "1", "--out", "x"): "no model 'nothing' to train",
     ("shoot", "a mug", "--out", "good.csv"): "good.csv",
 }
@@ -160,7 +160,7 @@ def test_batch_exits_3_for_refusals_and_1_for_failures(castmark: Castmark, tmp_p
     assert castmark.out == ""
     assert "two  refused (seed 13)" in castmark.err
     assert castmark("batch", "refused.csv", "--out", "a", "--redraws", "1") == 0
-    (tmp_path / "failed.csv").write_text("prompt,width\na mug,\na mug,33\n")
+    (tmp_path / "failed.csv").write_text("prompt,width\na mug,\na mug,401\n")
     assert castmark("batch", "failed.csv", "--out", "b") == 1
     assert "row-0002  failed" in castmark.err
     assert "1 of 2 signed, 1 failed" in castmark.out

@@ -6,6 +6,7 @@ import math
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,10 +14,12 @@ import pytest
 from engine_fakes import FakeBase, FakeChecker, fake_studio
 
 from castmark import ledger as ledger_module
-from castmark.batch import Job, JobRow
 from castmark.errors import InputError, LedgerError
-from castmark.ledger import Ledger, verdict_from_json, verdict_to_json
+from castmark.jobs import Job, JobRow, read_job
+from castmark.ledger import Ledger
+from castmark.ledger_row import verdict_from_json, verdict_to_json
 from castmark.runners import REDRAW_STRIDE, RowDone
+from castmark.shot import ResolvedShot
 from castmark_adapters.errors import SubjectError
 from castmark_adapters.subject import Subject
 from castmark_provenance.claim import PromptRecord, salted
@@ -99,7 +102,7 @@ def test_refusals_and_failures_are_rows_not_ends(key: PemKey, tmp_path: Path) ->
         JobRow(name="good", prompt="a mug", seed=1),
         JobRow(name="knife", prompt="a knife", seed=2),
         JobRow(name="bad", prompt="a mug", seed=3),
-        JobRow(name="odd", prompt="a mug", width=33),
+        JobRow(name="odd", prompt="a mug", width=401),
     )
     base = FakeBase()
     studio = fake_studio(key, base=base, checker=FakeChecker(bad_seeds=frozenset({3})))
@@ -109,7 +112,7 @@ def test_refusals_and_failures_are_rows_not_ends(key: PemKey, tmp_path: Path) ->
     assert "1 of 4 signed, 2 refused, 1 failed" in summary.explain()
     assert set(files(tmp_path)) == {"good.png"}
     assert "weapon scored 9.000" in (summary.rows[1].reason or "")
-    assert "33x32" in (summary.rows[3].reason or "")
+    assert "401x32" in (summary.rows[3].reason or "")
     again = fake_studio(key, base=base, checker=FakeChecker(bad_seeds=frozenset({3}))).run(
         Job(source="mixed.csv", rows=rows), tmp_path
     )
@@ -193,7 +196,7 @@ def test_a_full_disk_stops_the_run_with_nothing_half_written(
 
     monkeypatch.setattr(ledger_module, "write_atomically", full_after_two)
     with pytest.raises(OSError, match="No space left"):
-        fake_studio(key).run(job(5), tmp_path)
+        fake_studio(key, batch_size=1, workers=1).run(job(5), tmp_path)
     assert set(files(tmp_path)) == {"shot-0.png", "shot-1.png"}
     monkeypatch.undo()
     summary = fake_studio(key).run(job(5), tmp_path)
@@ -233,7 +236,7 @@ def test_a_folder_of_someone_elses_images_is_left_alone(key: PemKey, tmp_path: P
 def test_another_jobs_run_is_left_alone(key: PemKey, tmp_path: Path) -> None:
     fake_studio(key).run(job(), tmp_path)
     with pytest.raises(LedgerError, match=r"holds the run of 'mugs\.csv', not of 'cups\.csv'"):
-        fake_studio(key).run(job().model_copy(update={"source": "cups.csv"}), tmp_path)
+        fake_studio(key).run(replace(job(), source="cups.csv"), tmp_path)
 
 
 def test_a_damaged_journal_and_a_folder_that_cannot_be_made(key: PemKey, tmp_path: Path) -> None:
@@ -261,3 +264,80 @@ def test_verdicts_survive_the_journal_even_where_a_score_is_not_a_number(key: Pe
     text = verdict_to_json(broken)
     assert "NaN" not in text
     assert math.isnan(verdict_from_json(text).findings[0].score)
+
+
+def test_a_failure_is_tried_again_as_often_as_allowed(key: PemKey, tmp_path: Path) -> None:
+    tries: list[int] = []
+
+    def fail_twice(shots: Sequence[ResolvedShot]) -> None:
+        if any(shot.seed == 1 for shot in shots):
+            tries.append(len(shots))
+            if tries.count(1) <= 2:
+                raise RuntimeError("a passing trouble")
+
+    base = FakeBase(on_draw=fail_twice)
+    summary = fake_studio(key, base=base, batch_size=1).run(job(3), tmp_path / "a", retries=1)
+    assert [row.status for row in summary.rows] == ["signed", "failed", "signed"]
+    tries.clear()
+    summary = fake_studio(key, base=base, batch_size=1).run(job(3), tmp_path / "b", retries=2)
+    assert summary.ok
+    assert summary.drawn == 5
+
+
+MIXED = "name,prompt,seed,width\ngood,a mug,1,\nknife,a knife,2,\nbad,a mug,3,\nodd,a mug,4,401\n"
+
+
+def test_the_error_file_is_a_job_that_can_be_corrected_and_fed_back(key: PemKey, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    (tmp_path / "mixed.csv").write_text(MIXED)
+    studio = fake_studio(key, checker=FakeChecker(bad_seeds=frozenset({3})))
+    summary = studio.run(tmp_path / "mixed.csv", run)
+    assert summary.errors == run / "errors.csv"
+    assert "errors.csv" in summary.explain()
+    lines = summary.errors.read_text().splitlines()
+    assert lines[0] == "name,prompt,seed,width,error"
+    assert [line.split(",")[0] for line in lines[1:]] == ["knife", "bad", "odd"]
+    assert "weapon scored 9.000" in lines[1]
+    before = files(run)
+    text = summary.errors.read_text()
+    summary.errors.write_text(
+        text.replace("a knife", "a spoon").replace("401", "").replace("bad,a mug,3", "bad,a mug,5")
+    )
+    summary = studio.run(run / "errors.csv", run)
+    assert summary.ok and summary.drawn == 3
+    assert summary.errors is None and not (run / "errors.csv").exists()
+    assert [row.name for row in summary.rows] == ["good", "knife", "bad", "odd"], (
+        "in the places of the old ones"
+    )
+    assert files(run)["good.png"] == before["good.png"]
+    again = studio.run(tmp_path / "mixed.csv", run)
+    assert again.ok and again.drawn == 0, "the old job does not undo its corrections"
+
+
+def test_an_error_file_of_no_run_is_told(key: PemKey, tmp_path: Path) -> None:
+    (tmp_path / "errors.csv").write_text("name,prompt\na,a mug\n")
+    with pytest.raises(LedgerError, match="no run here"):
+        fake_studio(key).run(tmp_path / "errors.csv", tmp_path / "run")
+
+
+def test_rows_that_are_no_rows_are_left_out_on_request_and_listed(key: PemKey, tmp_path: Path) -> None:
+    (tmp_path / "jobs.csv").write_text("prompt,seed\na mug,1\na mug,seven\na mug,3\n")
+    found = read_job(tmp_path / "jobs.csv", skip_bad=True)
+    summary = fake_studio(key).run(found, tmp_path / "run")
+    assert [row.name for row in summary.rows] == ["row-0001", "row-0003"]
+    assert summary.errors is not None
+    name, prompt, seed, error = summary.errors.read_text().splitlines()[1].split(",", 3)
+    assert (name, prompt, seed) == ("row-0002", "a mug", "seven")
+    assert "column 'seed'" in error
+    summary.errors.write_text(summary.errors.read_text().replace("seven", "2"))
+    assert fake_studio(key).run(summary.errors, tmp_path / "run").count("signed") == 3
+
+
+def test_a_job_that_breaks_half_way_changes_nothing(key: PemKey, tmp_path: Path) -> None:
+    fake_studio(key).run(job(3), tmp_path)
+    before = files(tmp_path)
+    rows = (*job(2).rows, JobRow(name="SHOT-0", prompt="x"))
+    with pytest.raises(InputError, match="'SHOT-0' is already the name"):
+        fake_studio(key).run(Job(source="mugs.csv", rows=rows), tmp_path)
+    assert files(tmp_path) == before
+    assert fake_studio(key).run(job(3), tmp_path).drawn == 0

@@ -10,8 +10,8 @@ import pytest
 from engine_fakes import FakeChecker, fake_studio
 
 from castmark import sheet as sheet_module
-from castmark.batch import Job, JobRow
 from castmark.errors import InputError, LedgerError
+from castmark.jobs import Job, JobRow
 from castmark.sheet import write_sheet
 from castmark_adapters.subject import Subject
 from castmark_provenance.keys import PemKey
@@ -51,7 +51,7 @@ def run(key: PemKey, mira: Subject, tmp_path: Path) -> Path:
         JobRow(name="beach", prompt=EVIL, subject="mira", seed=1),
         JobRow(name="knife", prompt="mira with a knife", subject="mira", seed=2),
         JobRow(name="bad", prompt="a mug", seed=3),
-        JobRow(name="odd", prompt="a cup", width=33),
+        JobRow(name="odd", prompt="a cup", width=401),
     )
     studio = fake_studio(key, checker=FakeChecker(bad_seeds=frozenset({3})))
     studio.run(Job(source="spring_campaign.csv", rows=rows), tmp_path / "run", [mira])
@@ -80,7 +80,7 @@ def test_the_sheet_says_everything_and_shows_only_what_was_signed(
         "mira with a knife",
         "weapon scored 9.000",
         "weapon scored 7.500",
-        "33x32",
+        "401x32",
         hashlib.sha256(embedded).hexdigest(),
     ):
         assert said in page.words

@@ -45,9 +45,9 @@ def test_takes_come_in_order_and_share_batches(key: PemKey, mira: Subject) -> No
         Shot("a mug"),
         Shot("a cup", width=64),
     ]
-    takes = list(fake_studio(key, base=base).shoot_all(shots))
+    takes = list(fake_studio(key, base=base, batch_size=4).shoot_all(shots))
     assert [take.shot for take in takes] == shots
-    assert base.batches == [4, 2, 1, 1]
+    assert base.batches == [4, 2, 1, 1], "batches left over have a power of two"
     assert base.host.worn == []
     first = takes[0]
     assert isinstance(first, SignedImage)
@@ -59,13 +59,14 @@ def test_takes_are_streamed(key: PemKey) -> None:
     asked: list[int] = []
 
     def shots():
-        for i in range(100):
+        for i in range(1000):
             asked.append(i)
             yield Shot("a mug", seed=i)
 
     next(fake_studio(key, base=base).shoot_all(shots()))
-    assert len(asked) <= 5
-    assert base.batches == [4]
+    ahead = len(asked)
+    assert ahead <= 100, "shots are read ahead, but not without end"
+    assert len(base.batches) <= 4, "and only a few batches are drawn before somebody asks for a take"
 
 
 def test_a_forbidden_prompt_is_never_drawn(key: PemKey) -> None:
@@ -165,9 +166,9 @@ def test_one_bad_shot_does_not_take_its_neighbours_along(key: PemKey) -> None:
 
 
 def test_a_size_the_base_cannot_draw_is_that_shots_failure(key: PemKey) -> None:
-    takes = list(fake_studio(key).shoot_all([Shot("a mug", width=33), Shot("a mug")]))
+    takes = list(fake_studio(key).shoot_all([Shot("a mug", width=401), Shot("a mug")]))
     assert isinstance(takes[0], Failure)
-    assert "33x32" in str(takes[0].error)
+    assert "401x32 px is more than 8 times" in str(takes[0].error)
     assert isinstance(takes[1], SignedImage)
 
 

@@ -1,0 +1,80 @@
+"""The error file of a run: rows without an image, each with its reason, as a job to correct and run.
+
+errors.csv     name,prompt,subject,seed,...,error
+mug-7,a mug with a knife,,7,...,"L1 prompt: weapon scored 9.000, threshold 1.000"
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from castmark.jobs.row import COLUMNS, BadRow
+from castmark.take import write_atomically
+
+if TYPE_CHECKING:
+    from castmark.ledger import Ledger
+    from castmark.ledger_row import Row
+
+STEM = "errors"
+_OURS = re.compile(rf"^{STEM}\.(csv|jsonl)$")
+
+
+def is_corrections(source: str) -> bool:
+    """True for the name of a file that `write_errors` wrote: its rows replace those of the run."""
+    return _OURS.match(source) is not None
+
+
+def write_errors(ledger: Ledger, out: Path, source: str, bad: Iterable[BadRow] = ()) -> Path | None:
+    """Write the file anew, beside the journal, in the job's own format; no file if every row is done.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    records = [_record(row) for row in ledger.each("status IN ('refused', 'failed')")]
+    records += [_plain(row.fields) | {"error": row.problem} for row in bad]
+    suffix = ".csv" if source.lower().endswith(".csv") else ".jsonl"
+    for other in {".csv", ".jsonl"} - {suffix if records else ""}:
+        (out / f"{STEM}{other}").unlink(missing_ok=True)
+    if not records:
+        return None
+    path = out / f"{STEM}{suffix}"
+    write_atomically(path, (_csv(records) if suffix == ".csv" else _jsonl(records)).encode())
+    return path
+
+
+def _record(row: Row) -> dict[str, Any]:
+    """One image as a job row: what its shot says, in the job's columns."""
+    shot = json.loads(row.shot)
+    shot["subject"] = shot.pop("subjects")
+    if aspect := shot.pop("aspect", None):
+        shot["aspect"] = f"{aspect[0]}:{aspect[1]}"
+    if start := shot.pop("start", None):
+        shot |= {"start": str(Path(start["path"]).resolve()), "strength": start["strength"]}
+    found = {column: shot[column] for column in COLUMNS if shot.get(column) not in (None, [], ())}
+    return found | {"error": row.reason or "not drawn"}
+
+
+def _plain(fields: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in fields.items() if value is not None}
+
+
+def _csv(records: list[dict[str, Any]]) -> str:
+    columns = list(dict.fromkeys(column for record in records for column in record if column != "error"))
+    ordered = [column for column in COLUMNS if column in columns]
+    ordered += [column for column in columns if column not in ordered]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [*ordered, "error"], lineterminator="\n")
+    writer.writeheader()
+    for record in records:
+        writer.writerow({k: ";".join(v) if isinstance(v, list) else v for k, v in record.items()})
+    return text.getvalue()
+
+
+def _jsonl(records: list[dict[str, Any]]) -> str:
+    return "".join(json.dumps(record, ensure_ascii=False, default=str) + "\n" for record in records)

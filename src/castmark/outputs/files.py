@@ -1,0 +1,48 @@
+"""Image files: PNG, JPEG and WebP of judged pixels, as quickly as they can be had."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+if TYPE_CHECKING:
+    from castmark.take import Draft
+
+MEDIA_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
+PNG_LEVEL = 1
+"""zlib level: 6 ms for 256 px where level 6 takes 36, and 13 KiB more."""
+JPEG_QUALITY, WEBP_QUALITY = 92, 90
+USER_COMMENT = 0x9286
+EXIF_IFD = 0x8769
+
+
+def encode(draft: Draft, kind: str, parameters: str | None = None) -> bytes:
+    """The draft's pixels as a file. ``parameters`` is text that image tools read (see `parameters`).
+
+    JPEG has no chroma subsampling; WebP is lossless where it is transparent.
+    """
+    height, width, _ = draft.pixels.shape
+    image = draft.layer or Image.frombytes("RGB", (width, height), draft.pixels.tobytes())
+    options: dict[str, Any] = {}
+    if parameters is not None and kind == "png":
+        info = PngInfo()
+        info.add_text("parameters", parameters)
+        options["pnginfo"] = info
+    elif parameters is not None:
+        exif = Image.Exif()
+        exif.get_ifd(EXIF_IFD)[USER_COMMENT] = b"UNICODE\0" + parameters.encode("utf-16-be")
+        options["exif"] = exif.tobytes()
+    match kind:
+        case "png":
+            options["compress_level"] = PNG_LEVEL
+        case "jpeg":
+            options |= {"quality": JPEG_QUALITY, "subsampling": 0}
+        case _:
+            options |= {"lossless": True, "exact": True} if draft.layer else {"quality": WEBP_QUALITY}
+            options["method"] = 2
+    buffer = io.BytesIO()
+    image.save(buffer, kind.upper(), **options)
+    return buffer.getvalue()

@@ -1,0 +1,87 @@
+"""Sizes beyond the base's own: drawn at its nearest own size, cropped to the aspect, scaled with Lanczos.
+
+No detail is invented: a Lanczos filter (windowed sinc, a = 3) and an unsharp mask, as any image editor has
+them. The signed record names the recipe, so that nobody takes the size for the model's.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PIL import Image, ImageFilter
+
+from castmark.errors import BaseError
+from castmark.shot import ResolvedShot, Shot
+
+if TYPE_CHECKING:
+    from castmark.bases.base import Base
+
+MAX_FACTOR = 8
+"""Times the base's own size: beyond, a picture is all blur."""
+SHARPEN_PERCENT = 60
+RECIPE = "lanczos3 + unsharp 60%"
+
+
+def resolve(base: Base, shot: Shot) -> tuple[ResolvedShot, tuple[int, int]]:
+    """What the base draws, and the width and height in pixels of the picture that is made of it.
+
+    Raises:
+        BaseError: a size or step count out of reach.
+    """
+    native = base.default_size
+    width, height = shot.width or native[0], shot.height or native[1]
+    if shot.aspect is not None and None in (shot.width, shot.height):
+        across, down = shot.aspect
+        if shot.width is None and shot.height is None:
+            longer = max(native)
+            width = longer if across >= down else round(longer * across / down)
+            height = longer if down >= across else round(longer * down / across)
+        elif shot.width is not None:
+            height = round(shot.width * down / across)
+        else:
+            width = round(height * across / down)
+    width, height = max(1, width), max(1, height)
+    try:
+        return base.resolve(shot.model_copy(update={"width": width, "height": height})), (width, height)
+    except BaseError:
+        resolved = base.resolve(shot.model_copy(update={"width": None, "height": None}))
+    if max(width / resolved.width, height / resolved.height) > MAX_FACTOR:
+        raise BaseError(
+            f"{width}x{height} px is more than {MAX_FACTOR} times what {base.name} draws "
+            f"({resolved.width}x{resolved.height}); ask for less, or use a base that draws larger"
+        )
+    return resolved, (width, height)
+
+
+def cover(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """The image scaled to fill ``size``; what does not fit its aspect is cropped evenly on both sides."""
+    width, height = size
+    scale = max(width / image.width, height / image.height)
+    across, down = width / scale, height / scale
+    left, top = (image.width - across) / 2, (image.height - down) / 2
+    return scaled(image, size, (left, top, left + across, top + down), scale)
+
+
+def contain(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """A cut-out scaled to lie inside ``size``, on a transparent canvas: nothing of it is cropped."""
+    scale = min(size[0] / image.width, size[1] / image.height)
+    inner = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    small = scaled(image, inner, (0, 0, image.width, image.height), scale)
+    canvas = Image.new("RGBA", size, (255, 255, 255, 0))
+    canvas.paste(small, ((size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2))
+    return canvas
+
+
+def scaled(
+    image: Image.Image, size: tuple[int, int], box: tuple[float, float, float, float], scale: float
+) -> Image.Image:
+    """``box`` of the image at ``size``: Lanczos, and sharpened where it was enlarged."""
+    found = image.resize(size, Image.Resampling.LANCZOS, box=box)
+    if scale <= 1:
+        return found
+    sharpen = ImageFilter.UnsharpMask(radius=0.6 * scale, percent=SHARPEN_PERCENT, threshold=2)
+    if found.mode != "RGBA":
+        return found.filter(sharpen)
+    sharp = found.convert("RGB").filter(sharpen)
+    sharp.putalpha(found.getchannel("A"))
+    return sharp

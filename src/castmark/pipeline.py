@@ -1,0 +1,111 @@
+"""The pipeline: shots in, takes out, in order, with drawing and finishing overlapped and memory flat.
+
+    shots -> window -> batches -> [drawing thread: draw, check] -> [workers: encode, sign, write] -> takes
+
+One thread draws, so that a base and what it wears are never shared; workers finish, in code that lets go of
+the interpreter's lock (zlib, the C2PA library, the disk). Every queue is bounded: at most `WINDOW` batches of
+shots are read ahead, and at most `AHEAD` batches are between the first stage and the last. Shots that may be
+drawn together are, also where others stand between them; takes come in the order of the shots all the same.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Generic, TypeVar, cast
+
+AHEAD = 3
+"""Batches in flight: one finishing, one drawing, one waiting for the drawing thread."""
+WINDOW = 8
+"""Batches' worth of shots looked at to find those that belong together."""
+
+S = TypeVar("S")
+T = TypeVar("T")
+Slot = T | Future[T]
+
+
+class Pipeline(Generic[S, T]):
+    """Threads that draw and finish, kept between streams.
+
+    Args:
+        together: shots of which this is equal may be drawn as one batch.
+        draw: a batch's results, or futures of them where workers go on (`finish`).
+        done: called on the drawing thread at the end of a stream.
+        batch_size: shots a batch, at most. Smaller batches have a power of two, so that there are few shapes.
+        workers: threads that finish.
+    """
+
+    def __init__(
+        self,
+        *,
+        together: Callable[[S], Hashable],
+        draw: Callable[[Sequence[S]], list[Slot[T]]],
+        done: Callable[[], None],
+        batch_size: int,
+        workers: int,
+    ) -> None:
+        self._together, self._draw, self._done = together, draw, done
+        self._batch_size = batch_size
+        self._drawer = ThreadPoolExecutor(1, "castmark-draw")
+        self._workers = ThreadPoolExecutor(workers, "castmark-finish")
+
+    def finish(self, work: Callable[[], T]) -> Future[T]:
+        """Let a worker do the rest of one shot."""
+        return self._workers.submit(work)
+
+    def settle(self) -> None:
+        """Wait until nothing is being drawn, and call ``done``: what a base wears is off then."""
+        self._drawer.submit(self._done).result()
+
+    def stream(self, shots: Iterable[S]) -> Iterator[T]:
+        """A result per shot, in order. Closed early, it draws nothing more."""
+        source = enumerate(shots)
+        waiting: OrderedDict[Hashable, deque[tuple[int, S]]] = OrderedDict()
+        flying: deque[tuple[list[int], Future[list[Slot[T]]]]] = deque()
+        results: dict[int, T] = {}
+        read = drawn = given = 0
+        more = True
+        try:
+            while True:
+                while more and read - drawn < WINDOW * self._batch_size and read - given < 2 * self._in_hand:
+                    item = next(source, None)
+                    if item is None:
+                        more = False
+                        break
+                    waiting.setdefault(self._together(item[1]), deque()).append(item)
+                    read += 1
+                while waiting and len(flying) < AHEAD:
+                    batch = self._next_batch(waiting)
+                    drawn += len(batch)
+                    future = self._drawer.submit(self._draw, [shot for _, shot in batch])
+                    flying.append(([index for index, _ in batch], future))
+                if not flying:
+                    return
+                indices, future = flying.popleft()
+                for index, slot in zip(indices, future.result(), strict=True):
+                    results[index] = cast("T", slot.result() if isinstance(slot, Future) else slot)
+                while given in results:
+                    yield results.pop(given)
+                    given += 1
+        finally:
+            for _, future in flying:
+                future.cancel()
+            self.settle()
+
+    @property
+    def _in_hand(self) -> int:
+        """Shots that may be read and not given out: bounds the results that wait for an earlier one."""
+        return (WINDOW + AHEAD) * self._batch_size
+
+    def _next_batch(self, waiting: OrderedDict[Hashable, deque[tuple[int, S]]]) -> list[tuple[int, S]]:
+        """The shots to draw next: the one that waits longest, and those that go with it."""
+        key = min(waiting, key=lambda group: waiting[group][0][0])
+        group = waiting[key]
+        size = min(self._batch_size, len(group))
+        if size < self._batch_size:
+            size = 1 << (size.bit_length() - 1)
+        batch = [group.popleft() for _ in range(size)]
+        if not group:
+            del waiting[key]
+        return batch

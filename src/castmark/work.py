@@ -1,0 +1,73 @@
+"""A shot on its way through the studio: what is carried along, what goes together, what a failure becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from castmark.errors import CastmarkError
+from castmark.shot import ResolvedShot, Shot
+from castmark.take import Draft, Failure, SignedImage, Verdict
+from castmark_adapters.errors import AdapterError
+from castmark_provenance.errors import ProvenanceError
+
+T = TypeVar("T")
+Keep = Callable[[SignedImage], object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ready:
+    """A shot ready to draw, and the width and height of the picture to make of it."""
+
+    resolved: ResolvedShot
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """A shot on its way through the pipeline."""
+
+    shot: Shot
+    keep: Keep | None
+
+
+def togetherness(shot: Shot) -> tuple[object, ...]:
+    """Shots are drawn together only where this is equal."""
+    subjects = tuple(subject.digest for subject in shot.subjects)
+    start = None if shot.start is None else shot.start.strength
+    return subjects, shot.width, shot.height, shot.aspect, shot.steps, start
+
+
+class CheckBroke(Exception):  # noqa: N818
+    """Carries what went wrong in the check, to tell it from what went wrong in drawing."""
+
+
+def wants_more(result: tuple[Draft, Verdict] | Exception) -> bool:
+    """Whether more steps may help: the image was refused, or is not like its subject, locked or not."""
+    if isinstance(result, Exception):
+        return False
+    _, verdict = result
+    unlike = any(f.rung == "L3 subject" and not f.allowed for f in verdict.findings)
+    return not verdict.allowed or unlike
+
+
+def each_of(items: Sequence[tuple[int, T]], work: Callable[[Sequence[T]], list[Any]]) -> dict[int, Any]:
+    """Results of ``work`` by index. If it fails on all together, on each alone: one bad shot, one failure."""
+    if not items:
+        return {}
+    try:
+        return {index: result for (index, _), result in zip(items, work([i for _, i in items]), strict=True)}
+    except Exception as error:  # noqa: BLE001 - handed on: becomes the take's Failure
+        if len(items) == 1:
+            return {items[0][0]: error}
+    return {index: result for item in items for index, result in each_of([item], work).items()}
+
+
+def failure(shot: Shot, key: str, error: Exception, kind: type[CastmarkError], doing: str) -> Failure:
+    """A failure with an error of ours: what broke inside a library is named with what it was doing."""
+    if not isinstance(error, CastmarkError | AdapterError | ProvenanceError):
+        wrapped = kind(f"{doing} failed ({type(error).__name__}: {error}); nothing was signed")
+        wrapped.__cause__ = error
+        error = wrapped
+    return Failure(shot=shot, key=key, error=error)
