@@ -10,7 +10,7 @@ import torch
 from diffusers import AutoencoderTiny, StableDiffusionPipeline
 from ranks import average_of_ranks
 
-from castmark.training import autoencoder, denoiser, latents, parallel, student, teacher
+from castmark.training import autoencoder, denoiser, latents, muon, parallel, student, teacher
 from castmark.training.common import Ahead, TrainSettings, load_checkpoint
 from castmark.training.tokenizer import load_tokenizer
 
@@ -108,6 +108,43 @@ def test_a_guided_path_of_one_step_is_the_guided_prediction() -> None:
     unsaid = model(noisy, when, model.embed(empty.expand(2, -1)))
     end = student.guided_path(model, path, noisy, 999, ids, empty, steps=1, guidance=3.0)
     torch.testing.assert_close(end, unsaid + 3.0 * (said - unsaid), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(24, 40), (40, 24)])
+def test_an_orthogonal_update_has_singular_values_near_one(shape: tuple[int, int]) -> None:
+    update = muon.orthogonal(torch.randn(shape, generator=torch.Generator().manual_seed(0)))
+    values = torch.linalg.svdvals(update)
+    assert update.shape == shape
+    assert float(values.min()) > 0.5 and float(values.max()) < 1.4
+
+
+def test_muon_takes_matrices_and_leaves_embeddings_and_thin_layers_to_adamw() -> None:
+    layers = {
+        "embedding": torch.nn.Embedding(50, 32),
+        "wide": torch.nn.Conv2d(32, 32, 3),
+        "thin": torch.nn.Linear(32, 3),
+    }
+    model = torch.nn.ModuleDict(layers)
+    by_kind = {group["orthogonal"]: group["params"] for group in muon.groups(model)}
+    assert [id(p) for p in by_kind[True]] == [id(model["wide"].weight)]
+    assert len(by_kind[False]) == 4
+
+
+def test_muon_fits_a_linear_map() -> None:
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(64, 32, generator=generator)
+    wanted = 0.2 * torch.randn(32, 32, generator=generator)
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(32, 32)
+    optimiser = muon.Muon(muon.groups(layer), 0.05)
+    losses: list[float] = []
+    for _ in range(60):
+        loss = (layer(inputs) - inputs @ wanted).square().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.2 * losses[0]
 
 
 def test_processes_average_gradients_and_the_value_they_agree_on(tmp_path: Path) -> None:

@@ -37,13 +37,13 @@ from castmark.training.common import (
 )
 from castmark.training.judge_data import UNKNOWN, VIEW, Batch, JudgeData
 from castmark.training.judge_texts import ATTRIBUTES, Speaker
+from castmark.training.muon import Muon, groups
 from castmark.training.tokenizer import CONTEXT, load_tokenizer, make_tokenizer
 
 BATCH = 64
 CAPTIONED = 32
 TEXT_CHUNK = 22
 PEAK_RATE = 1e-3
-WEIGHT_DECAY = 0.05
 MAX_SCALE = 100.0
 BANK_SCALE = 16.0
 TEXTS_PER_VALUE = {"unsafe": 4, "item": 1}
@@ -123,13 +123,8 @@ class Trainer:
             torch.randn(sum(VALUES), self.config["embed_dim"], device=settings.device)
         )
         self.heads = torch.nn.Linear(self.config["embed_dim"], sum(VALUES)).to(settings.device)
-        decay = [p for p in self.model.parameters() if p.ndim >= 2]
-        rest = [p for p in self.model.parameters() if p.ndim < 2]
-        groups: list[dict[str, Any]] = [
-            {"params": decay, "weight_decay": WEIGHT_DECAY},
-            {"params": [*rest, self.bank, *self.heads.parameters()], "weight_decay": 0.0},
-        ]
-        self.optimiser = torch.optim.AdamW(groups, lr=PEAK_RATE, betas=(0.9, 0.98), eps=1e-6)
+        beside: dict[str, Any] = {"params": [self.bank, *self.heads.parameters()], "orthogonal": False}
+        self.optimiser = Muon([*groups(self.model), beside], PEAK_RATE)
         self.step, self.seconds, self.before = 0, 0.0, 0.0
 
     def ids(self, texts: list[str]) -> Tensor:

@@ -15,7 +15,7 @@ from castmark.safety.gate import to_tensor
 from castmark.safety.policy import Policy
 from castmark.safety.samples import rendered
 from castmark.training.judge_texts import ATTRIBUTES, UNCOUNTED, labels_of
-from castmark_world import render, sample_scene, stage
+from castmark_world import ITEMS, render, sample_scene, stage
 from castmark_world.captions import NOUN_WORDS, PLACE_WORDS, article
 from castmark_world.sampling import sample_subject
 
@@ -69,14 +69,14 @@ def held_out_figures(folder: Path, count: int = 600, seed: int = 31_000) -> dict
     figures: dict[str, float] = {}
     for name in MEASURED:
         values = ATTRIBUTES[name]
-        texts = encoder.texts([_prompt(name, value) for value in values])
+        texts = encoder.texts([prompt_of(name, value) for value in values])
         asked = [i for i, row in enumerate(labels) if name in row]
         guess = (whole[asked] @ texts.T).argmax(-1).tolist()
         right = sum(values[g] == labels[i][name] for g, i in zip(guess, asked, strict=True))
         figures[name] = right / len(asked)
     concepts = Concepts(encoder, Policy.load())
     safe = concepts.scores(rendered(encoder, count // 2, seed, "test", None))
-    for name in concepts.names:
+    for name in sorted({item.category for item in ITEMS.values() if item.category}):
         unsafe = concepts.scores(rendered(encoder, count // 3, seed, "test", name))[name]
         figures[f"auc_{name}"] = auc(unsafe, safe[name])
     return {name: round(value, 4) for name, value in figures.items()}
@@ -94,7 +94,7 @@ def _any_item(rng: np.random.Generator) -> str | None:
     return None if choice == "none" else choice
 
 
-def _prompt(name: str, value: str) -> str:
+def prompt_of(name: str, value: str) -> str:
     """One fixed prompt a value."""
     noun = NOUN_WORDS.get(value, (value,))[0]
     if name == "place":

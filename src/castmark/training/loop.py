@@ -1,6 +1,6 @@
 """One training run: time budget, learning rate, checkpoints, progress lines.
 
-loop = Loop(settings, "teacher", model, parameters, peak=1e-3)
+loop = Loop(settings, "teacher", model, groups(model), peak=2e-3)
 while loop.going:
     loop.update(loss_of(batch), len(batch))
 loop.finish()
@@ -9,25 +9,25 @@ loop.finish()
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from castmark.training.common import Clock, TrainSettings, load_checkpoint, save_checkpoint
+from castmark.training.muon import Muon
 from castmark.training.parallel import Rank
 
 PRINT_EVERY = 50
 
 
 class Loop:
-    """AdamW on a cosine that ends with the time budget; resumes from ``settings.work``/NAME.pt.
+    """Muon on a cosine that ends with the time budget; resumes from ``settings.work``/NAME.pt.
 
     Args:
         name: names the checkpoint and the progress lines.
         model: what is checkpointed.
-        parameters: what learns: parameters, or groups of them, each with a ``scale`` of the learning rate.
+        parameters: what learns, as `castmark.training.muon.groups` makes them.
         peak: learning rate after ``warm_up`` steps; at the end of the budget ``floor`` times that.
         rank: which process this is, where several train one model.
     """
@@ -37,7 +37,7 @@ class Loop:
         settings: TrainSettings,
         name: str,
         model: nn.Module,
-        parameters: Sequence[nn.Parameter] | Sequence[dict[str, Any]],
+        parameters: list[dict[str, Any]],
         *,
         peak: float,
         warm_up: int = 100,
@@ -47,7 +47,7 @@ class Loop:
         self.name, self.model, self.peak, self.warm_up, self.floor = name, model, peak, warm_up, floor
         self.rank = rank or Rank()
         self.path = settings.work / f"{name}.pt"
-        self.optimiser = torch.optim.AdamW(parameters, peak, betas=(0.9, 0.98), weight_decay=1e-3, fused=True)
+        self.optimiser = Muon(parameters, peak)
         self.learning = [p for group in self.optimiser.param_groups for p in group["params"]]
         self.step, self.minutes_before = 0, 0.0
         state = load_checkpoint(self.path)
@@ -56,7 +56,8 @@ class Loop:
             model.load_state_dict(state["model"])
             self.optimiser.load_state_dict(state["optimiser"])
             self.step, self.minutes_before = state["step"], state["minutes"]
-        self.start, self.seen, self.mean_loss = self.step, 0, math.nan
+        self.start, self.seen = self.step, 0
+        self.losses: list[Tensor] = []
         self.clock = Clock(settings.minutes)
         self.fraction = self.clock.fraction
 
@@ -75,7 +76,7 @@ class Loop:
         done = self.step - self.start
         cosine = self.floor + (1 - self.floor) * 0.5 * (1 + math.cos(math.pi * self.fraction))
         for group in self.optimiser.param_groups:
-            group["lr"] = self.peak * group.get("scale", 1.0) * min(1.0, (done + 1) / self.warm_up) * cosine
+            group["lr"] = self.peak * group["scale"] * min(1.0, (done + 1) / self.warm_up) * cosine
         self.optimiser.zero_grad()
         loss.backward()
         self.fraction = self.rank.average(self.learning, self.clock.fraction)
@@ -83,11 +84,12 @@ class Loop:
         self.optimiser.step()
         self.step += 1
         self.seen += samples * self.rank.count
-        if self.step % PRINT_EVERY == 0 and self.rank.leads:
-            value = float(loss.detach())
-            self.mean_loss = value if math.isnan(self.mean_loss) else 0.7 * self.mean_loss + 0.3 * value
-            speed = self.seen / self.clock.spent
-            print(f"{self.name} step {self.step} loss {self.mean_loss:.4f} {speed:.1f}/s", flush=True)  # noqa: T201
+        self.losses.append(loss.detach())
+        if self.step % PRINT_EVERY == 0:
+            mean, speed = float(torch.stack(self.losses).mean()), self.seen / self.clock.spent
+            self.losses.clear()
+            if self.rank.leads:
+                print(f"{self.name} step {self.step} loss {mean:.4f} {speed:.1f}/s", flush=True)  # noqa: T201
         if self.clock.checkpoint_due():
             self._save()
 

@@ -21,11 +21,13 @@ from castmark.bases import open_base
 from castmark.training.common import (
     Clock,
     TrainSettings,
+    half_precision,
     hardware,
     load_checkpoint,
     save_checkpoint,
     write_card,
 )
+from castmark.training.muon import Muon, groups
 from castmark.training.reference_pool import CAPTIONS, VIEWS, Pool, fill
 from castmark.training.reference_slots import slot_loss
 from castmark_adapters.encoder import SubjectEncoder
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
     from diffusers import StableDiffusionPipeline
 
 BATCH = 16
-PEAK_RATE = 1e-3
+PEAK_RATE = 2e-3
 WARM_UP = 60
 SETS = 2400
 POOL_SHARE = 0.2
@@ -110,11 +112,9 @@ def _train(
     weights = state["weights"] if state else fresh_reference(unet, embed_dim=width, queries=QUERIES)
     adapter = ReferenceAdapter(weights, eye, "0" * 64)
     processors, projection = adapter.parts(unet)
-    parameters = list(projection.parameters())
-    parameters += [p for m in processors.values() if isinstance(m, nn.Module) for p in m.parameters()]
-    for parameter in parameters:
-        parameter.requires_grad_(True)
-    optimizer = torch.optim.AdamW(parameters, PEAK_RATE, betas=(0.9, 0.99), weight_decay=0.01)
+    learning = nn.ModuleList([projection, *(m for m in processors.values() if isinstance(m, nn.Module))])
+    parameters = list(learning.requires_grad_(True).parameters())
+    optimizer = Muon(groups(learning), PEAK_RATE)
     step, seconds, mean = 0, 0.0, 0.0
     if state:
         optimizer.load_state_dict(state["optimizer"])
@@ -134,7 +134,8 @@ def _train(
         _head_start(optimizer, resampler, pipeline, pool, settings, clock, report)
     first = step
     while clock.fraction < 1:
-        loss = _loss(host, adapter, pool, schedule, settings.seed, step)
+        with half_precision(settings.device):
+            loss = _loss(host, adapter, pool, schedule, settings.seed, step)
         rate = (
             PEAK_RATE
             * min(1.0, (step - first + 1) / WARM_UP)

@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from castmark.training.common import load_checkpoint, save_checkpoint
+from castmark.training.common import half_precision, load_checkpoint, save_checkpoint
 from castmark.training.reference_slots import slot_positions
 from castmark.training.subject_views import normalised
 from castmark_adapters.encoder import SubjectEncoder
@@ -102,7 +102,8 @@ def fill(
         subject = sample_subject(rng, None, "train")
         scenes = [stage(subject, rng) for _ in range(VIEWS)]
         images = np.stack([render(scene, pixels) for scene in scenes])
-        latents = encode_images(pipeline, torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255)
+        with half_precision(str(pipeline.device)):
+            latents = encode_images(pipeline, torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255)
         mask = np.stack([masks(scene, pixels)["subject"] for scene in scenes])
         area = torch.nn.functional.interpolate(
             torch.from_numpy(mask)[:, None].float(), (side, side), mode="area"

@@ -20,6 +20,7 @@ from castmark.training.common import Clock, TrainSettings, half_precision, load_
 from castmark.training.denoiser import NoisePath, TextToLatents, new_text_encoder, new_unet, ship
 from castmark.training.latents import LatentPool
 from castmark.training.loop import Loop
+from castmark.training.muon import groups
 from castmark.training.parallel import Rank
 from castmark.training.tokenizer import CONTEXT, load_tokenizer
 
@@ -33,7 +34,7 @@ SHARES = (0.4, 0.2, 0.2, 0.2)
 PAIR_BATCH = 64
 PAIR_SHARE = 0.45
 """Share of the time budget for making pairs."""
-LEARNING_RATE = 4e-4
+LEARNING_RATE = 8e-4
 HUBER = 0.1
 
 
@@ -176,7 +177,7 @@ def _train_student(settings: TrainSettings, minutes: float, rank: Rank) -> None:
     model = _teacher(settings)
     pairs = _read(settings.work / "pairs")
     own = TrainSettings(minutes=minutes, work=settings.work, out=settings.out, seed=settings.seed)
-    loop = Loop(own, "student", model, list(model.parameters()), peak=LEARNING_RATE, rank=rank)
+    loop = Loop(own, "student", model, groups(model), peak=LEARNING_RATE, rank=rank)
     seeds = [settings.seed, 6, rank.index, loop.step]
     generator = torch.Generator().manual_seed(int(np.random.default_rng(seeds).integers(2**62)))
     while loop.going:

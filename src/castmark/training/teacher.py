@@ -27,13 +27,14 @@ from castmark.training.denoiser import (
 )
 from castmark.training.latents import LatentPool, make_shards
 from castmark.training.loop import Loop
+from castmark.training.muon import groups
 from castmark.training.parallel import Rank
 from castmark.training.tokenizer import CONTEXT, load_tokenizer
 
 BATCH = 32
 """Scenes a step and process."""
 SHARDS = 40
-LEARNING_RATE = 1e-3
+LEARNING_RATE = 3e-3
 TEXT_RATE = 0.3
 CAPTION_DROP = 0.1
 SNR_CAP = 8.0
@@ -98,11 +99,8 @@ def train_teacher(settings: TrainSettings, text_from: Path | None, rank: Rank) -
     judge = load_checkpoint(text_from) if text_from else None
     if judge:
         copy_text_tower(judge["model"], model.text_encoder)
-    groups = [
-        {"params": list(model.unet.parameters()), "scale": 1.0},
-        {"params": list(model.text_encoder.parameters()), "scale": TEXT_RATE},
-    ]
-    loop = Loop(settings, "teacher", model, groups, peak=LEARNING_RATE, warm_up=200, rank=rank)
+    learning = [*groups(model.unet), *groups(model.text_encoder, TEXT_RATE)]
+    loop = Loop(settings, "teacher", model, learning, peak=LEARNING_RATE, warm_up=200, rank=rank)
     if settings.minutes > COMPILE_MINUTES:
         model.unet.compile()
     seeds = [settings.seed, loop.step, rank.index]
