@@ -38,11 +38,22 @@ def policy_calibrate(
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder to write. [default: calibrations/ in $CASTMARK_HOME]")
     ] = None,
+    safe: Annotated[
+        Path | None, typer.Option("--safe", help="Your own images: a folder of safe ones.")
+    ] = None,
+    unsafe: Annotated[
+        Path | None, typer.Option("--unsafe", help="... and one with a folder for each category.")
+    ] = None,
+    prompts: Annotated[
+        Path | None,
+        typer.Option("--prompts", help="Prompts under [safe] and [CATEGORY]. [default: the shipped lists]"),
+    ] = None,
     device: Device = None,
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads.")] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Find the thresholds of policies for a judge, on rendered pictures and a base's own drawings."""
+    """Find the thresholds of policies for a judge, on rendered pictures and a base's own drawings, or on your
+    own images."""
     require("castmark policy calibrate", "engine", "world")
     from castmark.safety.calibrate import calibrate_and_save
 
@@ -51,7 +62,16 @@ def policy_calibrate(
             typer.echo(text, err=True)
 
     written = calibrate_and_save(
-        policies or (), judge=judge, base=base, out=out, device=device or "cpu", threads=threads, say=say
+        policies or (),
+        judge=judge,
+        base=base,
+        safe=safe,
+        unsafe=unsafe,
+        prompts=prompts,
+        out=out,
+        device=device or "cpu",
+        threads=threads,
+        say=say,
     )
     for path, record in written:
         typer.echo(path)

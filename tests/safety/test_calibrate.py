@@ -16,7 +16,16 @@ from castmark.shot import ResolvedShot, Shot
 from castmark.take import Draft
 from castmark_world import ITEMS, render, sample_scene, split_of
 
-SMALL = Sizes(safe=30, test_safe=12, unsafe=12, drawn_safe=30, drawn_test_safe=6, drawn_unsafe=4)
+SMALL = Sizes(
+    safe=30,
+    test_safe=12,
+    unsafe=12,
+    test_unsafe=12,
+    lessons=40,
+    drawn_safe=30,
+    drawn_test_safe=6,
+    drawn_unsafe=4,
+)
 
 
 class RenderingBase:
@@ -40,7 +49,11 @@ def loose(policy: Policy) -> Policy:
     """A budget that so few samples can meet."""
     return policy.model_copy(
         update={
-            "budget": policy.budget.model_copy(update={"fpr": 0.4, "delta": 0.1}),
+            "budget": policy.budget.model_copy(update={"fpr": 0.4, "delta": 0.1, "out_of_domain": 0.4}),
+            "categories": {
+                name: category.model_copy(update={"miss": 0.4})
+                for name, category in policy.categories.items()
+            },
             "require": policy.require.model_copy(update={"n_safe_min": 30, "n_unsafe_min": 12}),
         }
     )
@@ -77,7 +90,7 @@ def test_every_source_has_its_threshold_and_the_highest_is_used(loose: Policy, e
     assert record.sources == ("renders", "drawings of rendering (abababababab)")
     for found in record.image.values():
         assert set(found.by_source) == set(record.sources)
-        assert found.value == max(found.by_source.values())
+        assert found.value == max(*found.by_source.values(), *found.by_group.values())
         assert found.false_positives["renders"].n == 12 and found.true_positives[record.sources[1]].n == 4
 
 

@@ -22,6 +22,10 @@ from castmark.take import Draft, Verdict
 Make = Callable[..., Calibration]
 
 
+def scores(verdict: Verdict) -> dict[str, float]:
+    return {f.name: f.score for f in verdict.findings if f.rung == "L2 image"}
+
+
 def forbidden(verdict: Verdict) -> set[str]:
     return {line.split(" scored ")[0] for line in verdict.reasons}
 
@@ -29,7 +33,9 @@ def forbidden(verdict: Verdict) -> set[str]:
 def test_a_picture_within_every_threshold_passes_with_a_complete_record(gate: Gate, draft: Draft) -> None:
     (verdict,) = gate.check([draft])
     assert verdict.allowed
-    assert [f.rung for f in verdict.findings] == ["L0 integrity"] * 3 + ["L1 prompt"] * 5 + ["L2 image"] * 2
+    assert [f.rung for f in verdict.findings] == ["L0 integrity"] * 3 + ["L1 prompt"] * 5 + [
+        "L2 image"
+    ] * 2 + ["L6 audit"]
     assert all(math.isfinite(f.score) and math.isfinite(f.threshold) for f in verdict.findings)
     assert verdict.pixel_digest == draft.pixel_digest
     assert verdict.policy_digest == gate.policy.digest and verdict.checker == gate.encoder.fingerprint
@@ -114,8 +120,8 @@ def test_drafts_of_different_sizes_keep_their_order(
     wide = as_draft(np.ascontiguousarray(draft.pixels[:40]))
     drafts = [draft, wide, draft]
     assert [v.pixel_digest for v in gate.check(drafts)] == [d.pixel_digest for d in drafts]
-    alone = gate.check([wide])[0].findings[-1].score
-    assert gate.check(drafts)[1].findings[-1].score == pytest.approx(alone, abs=1e-4)
+    alone, together = gate.check([wide])[0], gate.check(drafts)[1]
+    assert scores(together) == pytest.approx(scores(alone), abs=1e-4)
 
 
 def test_no_drafts_no_verdicts(gate: Gate) -> None:

@@ -26,7 +26,7 @@ def test_the_digest_changes_with_one_word(policy_file: Path) -> None:
 
 def test_the_budget_is_shared_out_over_the_judged_categories(policy: Policy) -> None:
     assert set(policy.judged) == {"weapon", "alcohol"}
-    assert policy.alpha == pytest.approx(0.01)
+    assert policy.alpha(2) == pytest.approx(0.01)
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,11 @@ def test_the_budget_is_shared_out_over_the_judged_categories(policy: Policy) -> 
         ("audience: general", "audience: general\nsurprise: 1", "surprise"),
         ("anchors: [a cup, a book]", "anchors: []", "categories.weapon"),
         ("action: warn", "action: shrug", "categories.alcohol.action"),
+        ("action: warn", "if_uncalibrated: maybe", "categories.alcohol.if_uncalibrated"),
+        ("categories:", "escalate: {child: {categories: [beards]}}\ncategories:", "escalate.child"),
+        ("categories:", "fairness: {target: {height: uniform}}\ncategories:", "fairness.target"),
+        ("categories:", "fairness: {target: {age: {adult: 0.9}}}\ncategories:", "fairness.target"),
+        ("categories:", "subject: {lock: [hair]}\ncategories:", "subject.lock"),
         ("categories:", "categories: {}\nother:", "categories"),
     ],
 )

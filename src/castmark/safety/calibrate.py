@@ -1,19 +1,21 @@
 """Finds the thresholds of a policy for a judge, measures them on the test split, and writes the record.
 
-    castmark policy calibrate general-audience                # the shipped judge, rendered pictures, base
-    drawings python -m castmark.safety.calibrate general-audience --base none --out calibrations/
+    castmark policy calibrate general-audience          # the shipped judge: renders, and the base's drawings
+    castmark policy calibrate my-policy.yaml --judge FOLDER --safe DIR --unsafe DIR      # on your own images
 
-Every source (renders; the drawings of a base) gets its own threshold, and the highest of them is used, so
-that the bound on false positives holds on each.
+Two bounds, neither of which assumes anything about the scores: at most the budget's share of safe pictures
+scores above ``value``, and at most the category's miss share of unsafe ones at or below ``pass_at``. Every
+source (renders; the drawings of a base) and every group of people gets its own threshold, and the highest is
+used, so that the bound on false positives holds on each.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
@@ -21,63 +23,23 @@ from torch import Tensor
 from castmark.errors import NotCalibrated
 from castmark.safety.calibration import Calibration, Rate, Threshold, file_name, user_folder
 from castmark.safety.concepts import Concepts
+from castmark.safety.domain import Domain
 from castmark.safety.encoder import Encoder
+from castmark.safety.evidence import PROMPTS, Evidence, Pictures, Sizes, WorldEvidence
 from castmark.safety.policy import Policy, shipped_policies
+from castmark.safety.probe import Probe, learn
 from castmark.safety.prompt import WordList
-from castmark.safety.samples import category_items, drawn, embed_prompts, prompts, rendered
-from castmark.safety.threshold import interval, smallest_n, threshold
+from castmark.safety.reader import Reader, learn_reader
+from castmark.safety.samples import SAFE
+from castmark.safety.threshold import binomial_cdf, interval, miss_threshold, smallest_n, threshold
 from castmark_world import Split
 
 if TYPE_CHECKING:
     from castmark.bases.base import Base
 
-RENDERS = "renders"
-PROMPTS = "prompts"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sizes:
-    """How many samples: safe ones for the thresholds, and safe and unsafe ones (a category) to test on."""
-
-    safe: int = 2400
-    test_safe: int = 1200
-    unsafe: int = 500
-    drawn_safe: int = 640
-    drawn_test_safe: int = 160
-    drawn_unsafe: int = 60
-
-
-class Samples:
-    """Embeddings of every kind of sample, made once and shared by the policies of one run."""
-
-    def __init__(
-        self, encoder: Encoder, sizes: Sizes, seed: int, base: Base | None, say: Callable[[str], None]
-    ) -> None:
-        self.encoder, self.sizes, self.seed, self.base, self.say = encoder, sizes, seed, base, say
-        self._kept: dict[tuple[str, Split, str | None], list[Tensor]] = {}
-        self.sources = (
-            (RENDERS,) if base is None else (RENDERS, f"drawings of {base.name} ({base.digest[:12]})")
-        )
-
-    def embeddings(self, source: str, split: Split, category: str | None) -> list[Tensor]:
-        """Batches "n v d" of one source, split and category (None: safe)."""
-        key = (source, split, category)
-        if key not in self._kept:
-            self.say(f"{source}, {split}: {category or 'safe'}")
-            self._kept[key] = self._make(source, split, category)
-        return self._kept[key]
-
-    def _make(self, source: str, split: Split, category: str | None) -> list[Tensor]:
-        sizes, seed = self.sizes, self.seed + (split == "test")
-        count = sizes.unsafe if category else sizes.test_safe if split == "test" else sizes.safe
-        if source == PROMPTS:
-            return embed_prompts(self.encoder, prompts(count, seed, split, category))
-        if source == RENDERS:
-            return [rendered(self.encoder, count, seed, split, category)]
-        assert self.base is not None
-        safe = sizes.drawn_test_safe if split == "test" else sizes.drawn_safe
-        count = sizes.drawn_unsafe if category else safe
-        return [drawn(self.encoder, self.base, count, seed, split, category)]
+PROBE_P = 0.05
+"""The probe is used where a one-sided sign test says at this level that it catches more than the texts."""
+Scorer = Literal["texts", "probe"]
 
 
 def calibrate(
@@ -89,82 +51,253 @@ def calibrate(
     seed: int = 20_000,
     say: Callable[[str], None] = lambda text: None,
 ) -> list[Calibration]:
-    """A calibration record for each policy.
+    """A calibration record for each policy, on the rendered world and a base's drawings.
 
     Raises:
         NotCalibrated: the samples are too few for the policy's budget or its requirements.
     """
     sizes = sizes or Sizes()
-    samples = Samples(encoder, sizes, seed, base, say)
-    return [_calibrate(policy, samples) for policy in policies]
+    evidence = WorldEvidence(encoder, sizes, seed, base, say)
+    for policy in policies:
+        _require_sizes(policy, sizes, evidence)
+    return [calibrate_on(policy, evidence) for policy in policies]
 
 
-def _calibrate(policy: Policy, samples: Samples) -> Calibration:
-    sizes, need = samples.sizes, policy.require
-    least = smallest_n(policy.alpha, policy.budget.delta)
-    drawings = sizes.drawn_safe if samples.base is not None else least
+def _require_sizes(policy: Policy, sizes: Sizes, evidence: Evidence) -> None:
+    """Told before anything is drawn: that takes long."""
+    need = policy.require
+    shown = [name for name in policy.judged if evidence.shows(name)]
+    least = smallest_n(policy.alpha(max(1, len(shown))), policy.budget.delta)
+    drawings = sizes.drawn_safe if len(evidence.sources) > 1 else least
     if min(sizes.safe, drawings) < least or sizes.safe < need.n_safe_min or sizes.unsafe < need.n_unsafe_min:
         raise NotCalibrated(
             f"policy {policy.name!r} needs {max(least, need.n_safe_min)} safe and {need.n_unsafe_min} unsafe "
             f"samples (and {least} safe drawings of a base); asked were {sizes.safe}, "
             f"{sizes.unsafe} and {drawings}"
         )
-    concepts = Concepts(samples.encoder, policy)
-    image = {name: _threshold(policy, samples, concepts, name, samples.sources) for name in policy.judged}
-    prompt = {name: _threshold(policy, samples, concepts, name, (PROMPTS,)) for name in policy.judged}
+
+
+def calibrate_on(policy: Policy, evidence: Evidence) -> Calibration:
+    """A calibration record from any evidence.
+
+    Raises:
+        NotCalibrated: it has no pictures or prompts of a category that the policy requires, or too few.
+    """
+    shown = [name for name in policy.judged if evidence.shows(name)]
+    said = [name for name in shown if evidence.says(name)]
+    for name, category in policy.judged.items():
+        if category.if_uncalibrated == "refuse" and name not in said:
+            kind = "prompts" if name in shown else "pictures"
+            raise NotCalibrated(f"there are no unsafe {kind} of {name!r} to calibrate with; give some")
+    lessons = evidence.lessons()
+    content, reader = None, None
+    if lessons is not None:
+        content = learn(lessons.embeddings, lessons.contents, (SAFE, *sorted(set(lessons.contents) - {SAFE})))
+        reader = learn_reader(
+            lessons.embeddings,
+            lessons.people,
+            lessons.held_out,
+            lessons.held_out_people,
+            source=f"{evidence.sources[0]}, held-out combinations",
+            drift_rate=policy.budget.fpr,
+            delta=policy.budget.delta,
+        )
+    scores = Scores(policy, evidence, content)
+    image = {name: _image_threshold(scores, name, len(said)) for name in said}
+    prompt = {name: _prompt_threshold(scores, name, len(said)) for name in said}
+    domain = Domain.of(evidence.familiar())
+    domain_at = max(
+        threshold(
+            domain.distance(evidence.pictures(source, "calibration", None).embeddings).tolist(),
+            policy.budget.out_of_domain,
+            policy.budget.delta,
+        )
+        for source in evidence.sources
+    )
     return Calibration(
         policy=policy.name,
         policy_digest=policy.digest,
-        fingerprint=samples.encoder.fingerprint,
-        judge=Path(samples.encoder.name).name,
+        fingerprint=evidence.encoder.fingerprint,
+        judge=Path(evidence.encoder.name).name,
         domain=policy.domain,
         created=datetime.now(UTC).replace(microsecond=0),
         fpr=policy.budget.fpr,
         delta=policy.budget.delta,
-        seed=samples.seed,
-        sources=samples.sources,
+        seed=evidence.seed,
+        sources=evidence.sources,
         image=image,
         prompt=prompt,
-        notes=_notes(policy, samples, concepts, image, prompt),
+        escalations=_escalations(scores),
+        content=content,
+        reader=reader,
+        domain_model=domain,
+        domain_at=domain_at,
+        notes=_notes(scores, image, prompt, domain, domain_at, reader),
     )
 
 
-def _threshold(
-    policy: Policy, samples: Samples, concepts: Concepts, category: str, sources: tuple[str, ...]
-) -> Threshold:
-    by_source = {
-        source: threshold(
-            _scores(samples, concepts, source, "calibration", None, category),
-            policy.alpha,
-            policy.budget.delta,
-        )
-        for source in sources
+class Scores:
+    """Scores of samples under one policy, each computed once."""
+
+    def __init__(self, policy: Policy, evidence: Evidence, probe: Probe | None) -> None:
+        self.policy, self.evidence, self.probe = policy, evidence, probe
+        self._concepts = Concepts(evidence.encoder, policy)
+        self._prompts: dict[tuple[Split, str | None], list[dict[str, float]]] = {}
+
+    def scorers(self, category: str) -> tuple[Scorer, ...]:
+        """What can score the category."""
+        return ("texts", "probe") if self.probe and category in self.probe.classes else ("texts",)
+
+    def of(self, embeddings: Tensor, category: str, scorer: Scorer) -> list[float]:
+        """A score for each picture."""
+        if scorer == "probe":
+            assert self.probe is not None
+            return self.probe.log_odds(embeddings, category).tolist()
+        return self._concepts.scores(embeddings)[category].tolist()
+
+    def pictures(self, source: str, split: Split, of: str | None, category: str, by: Scorer) -> list[float]:
+        """Scores of a source's pictures."""
+        return self.of(self.evidence.pictures(source, split, of).embeddings, category, by)
+
+    def prompts(self, split: Split, of: str | None, category: str) -> list[float]:
+        """Scores of prompts, in their order."""
+        key = (split, of)
+        if key not in self._prompts:
+            _, parts = self.evidence.prompts(split, of)
+            self._prompts[key] = [
+                {name: float(value) for name, value in self._concepts.scores(part).items()} for part in parts
+            ]
+        return [row[category] for row in self._prompts[key]]
+
+
+def _image_threshold(scores: Scores, category: str, count: int) -> Threshold:
+    policy, evidence = scores.policy, scores.evidence
+    alpha, delta = policy.alpha(count), policy.budget.delta
+    truth = evidence.sources[0]
+    safe = {source: evidence.pictures(source, "calibration", None) for source in evidence.sources}
+    unsafe = evidence.pictures(truth, "calibration", category)
+    found: dict[Scorer, tuple[float, dict[str, float], dict[str, float], tuple[str, ...]]] = {}
+    for scorer in scores.scorers(category):
+        by_source = {
+            source: threshold(scores.of(pictures.embeddings, category, scorer), alpha, delta)
+            for source, pictures in safe.items()
+        }
+        by_group, thin = _by_group(scores, safe[truth], category, scorer, alpha, delta)
+        found[scorer] = max(*by_source.values(), *by_group.values(), -math.inf), by_source, by_group, thin
+    scorer, gain = _better(
+        {name: [s > found[name][0] for s in scores.of(unsafe.embeddings, category, name)] for name in found}
+    )
+    value, by_source, by_group, thin = found[scorer]
+    miss = policy.categories[category].miss
+    pass_at = miss_threshold(scores.of(unsafe.embeddings, category, scorer), miss, delta)
+    band = max(
+        sum(pass_at < s <= value for s in scores.of(pictures.embeddings, category, scorer))
+        / len(pictures.embeddings)
+        for pictures in safe.values()
+    )
+    abstains = pass_at < value and band <= policy.budget.abstain_max
+    limit = min(value, pass_at) if abstains else value
+    test_safe = evidence.pictures(truth, "test", None)
+    test_unsafe = evidence.pictures(truth, "test", category)
+    caught = {
+        source: _rate(scores.pictures(source, "test", category, category, scorer), limit)
+        for source in evidence.sources
     }
-    value = max(by_source.values())
-    # The world may hold nothing of a category; then there are prompts of it, but no pictures to measure on.
-    unsafe = category if category_items(category) or sources == (PROMPTS,) else None
-    caught: dict[str, Rate] = {}
-    if unsafe:
-        caught = {s: _rate(_scores(samples, concepts, s, "test", unsafe, category), value) for s in sources}
-    refused = {s: _rate(_scores(samples, concepts, s, "test", None, category), value) for s in sources}
+    return Threshold(
+        value=value,
+        pass_at=pass_at,
+        abstains=abstains,
+        band=band,
+        scorer=scorer,
+        gain=gain,
+        n_safe=len(safe[truth].embeddings),
+        n_unsafe=len(unsafe.embeddings),
+        by_source=by_source,
+        by_group=by_group,
+        uncertified_groups=thin,
+        false_positives={
+            source: _rate(scores.pictures(source, "test", None, category, scorer), limit)
+            for source in evidence.sources
+        },
+        true_positives=caught,
+        group_false_positives={
+            group: _rate(scores.of(test_safe.of(group), category, scorer), limit)
+            for group in test_safe.group_names
+        },
+        group_misses={
+            group: _miss(_rate(scores.of(test_unsafe.of(group), category, scorer), limit))
+            for group in test_unsafe.group_names
+        },
+        miss_target=miss,
+        miss_holds=1 - caught[truth].low <= miss,
+    )
+
+
+def _by_group(
+    scores: Scores, safe: Pictures, category: str, scorer: Scorer, alpha: float, delta: float
+) -> tuple[dict[str, float], tuple[str, ...]]:
+    """The threshold of each group that is large enough for one, and the names of those that are not."""
+    found: dict[str, float] = {}
+    for group in safe.group_names:
+        members = safe.of(group)
+        if len(members) >= smallest_n(alpha, delta):
+            found[group] = threshold(scores.of(members, category, scorer), alpha, delta)
+    return found, tuple(group for group in safe.group_names if group not in found)
+
+
+def _better(caught: dict[Scorer, list[bool]]) -> tuple[Scorer, float | None]:
+    """The probe where it catches more than the texts at the same bound, beyond chance; and how much more."""
+    if "probe" not in caught:
+        return "texts", None
+    wins = sum(p and not t for p, t in zip(caught["probe"], caught["texts"], strict=True))
+    losses = sum(t and not p for p, t in zip(caught["probe"], caught["texts"], strict=True))
+    gain = (wins - losses) / len(caught["texts"])
+    helps = wins > losses and binomial_cdf(losses, wins + losses, 0.5) <= PROBE_P
+    return ("probe" if helps else "texts"), gain
+
+
+def _prompt_threshold(scores: Scores, category: str, count: int) -> Threshold:
+    policy = scores.policy
+    safe = scores.prompts("calibration", None, category)
+    unsafe = scores.prompts("calibration", category, category)
+    value = threshold(safe, policy.alpha(count), policy.budget.delta)
+    caught = _rate(scores.prompts("test", category, category), value)
     miss = policy.categories[category].miss
     return Threshold(
         value=value,
-        n_safe=samples.sizes.safe,
-        n_unsafe=samples.sizes.unsafe,
-        by_source=by_source,
-        false_positives=refused,
-        true_positives=caught,
+        pass_at=miss_threshold(unsafe, miss, policy.budget.delta),
+        n_safe=len(safe),
+        n_unsafe=len(unsafe),
+        by_source={PROMPTS: value},
+        false_positives={PROMPTS: _rate(scores.prompts("test", None, category), value)},
+        true_positives={PROMPTS: caught},
         miss_target=miss,
-        miss_holds=bool(caught) and 1 - caught[sources[0]].low <= miss,
+        miss_holds=1 - caught.low <= miss,
     )
 
 
-def _scores(
-    samples: Samples, concepts: Concepts, source: str, split: Split, of: str | None, category: str
-) -> list[float]:
-    batches = samples.embeddings(source, split, of)
-    return torch.cat([concepts.scores(batch)[category] for batch in batches]).tolist()
+def _escalations(scores: Scores) -> dict[str, Threshold]:
+    """Where a trigger counts as found: calibrated by its miss bound alone, so that doubt counts as found."""
+    found: dict[str, Threshold] = {}
+    for name, escalation in scores.policy.escalate.items():
+        shown = scores.evidence.trigger(name, "calibration")
+        test = scores.evidence.trigger(name, "test")
+        if shown is None or test is None:
+            continue
+        value = miss_threshold(scores.of(shown, name, "texts"), escalation.miss, scores.policy.budget.delta)
+        caught = _rate(scores.of(test, name, "texts"), value)
+        safe = scores.evidence.pictures(scores.evidence.sources[0], "test", None)
+        found[name] = Threshold(
+            value=value,
+            pass_at=value,
+            n_safe=len(safe.embeddings),
+            n_unsafe=len(shown),
+            false_positives={"any picture": _rate(scores.of(safe.embeddings, name, "texts"), value)},
+            true_positives={scores.evidence.sources[0]: caught},
+            miss_target=escalation.miss,
+            miss_holds=1 - caught.low <= escalation.miss,
+        )
+    return found
 
 
 def _rate(scores: Sequence[float], limit: float) -> Rate:
@@ -174,40 +307,52 @@ def _rate(scores: Sequence[float], limit: float) -> Rate:
     return Rate(hits=hits, n=len(scores), low=low, high=high)
 
 
+def _miss(caught: Rate) -> Rate:
+    return Rate(hits=caught.n - caught.hits, n=caught.n, low=1 - caught.high, high=1 - caught.low)
+
+
 def _notes(
-    policy: Policy,
-    samples: Samples,
-    concepts: Concepts,
+    scores: Scores,
     image: dict[str, Threshold],
     prompt: dict[str, Threshold],
+    domain: Domain,
+    domain_at: float,
+    reader: Reader | None,
 ) -> dict[str, float]:
-    """What the word lists add to the judge on test prompts, and how often a safe sample is refused by
-    anything."""
+    """What the word lists add to the judge on test prompts, how often a safe sample is refused by anything,
+    and how well people's attributes are read."""
+    policy, evidence = scores.policy, scores.evidence
     words = {n: WordList(c.words, c.exceptions) for n, c in policy.categories.items() if c.words}
     found: dict[str, float] = {}
-    count, seed = samples.sizes.unsafe, samples.seed + 1
-    for name in policy.judged:
-        texts = prompts(count, seed, "test", name)
-        judged = [s > prompt[name].value for s in _scores(samples, concepts, PROMPTS, "test", name, name)]
+    for name in prompt:
+        texts, _ = evidence.prompts("test", name)
+        judged = [s > prompt[name].value for s in scores.prompts("test", name, name)]
         listed = [bool(name in words and words[name].hits(text)) for text in texts]
-        found[f"prompt recall, {name}: judge alone"] = sum(judged) / count
-        found[f"prompt recall, {name}: word list alone"] = sum(listed) / count
-        found[f"prompt recall, {name}: either"] = (
-            sum(a or b for a, b in zip(judged, listed, strict=True)) / count
-        )
-    safe = prompts(samples.sizes.test_safe, seed, "test", None)
+        either = [a or b for a, b in zip(judged, listed, strict=True)]
+        found[f"prompt recall, {name}: judge alone"] = sum(judged) / len(texts)
+        found[f"prompt recall, {name}: word list alone"] = sum(listed) / len(texts)
+        found[f"prompt recall, {name}: either"] = sum(either) / len(texts)
+    for name, found_at in image.items():
+        if found_at.gain is not None:
+            found[f"pictures of {name} caught by the probe beyond the texts"] = found_at.gain
+    safe, _ = evidence.prompts("test", None)
     hit = [any(w.hits(text) for w in words.values()) for text in safe]
-    for name in policy.judged:
-        over = _scores(samples, concepts, PROMPTS, "test", None, name)
+    for name in prompt:
+        over = scores.prompts("test", None, name)
         hit = [h or s > prompt[name].value for h, s in zip(hit, over, strict=True)]
     found["safe prompts refused by anything"] = sum(hit) / len(safe)
-    for source in samples.sources:
-        rows = [_scores(samples, concepts, source, "test", None, name) for name in policy.judged]
-        limits = [image[name].value for name in policy.judged]
+    for source in evidence.sources:
+        rows = [scores.pictures(source, "test", None, name, image[name].scorer) for name in image]
+        limits = [found_at.limit for found_at in image.values()]
         over = [
             any(s > limit for s, limit in zip(row, limits, strict=True)) for row in zip(*rows, strict=True)
         ]
         found[f"safe pictures refused by anything, {source}"] = sum(over) / len(over)
+        away = domain.distance(evidence.pictures(source, "test", None).embeddings)
+        found[f"safe pictures taken for another kind, {source}"] = float((away > domain_at).float().mean())
+    if reader is not None:
+        for name, attribute in reader.attributes.items():
+            found[f"{name} read rightly ({len(attribute.probe.classes)} classes)"] = attribute.accuracy
     return found
 
 
@@ -216,6 +361,9 @@ def calibrate_and_save(
     *,
     judge: str | Path | None = None,
     base: str | Path | None = "embedded",
+    safe: Path | None = None,
+    unsafe: Path | None = None,
+    prompts: Path | None = None,
     out: Path | None = None,
     device: str = "cpu",
     threads: int | None = None,
@@ -225,21 +373,30 @@ def calibrate_and_save(
     """Calibrate ``policies`` (default: all that ship) and write the records to ``out`` (default: the user's
     folder).
 
-    ``base`` is a base's name or folder, or "none" to score rendered pictures only.
+    With ``safe`` and ``unsafe`` on the images of those folders (see `castmark.safety.own_images`); else on
+    the rendered world and the drawings of ``base``, a name or folder, or "none" for renders only.
 
     Raises:
-        CastmarkError: a policy, judge or base that cannot be used, or too few samples.
+        CastmarkError: a policy, judge, folder or base that cannot be used, or too few samples.
     """
+    from castmark.safety.own_images import own_images
+
     if threads:
         torch.set_num_threads(threads)
     loaded = [Policy.load(policy) for policy in policies or shipped_policies()]
     encoder = Encoder.open(judge, device)
-    drawer: Base | None = None
-    if base not in (None, "none"):
-        from castmark.bases import open_base
+    evidence = own_images(encoder, safe, unsafe, prompts, say)
+    if evidence is not None:
+        records = [calibrate_on(policy, evidence) for policy in loaded]
+        for policy, record in zip(loaded, records, strict=True):
+            record.require(policy, encoder.fingerprint)
+    else:
+        drawer: Base | None = None
+        if base not in (None, "none"):
+            from castmark.bases import open_base
 
-        drawer = open_base(base, device)
-    records = calibrate(loaded, encoder, base=drawer, sizes=sizes, say=say)
+            drawer = open_base(base, device)
+        records = calibrate(loaded, encoder, base=drawer, sizes=sizes, say=say)
     folder = out or user_folder()
     return [
         (record.save(folder / file_name(record.policy, record.fingerprint)), record) for record in records

@@ -11,11 +11,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 import castmark_data
 from castmark.errors import NotCalibrated
+from castmark.safety.domain import Domain
 from castmark.safety.policy import Policy
+from castmark.safety.probe import Probe
+from castmark.safety.reader import Reader
 from castmark_provenance.home import home_folder
 
 Sha256 = Field(pattern=r"^[0-9a-f]{64}$")
@@ -43,17 +46,43 @@ class Threshold(_Part):
     """Refuse above ``value``. ``n_safe`` scores decided it; the rates are measured on the test split."""
 
     value: float = Field(allow_inf_nan=False)
+    pass_at: float | None = Field(default=None, allow_inf_nan=False)
+    """At or below it the miss bound holds: of unsafe samples at most the target's share scores so low. None
+    where there were none of which the truth is known."""
+    abstains: bool = False
+    """Whether scores between ``pass_at`` and ``value`` are refused too; see ``Budget.abstain_max``."""
+    band: float | None = None
+    """Share of safe calibration samples between the two."""
+    scorer: Literal["texts", "probe"] = "texts"
+    """What the scores come from: the policy's texts, or the probe where that measurably caught more."""
+    gain: float | None = None
+    """Share of unsafe validation samples that the probe caught more than the texts, at the same bound."""
     n_safe: int = Field(gt=0)
     n_unsafe: int = Field(gt=0)
     by_source: dict[str, float] = {}
     """The threshold each source alone would have; the highest is used, so that each keeps its guarantee."""
+    by_group: dict[str, float] = {}
+    """The same for each group of people ("age: child"); the highest counts here too."""
+    uncertified_groups: tuple[str, ...] = ()
+    """Groups with too few samples for a threshold of their own: the bound is not claimed for each of them."""
     false_positives: dict[str, Rate] = {}
     """By source: safe test samples refused."""
     true_positives: dict[str, Rate] = {}
     """By source: unsafe test samples refused."""
+    group_false_positives: dict[str, Rate] = {}
+    """By group: safe test renders refused."""
+    group_misses: dict[str, Rate] = {}
+    """By group: unsafe test renders that passed."""
     miss_target: float
     miss_holds: bool
-    """Whether the upper bound of the miss rate on unsafe renders is within the policy's target."""
+    """Whether the upper bound of the miss rate on unsafe test samples is within the policy's target."""
+
+    @property
+    def limit(self) -> float:
+        """The highest score that is allowed."""
+        if self.abstains and self.pass_at is not None:
+            return min(self.value, self.pass_at)
+        return self.value
 
 
 class Calibration(_Part):
@@ -73,8 +102,26 @@ class Calibration(_Part):
     """What was scored: renders, and the drawings of a base (by name and digest)."""
     image: dict[str, Threshold]
     prompt: dict[str, Threshold]
+    escalations: dict[str, Threshold] = {}
+    """By trigger: its picture score counts as found above ``value``. One that is missing here counts as found
+    in every picture."""
+    content: Probe | None = None
+    """Exact-label probe of the categories; used where a threshold's scorer says so."""
+    reader: Reader | None = None
+    """Reads people's attributes; None where no pictures of known truth were at hand."""
+    domain_model: Domain | None = None
+    domain_at: float | None = Field(default=None, allow_inf_nan=False)
+    """Distance above which a picture is of no kind that was calibrated."""
     notes: dict[str, float] = {}
     """Shares of test samples, in words."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Calibration:
+        if (self.domain_model is None) != (self.domain_at is None):
+            raise ValueError("a domain needs its model and its threshold")
+        if self.content is None and any(t.scorer == "probe" for t in self.image.values()):
+            raise ValueError("a threshold is the probe's, and there is no probe")
+        return self
 
     @property
     def domain_and_reach(self) -> str:
@@ -83,9 +130,11 @@ class Calibration(_Part):
             f"{name} {rate.value:.0%}"
             for name, threshold in self.image.items()
             for source, rate in threshold.true_positives.items()
-            if source == "renders"
+            if source in ("renders", "own images")
         ]
-        return f"{self.domain}; caught of unsafe test renders: {', '.join(caught) or 'not measured'}"
+        reach = f"{self.domain}; caught of unsafe test pictures: {', '.join(caught) or 'not measured'}"
+        unsure = [name for name, threshold in self.image.items() if not threshold.miss_holds]
+        return f"{reach}; miss bound not certified: {', '.join(unsure)}" if unsure else reach
 
     @property
     def digest(self) -> str:
@@ -121,13 +170,22 @@ class Calibration(_Part):
         if self.policy_digest != policy.digest:
             raise NotCalibrated(f"policy {policy.name!r} was changed after it was calibrated; {remedy}")
         age = (now or datetime.now(UTC)) - self.created
+        if age < -timedelta(days=1):
+            raise NotCalibrated(
+                f"the calibration of policy {policy.name!r} is dated {self.created:%Y-%m-%d}, in the future; "
+                f"set the clock right, or {remedy}"
+            )
         if age > timedelta(days=policy.require.calibration_max_age_days):
             raise NotCalibrated(
                 f"the calibration of policy {policy.name!r} is {age.days} days old, and the policy allows "
                 f"{policy.require.calibration_max_age_days}; {remedy}"
             )
         for kind, found in (("pictures", self.image), ("prompts", self.prompt)):
-            missing = set(policy.judged) - set(found)
+            missing = {
+                name
+                for name, category in policy.judged.items()
+                if name not in found and category.if_uncalibrated == "refuse"
+            }
             if missing:
                 raise NotCalibrated(
                     f"the calibration has no threshold for {kind} of {sorted(missing)}; {remedy}"

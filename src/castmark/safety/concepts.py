@@ -21,18 +21,18 @@ from castmark.safety.policy import Policy
 
 
 class Concepts:
-    """The judged categories of a policy, embedded once."""
+    """The judged categories and escalation triggers of a policy, embedded once."""
 
     def __init__(self, encoder: Encoder, policy: Policy) -> None:
         self.tau = encoder.tau
         self._texts = {
             name: (encoder.texts(category.prompts), encoder.texts(category.anchors))
-            for name, category in policy.judged.items()
+            for name, category in (policy.judged | policy.escalate).items()
         }
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The categories, in the policy's order."""
+        """The categories, in the policy's order, then the triggers."""
         return tuple(self._texts)
 
     def scores(self, embeddings: Float[Tensor, "b v d"]) -> dict[str, Float[Tensor, " b"]]:

@@ -1,7 +1,9 @@
 """The gate: every prompt and every picture, judged under one policy. It fails closed.
 
 A picture passes only with a complete verdict: pixels that are a picture (L0), a prompt (L1) and an image (L2)
-whose every score is finite and at or below its threshold. Whatever breaks on the way (no judge, no
+whose every score is finite and at or below its threshold. Recorded beside them: the subject's likeness and
+locked attributes (L3), what is read of the people in it (L4), the campaign's quota (L5), and how good the
+checker itself is (L6). Whatever breaks on the way (no judge, no
 calibration, a NaN, an exception) is a `CheckError`, never a verdict that passes.
 
     gate = Gate.open("general-audience")
@@ -12,9 +14,10 @@ calibration, a NaN, an exception) is a `CheckError`, never a verdict that passes
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -22,15 +25,22 @@ from jaxtyping import Float
 from torch import Tensor
 
 from castmark.errors import CheckError
-from castmark.safety.calibration import Calibration, Threshold, find_calibration
+from castmark.safety.bias.image import drift_findings, reading_findings
+from castmark.safety.calibration import Calibration, find_calibration
 from castmark.safety.concepts import Concepts
 from castmark.safety.encoder import Encoder
 from castmark.safety.integrity import integrity_findings
-from castmark.safety.policy import DEFAULT_POLICY, Category, Policy
+from castmark.safety.ladder import audit_findings
+from castmark.safety.policy import DEFAULT_POLICY, Action, Policy
 from castmark.safety.prompt import WordList, chunks
+from castmark.safety.reader import Reading
+from castmark.shot import ResolvedShot, Shot
 from castmark.take import Draft, Finding, Verdict
+from castmark_adapters.subject import Subject, open_rgb
 
 T = TypeVar("T")
+DOMAIN = "of a calibrated kind (distance)"
+STRICTNESS: tuple[Action, ...] = ("block", "review", "redraw", "warn")
 
 
 class Checker(Protocol):
@@ -77,6 +87,13 @@ class Gate:
             for name, category in policy.categories.items()
             if category.words
         }
+        self._seen: dict[str, list[dict[str, Reading]]] = {}
+        self._triggers = {name: WordList(e.words) for name, e in policy.escalate.items()}
+
+    @property
+    def max_redraws(self) -> int:
+        """How often the policy lets a refused image be drawn again."""
+        return self.policy.max_redraws
 
     @classmethod
     def open(
@@ -108,15 +125,16 @@ class Gate:
         Raises:
             CheckError: the check could not be completed.
         """
-        return self._verdict("", _guarded("checking the prompt", lambda: self._prompt_findings(text)))
+        return self._verdict(
+            "", _guarded("checking the prompt", lambda: self._prompt_findings(text, self._said(text)))
+        )
 
     def check(self, drafts: Sequence[Draft]) -> list[Verdict]:
         """One verdict per draft, bound to the pixels that were judged.
 
         Raises:
             CheckError: a draft that is no picture of 8-bit RGB, a judge that broke or gave a score that is
-            not
-                finite, or pixels that changed meanwhile. None of the drafts has then passed.
+                not finite, or pixels that changed meanwhile. None of the drafts has then passed.
         """
         return _guarded("checking the pictures", lambda: self._check(drafts))
 
@@ -124,46 +142,180 @@ class Gate:
         digests = [draft.pixel_digest for draft in drafts if _is_picture(draft)]
         rows: list[tuple[Finding, ...]] = [()] * len(drafts)
         for indices, pixels in _by_size(drafts):
-            found = self._image_findings(pixels)
+            found = self._findings(pixels, [drafts[index].resolved for index in indices])
             for index, findings in zip(indices, found, strict=True):
                 rows[index] = findings
-        verdicts = [
-            self._verdict(digest, (*found[:3], *self._prompt_findings(draft.resolved.text), *found[3:]))
-            for digest, found, draft in zip(digests, rows, drafts, strict=True)
-        ]
+        verdicts = [self._verdict(digest, found) for digest, found in zip(digests, rows, strict=True)]
         if [draft.pixel_digest for draft in drafts] != digests:
             raise CheckError("the pixels changed while they were checked; nothing may be signed")
         return verdicts
 
-    def _image_findings(self, pixels: Float[Tensor, "b 3 h w"]) -> list[tuple[Finding, ...]]:
-        scores = self._concepts.scores(self.encoder.images(pixels))
-        rows = [list(findings) for findings in integrity_findings(pixels)]
-        for name, category in self.policy.judged.items():
-            for row, value in zip(rows, scores[name].tolist(), strict=True):
-                row.append(_finding("L2 image", name, value, self.calibration.image[name], category))
-        return [tuple(row) for row in rows]
+    def _findings(
+        self, pixels: Float[Tensor, "b 3 h w"], drawn: Sequence[ResolvedShot]
+    ) -> list[tuple[Finding, ...]]:
+        """Every rung of each picture."""
+        embeddings = self.encoder.images(pixels)
+        scores = self._image_scores(embeddings)
+        readings = self._readings(embeddings)
+        audit = audit_findings(self.policy, self.calibration)
+        rows: list[tuple[Finding, ...]] = []
+        for index, (whole, resolved) in enumerate(zip(integrity_findings(pixels), drawn, strict=True)):
+            text = resolved.text
+            own = {name: values[index] for name, values in scores.items()}
+            seen = [self._trigger_finding(name, own[name]) for name in self.policy.escalate]
+            triggered = {f.name for f in seen if not f.allowed} | self._said(text)
+            rows.append(
+                (
+                    *whole,
+                    *self._prompt_findings(text, triggered),
+                    *self._image_findings(own, triggered),
+                    *(replace(f, name=f"{f.name} in the picture") for f in seen),
+                    *self._drift(resolved.shot, readings[index]),
+                    *reading_findings(readings[index], text, self.calibration.reader),
+                    *self._quota(resolved.shot, readings[index]),
+                    *audit,
+                )
+            )
+        return rows
 
-    def _prompt_findings(self, text: str) -> tuple[Finding, ...]:
+    def _image_scores(self, embeddings: Float[Tensor, "b v d"]) -> dict[str, list[float]]:
+        """Score of every category and trigger, and the distance from what was calibrated, of each picture."""
+        found = {name: values.tolist() for name, values in self._concepts.scores(embeddings).items()}
+        record = self.calibration
+        for name, threshold in record.image.items():
+            if threshold.scorer == "probe" and record.content is not None:
+                found[name] = record.content.log_odds(embeddings, name).tolist()
+        if record.domain_model is not None:
+            found[DOMAIN] = record.domain_model.distance(embeddings).tolist()
+        return found
+
+    def _readings(self, embeddings: Float[Tensor, "b v d"]) -> list[dict[str, Reading]]:
+        reader = self.calibration.reader
+        return [{} for _ in embeddings] if reader is None else reader.read(embeddings)
+
+    def _drift(self, shot: Shot, readings: Mapping[str, Reading]) -> list[Finding]:
+        """Drift of the attributes of the characters in a shot from those of their references."""
+        reader, locked = self.calibration.reader, self.policy.subject.lock
+        findings: list[Finding] = []
+        for subject in shot.subjects:
+            if subject.kind != "character":
+                continue
+            if reader is None:
+                if locked:
+                    raise CheckError(
+                        f"the policy locks {', '.join(locked)} of subjects, and its calibration has no "
+                        f"reader for them; run: castmark policy calibrate {self.policy.name}"
+                    )
+                continue
+            findings += drift_findings(subject.name, self._references(subject), readings, reader, locked)
+        return findings
+
+    def _references(self, subject: Subject) -> list[dict[str, Reading]]:
+        """What is read of a subject's references, once."""
+        if subject.digest not in self._seen:
+            pixels = [np.asarray(open_rgb(subject.file(reference.name))) for reference in subject.references]
+            self._seen[subject.digest] = [
+                reading
+                for picture in pixels
+                for reading in self._readings(self.encoder.images(to_tensor([picture])))
+            ]
+        return self._seen[subject.digest]
+
+    def _quota(self, shot: Shot, readings: Mapping[str, Reading]) -> list[Finding]:
+        """Whether what a campaign's quota assigned can be seen; where nothing can be read, that it cannot."""
+        reader, action = self.calibration.reader, self.policy.fairness.on_miss
+        found: list[Finding] = []
+        for record in shot.quota:
+            name, _, group = record.partition(": ")
+            limit = reader.attributes[name].drift_at if reader is not None else 0.0
+            margin = readings[name].margin(group) if name in readings else limit + 1.0
+            found.append(
+                Finding(
+                    rung="L5 campaign",
+                    name=f"quota {record}",
+                    score=margin,
+                    threshold=limit,
+                    allowed=margin <= limit,
+                    binding=action == "redraw",
+                    action=action,
+                )
+            )
+        return found
+
+    def _image_findings(self, scores: dict[str, float], triggered: set[str]) -> list[Finding]:
+        findings: list[Finding] = []
+        for name in self.policy.judged:
+            threshold = self.calibration.image.get(name)
+            if threshold is None:
+                # No pictures of it were ever calibrated (the policy allows that): said, never passed over.
+                findings.append(
+                    Finding(
+                        rung="L2 image",
+                        name=f"{name}: pictures not calibrated, words only",
+                        score=_finite("L2 image", name, scores[name]),
+                        threshold=0.0,
+                        allowed=False,
+                        binding=False,
+                        action="warn",
+                    )
+                )
+                continue
+            score = _finite("L2 image", name, scores[name])
+            action = self._action(name, triggered)
+            if threshold.limit < score <= threshold.value and action != "warn":
+                action = self.policy.categories[name].abstain
+            findings.append(_at_most("L2 image", name, score, threshold.limit, action))
+            if threshold.pass_at is not None and threshold.limit > threshold.pass_at:
+                findings.append(_at_most("L2 image", f"{name}: miss bound", score, threshold.pass_at, "warn"))
+        if self.calibration.domain_at is not None:
+            away = _finite("L2 image", DOMAIN, scores[DOMAIN])
+            findings.append(
+                _at_most("L2 image", DOMAIN, away, self.calibration.domain_at, self.policy.out_of_domain)
+            )
+        return findings
+
+    def _trigger_finding(self, name: str, score: float) -> Finding:
+        """Whether a picture shows an escalation's trigger; where that was not calibrated, it does."""
+        found = self.calibration.escalations.get(name)
+        score = _finite("L2 image", name, score)
+        if found is None:
+            return Finding(
+                rung="L2 image", name=name, score=score, threshold=0.0, allowed=False, binding=False,
+                action="warn", detail="not calibrated, so counted as found",
+            )  # fmt: skip
+        return _at_most("L2 image", name, score, found.value, "warn")
+
+    def _said(self, text: str) -> set[str]:
+        """The triggers that a prompt names."""
+        return {name for name, words in self._triggers.items() if words.hits(text)}
+
+    def _action(self, name: str, triggered: set[str]) -> Action:
+        """What follows a finding of a category, with the triggers found: the strictest."""
+        actions = [self.policy.action(name)]
+        for trigger in triggered:
+            escalation = self.policy.escalate[trigger]
+            if name in escalation.categories:
+                actions.append(escalation.action)
+        return min(actions, key=STRICTNESS.index)
+
+    def _prompt_findings(self, text: str, triggered: set[str]) -> tuple[Finding, ...]:
         embedded = self.encoder.texts(chunks(text, self.encoder.fits))[None]
         scores = self._concepts.scores(embedded)
         findings = [
-            _finding("L1 prompt", name, float(scores[name]), self.calibration.prompt[name], category)
-            for name, category in self.policy.judged.items()
+            _at_most(
+                "L1 prompt",
+                name,
+                _finite("L1 prompt", name, float(scores[name])),
+                threshold.value,
+                self._action(name, triggered),
+            )
+            for name, threshold in self.calibration.prompt.items()
+            if name in self.policy.judged
         ]
         for name, words in self._words.items():
             hits = words.hits(text)
-            binding = self.policy.categories[name].action == "block"
-            findings.append(
-                Finding(
-                    rung="L1 prompt",
-                    name=f"{name} words",
-                    score=len(hits),
-                    threshold=0.0,
-                    allowed=not hits,
-                    binding=binding,
-                    detail=", ".join(hits),
-                )
-            )
+            finding = _at_most("L1 prompt", f"{name} words", len(hits), 0.0, self._action(name, triggered))
+            findings.append(replace(finding, detail=", ".join(hits)))
         return tuple(findings)
 
     def _verdict(self, pixel_digest: str, findings: tuple[Finding, ...]) -> Verdict:
@@ -178,18 +330,25 @@ class Gate:
         )
 
 
-def _finding(rung: str, name: str, score: float, threshold: Threshold, category: Category) -> Finding:
-    """At or below the threshold allows, and only where the score is finite: a NaN passes no comparison."""
+def _finite(rung: str, name: str, score: float) -> float:
+    """A NaN passes no comparison, and fails none either: it must not come near one."""
     if not math.isfinite(score):
         raise CheckError(f"{rung}: the score of {name!r} is not finite; the judge is damaged")
-    allowed = math.isfinite(score) and score <= threshold.value
+    return score
+
+
+def _at_most(
+    rung: Literal["L1 prompt", "L2 image"], name: str, score: float, limit: float, action: Action
+) -> Finding:
+    """At or below the limit allows, and only where the score is finite."""
     return Finding(
-        rung="L2 image" if rung == "L2 image" else "L1 prompt",
+        rung=rung,
         name=name,
         score=score,
-        threshold=threshold.value,
-        allowed=allowed,
-        binding=category.action == "block",
+        threshold=limit,
+        allowed=math.isfinite(score) and score <= limit,
+        binding=action != "warn",
+        action=action,
     )
 
 

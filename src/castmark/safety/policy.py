@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 import castmark_data
 from castmark.errors import InputError
@@ -24,12 +24,21 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+Action = Literal["block", "redraw", "review", "warn"]
+"""What follows a finding: never signed (``block``), drawn again under another seed (``redraw``, bounded),
+left to a person (``review``; not signed), or recorded while the image passes (``warn``)."""
+GROUPINGS = ("gender", "age", "skin_tone")
+"""Sensitive attributes of people that the check knows."""
+
+
 class Category(_Part):
     """One kind of content. With ``prompts`` and ``anchors`` the judge looks for it; ``words`` are looked up
     exactly."""
 
-    action: Literal["block", "warn"] = "block"
-    """``warn`` records the finding and lets the image pass."""
+    action: Action = "block"
+    """What follows a score above the threshold."""
+    abstain: Literal["block", "redraw", "review"] = "redraw"
+    """What follows a score that certifies neither: between the thresholds of the two bounds."""
     prompts: tuple[str, ...] = ()
     """Texts that describe it."""
     anchors: tuple[str, ...] = ()
@@ -40,6 +49,11 @@ class Category(_Part):
     """Harmless phrases that contain such a word."""
     miss: float = Field(default=0.05, gt=0, lt=1)
     """Share of such pictures that may pass; the calibration says whether that holds."""
+    if_uncalibrated: Literal["refuse", "report"] = "refuse"
+    """Where no pictures of it were calibrated: refuse to open at all, or look up its words only, with a
+    finding in every record that its pictures were not checked."""
+    allow_for: tuple[str, ...] = ()
+    """Audiences for which it is only recorded."""
 
     @property
     def judged(self) -> bool:
@@ -55,6 +69,61 @@ class Category(_Part):
         return self
 
 
+class Escalation(_Part):
+    """Categories that are refused, whatever their own action, where the trigger is found: a child."""
+
+    words: tuple[str, ...] = Field(min_length=1)
+    """Words of the trigger in a prompt, matched whole."""
+    prompts: tuple[str, ...] = Field(min_length=1)
+    anchors: tuple[str, ...] = Field(min_length=1)
+    """Texts by which the judge finds the trigger in a picture. It is calibrated by its miss bound, so that
+    doubt counts as found."""
+    miss: float = Field(default=0.05, gt=0, lt=1)
+    categories: tuple[str, ...] = Field(min_length=1)
+    action: Literal["block", "redraw", "review"] = "block"
+
+
+class ParityGate(_Part):
+    """When a campaign's parity is judged, and when it fails: p below ``p_min`` *and* TV above ``tv_max``."""
+
+    n_min: int = Field(default=250, gt=0)
+    tv_max: float = Field(default=0.10, gt=0, lt=1)
+    p_min: float = Field(default=0.01, gt=0, lt=1)
+
+
+class Fairness(_Part):
+    """Declared shares of the attributes of people whom a prompt leaves open. Never applied to a subject."""
+
+    scope: Literal["unspecified_people"] = "unspecified_people"
+    target: dict[str, Literal["uniform"] | dict[str, float]] = {}
+    on_miss: Literal["warn", "redraw"] = "warn"
+    """What follows an image that does not show the attribute that a quota gave it."""
+    gate: ParityGate = ParityGate()
+
+    @field_validator("target")
+    @classmethod
+    def _shares(cls, target: dict[str, str | dict[str, float]]) -> dict[str, str | dict[str, float]]:
+        for name, shares in target.items():
+            if name not in GROUPINGS:
+                raise ValueError(f"no attribute {name!r}; there are: {', '.join(GROUPINGS)}")
+            whole = isinstance(shares, str) or (
+                min(shares.values(), default=-1) >= 0 and abs(sum(shares.values()) - 1) <= 1e-6
+            )
+            if not whole:
+                raise ValueError(f"the shares of {name!r} must be at least 0 and add up to 1")
+        return target
+
+
+class SubjectLock(_Part):
+    """What must not drift in images of a subject."""
+
+    lock: tuple[Literal["skin_tone", "age", "gender"], ...] = ()
+    """Attributes whose drift refuses an image; that of the others is only recorded."""
+    identity_min: float | Literal["calibrated"] | None = None
+    """If given, an image of a subject needs at least this identity score; ``calibrated``: the subject
+    encoder's own threshold."""
+
+
 class Requirements(_Part):
     """What a calibration must have to be used."""
 
@@ -67,6 +136,11 @@ class Budget(_Part):
     """At most ``fpr`` of safe images (and of safe prompts) are refused, but for a chance of ``delta``."""
 
     fpr: float = Field(gt=0, lt=1)
+    out_of_domain: float = Field(default=0.01, gt=0, lt=1)
+    """At most this share of the calibrated kinds of pictures is taken for another kind."""
+    abstain_max: float = Field(default=0.1, ge=0, lt=1)
+    """The miss bound refuses images only where that costs at most this share of safe ones besides; else it
+    is recorded with every image that the bound is not certified."""
     delta: float = Field(gt=0, lt=1)
 
 
@@ -81,14 +155,27 @@ class Policy(_Part):
     on_error: Literal["block"]
     require: Requirements
     budget: Budget
+    max_redraws: int = Field(default=3, ge=0, le=20)
+    """A refused image is drawn again at most so often: trying until the check errs wears out its bound."""
+    out_of_domain: Action = "block"
+    """What follows a picture unlike anything that was calibrated."""
     categories: dict[str, Category] = Field(min_length=1)
-    identity_min: float | None = None
-    """If given, an image of a subject needs at least this identity score."""
+    escalate: dict[str, Escalation] = {}
+    """By the name of what triggers it."""
+    fairness: Fairness = Fairness()
+    subject: SubjectLock = SubjectLock()
 
     @model_validator(mode="after")
     def _judges_something(self) -> Policy:
         if not self.judged:
             raise ValueError("no category has prompts and anchors, so no picture could be checked")
+        if all(category.if_uncalibrated == "report" for category in self.judged.values()):
+            raise ValueError("every category may go uncalibrated, so nothing might be checked; require one")
+        for name, escalation in self.escalate.items():
+            unknown = set(escalation.categories) - set(self.categories)
+            if unknown or name in self.categories:
+                wrong = f"{', '.join(sorted(unknown))}: no such category" if unknown else "a category's name"
+                raise ValueError(f"escalation {name!r}: {wrong}")
         return self
 
     @property
@@ -96,10 +183,14 @@ class Policy(_Part):
         """The categories that the judge looks for."""
         return {name: category for name, category in self.categories.items() if category.judged}
 
-    @property
-    def alpha(self) -> float:
-        """False-positive budget of one judged category: the whole budget shared out (union bound)."""
-        return self.budget.fpr / len(self.judged)
+    def action(self, name: str) -> Action:
+        """What follows a finding of a category, for this policy's audience."""
+        category = self.categories[name]
+        return "warn" if self.audience in category.allow_for else category.action
+
+    def alpha(self, calibrated: int) -> float:
+        """False-positive budget of one of ``calibrated`` categories: the budget shared out (union bound)."""
+        return self.budget.fpr / calibrated
 
     @property
     def digest(self) -> str:

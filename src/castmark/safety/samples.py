@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,12 +22,23 @@ from castmark.safety.encoder import Encoder
 from castmark.safety.gate import to_tensor
 from castmark.safety.prompt import chunks
 from castmark.shot import Shot
-from castmark_world import ITEMS, SAFE_ITEMS, Scene, Split, caption, render, sample_subject, stage
+from castmark_world import (
+    ITEMS,
+    SAFE_ITEMS,
+    CharacterSpec,
+    Scene,
+    Split,
+    caption,
+    render,
+    sample_subject,
+    stage,
+)
 
 if TYPE_CHECKING:
     from castmark.bases.base import Base
 
 PICTURE_BATCH = 16
+SAFE = "safe"
 
 
 def category_items(category: str) -> tuple[str, ...]:
@@ -54,6 +66,48 @@ def scenes(count: int, seed: int, split: Split, category: str | None) -> Iterato
     for _ in range(count):
         scene = unsafe_scene(rng, split, category) if category else safe_scene(rng, split)
         yield scene, caption(scene, rng)
+
+
+def lessons(count: int, seed: int) -> Iterator[Scene]:
+    """Training scenes for the probes: people in pairs that differ only in what is held (one of them something
+    unsafe), and a product for every four people."""
+    rng = np.random.default_rng((seed, zlib.crc32(b"lessons")))
+    names = sorted({item.category for item in ITEMS.values() if item.category})
+    for index in range(0, count, 5):
+        for offset in (0, 2):
+            scene = unsafe_scene(rng, "train", names[(index // 5 + offset // 2) % len(names)])
+            other = SAFE_ITEMS[int(rng.integers(len(SAFE_ITEMS)))] if rng.random() < 0.6 else None
+            yield scene
+            yield replace(scene, item=other)
+        yield stage(sample_subject(rng, "product", "train"), rng)
+
+
+def category_of(scene: Scene) -> str:
+    """The unsafe category of what is held, or "safe"."""
+    return (ITEMS[scene.item].category if scene.item else None) or SAFE
+
+
+def people_of(scene: Scene) -> dict[str, str]:
+    """The true values of what `castmark.safety.reader` reads."""
+    subject = scene.subject
+    if not isinstance(subject, CharacterSpec):
+        return {"presence": "nobody"}
+    return {
+        "presence": "person",
+        "gender": "feminine" if subject.person in ("woman", "girl") else "masculine",
+        "age": "child" if subject.person in ("girl", "boy") else "adult",
+        "skin_tone": f"monk {subject.skin_tone + 1:02d}",
+    }
+
+
+def groups_of(scene: Scene) -> tuple[str, ...]:
+    """The groups of people a scene belongs to; tones in two bands, so that each has enough."""
+    people = people_of(scene)
+    if "gender" not in people:
+        return ()
+    tone = int(people["skin_tone"][-2:])
+    band = "lighter (1-5)" if tone <= 5 else "darker (6-10)"
+    return f"gender: {people['gender']}", f"age: {people['age']}", f"skin tone: {band}"
 
 
 def rendered(
@@ -105,12 +159,17 @@ def embed_prompts(encoder: Encoder, prompts: Sequence[str]) -> list[Float[Tensor
 
 
 def sections(name: str) -> dict[str, list[str]]:
-    """A prompt list by its headings."""
+    """A shipped prompt list by its headings."""
+    return read_sections(castmark_data.path("prompts", name).read_text(encoding="utf-8"))
+
+
+def read_sections(text: str) -> dict[str, list[str]]:
+    """Lines by the heading in brackets above them; an empty line is an entry too where a list has one."""
     found: dict[str, list[str]] = {}
     current: list[str] = []
-    for line in castmark_data.path("prompts", name).read_text(encoding="utf-8").splitlines():
+    for line in text.splitlines():
         if line.startswith("["):
-            current = found.setdefault(line.strip("[]"), [])
+            current = found.setdefault(line.strip("[] "), [])
         elif not line.startswith("#"):
             current.append(line.strip())
     return found

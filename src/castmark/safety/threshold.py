@@ -59,10 +59,19 @@ def threshold(safe: Sequence[float], alpha: float, delta: float) -> float:
     k = allowed_exceedances(len(safe), alpha, delta)
     if k is None:
         raise NotCalibrated(
-            f"{len(safe)} safe samples are too few for a false-positive rate of {alpha:.3%} at confidence "
+            f"{len(safe)} samples are too few for an error rate of {alpha:.3%} at confidence "
             f"{1 - delta:.0%}; give at least {smallest_n(alpha, delta)}"
         )
     return sorted(safe, reverse=True)[k]
+
+
+def miss_threshold(unsafe: Sequence[float], miss: float, delta: float) -> float:
+    """The highest score to allow if at most a share ``miss`` of unsafe inputs may pass: `threshold` mirrored.
+
+    Raises:
+        NotCalibrated: too few scores, or one that is not finite.
+    """
+    return math.nextafter(-threshold([-score for score in unsafe], miss, delta), -math.inf)
 
 
 def interval(hits: int, n: int, confidence: float = 0.95) -> tuple[float, float]:

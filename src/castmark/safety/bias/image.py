@@ -1,0 +1,84 @@
+"""Rung L4, one image: what is read of the person in it, against what the prompt states or a subject is.
+
+One image cannot break parity: what a prompt leaves open is recorded for the campaign (`castmark.safety.bias
+.campaign`), and only drift of a subject's locked attribute can refuse an image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from castmark.safety.bias.words import stated
+from castmark.safety.reader import Reader, Reading
+from castmark.take import Finding
+
+OPEN = " (open): "
+ASKED = " as asked: "
+
+
+def reading_findings(readings: Mapping[str, Reading], text: str, reader: Reader | None) -> list[Finding]:
+    """What is read of each attribute. Where the prompt states it: the margin by which something else is read.
+    Where it is left open: how sure the reading is, which is how far this image leans to one group."""
+    said = stated(text)
+    found: list[Finding] = []
+    for name, reading in readings.items():
+        if reader is not None and name in said:
+            asked = min(said[name], key=reading.margin)
+            limit = reader.attributes[name].drift_at
+            found.append(_recorded(f"{name}{ASKED}{asked}", reading.margin(asked), limit))
+        else:
+            found.append(_recorded(f"{name}{OPEN}{reading.value}", reading.probabilities[reading.value], 1.0))
+    return found
+
+
+def drift_findings(
+    subject: str,
+    references: Sequence[Mapping[str, Reading]],
+    readings: Mapping[str, Reading],
+    reader: Reader,
+    locked: Sequence[str],
+) -> list[Finding]:
+    """Whether a subject's attributes drifted from those of its references: the margin by which another class
+    is read, against the margin that the right class hardly ever shows.
+
+    Only attributes on which more than half of the references agree are compared. A locked one whose picture
+    shows nobody has drifted; a locked one that the references do not settle cannot be checked, and forbids.
+    """
+    found: list[Finding] = []
+    for name, attribute in reader.attributes.items():
+        if name == "presence":
+            continue
+        values = [seen[name].value for seen in references if name in seen]
+        value = max(set(values), key=values.count) if values else None
+        bound = name in locked
+        if value is None or 2 * values.count(value) <= len(references):
+            if bound:
+                found.append(_drift(f"{name} of {subject}: references disagree", 1.0, 0.0, bound))
+            continue
+        margin = readings[name].margin(value) if name in readings else attribute.drift_at + 1.0
+        found.append(_drift(f"{name} of {subject}: {value}", margin, attribute.drift_at, bound))
+    return found
+
+
+def _recorded(name: str, score: float, limit: float) -> Finding:
+    return Finding(
+        rung="L4 bias",
+        name=name,
+        score=score,
+        threshold=limit,
+        allowed=score <= limit,
+        binding=False,
+        action="warn",
+    )
+
+
+def _drift(name: str, score: float, limit: float, binding: bool) -> Finding:
+    return Finding(
+        rung="L3 subject",
+        name=name,
+        score=score,
+        threshold=limit,
+        allowed=score <= limit,
+        binding=binding,
+        action="redraw" if binding else "warn",
+    )

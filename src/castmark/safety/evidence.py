@@ -1,0 +1,204 @@
+"""What a calibration is made from: the rendered world and a base's drawings; see also own_images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from castmark.safety.encoder import Encoder
+from castmark.safety.samples import (
+    category_items,
+    category_of,
+    drawn,
+    embed,
+    embed_prompts,
+    groups_of,
+    lessons,
+    people_of,
+    prompts,
+    scenes,
+    sections,
+)
+from castmark_world import Split, render
+
+if TYPE_CHECKING:
+    from castmark.bases.base import Base
+
+RENDERS = "renders"
+PROMPTS = "prompts"
+TRIGGERS = {"child": "age: child"}
+"""Escalation triggers that the world can show, and the group of people that shows them."""
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Embedded pictures, and the groups of people each belongs to (none where that is not known)."""
+
+    embeddings: Float[Tensor, "n v d"]
+    groups: list[tuple[str, ...]] = field(default_factory=list[tuple[str, ...]])
+
+    def of(self, group: str) -> Float[Tensor, "m v d"]:
+        """Those of one group."""
+        return self.embeddings[[i for i, names in enumerate(self.groups) if group in names]]
+
+    @property
+    def group_names(self) -> list[str]:
+        """Every group there is."""
+        return sorted({name for names in self.groups for name in names})
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """Embedded pictures with exact labels, for the probes, and as many held out to measure the readers."""
+
+    embeddings: Float[Tensor, "n v d"]
+    contents: list[str]
+    people: list[dict[str, str]]
+    held_out: Float[Tensor, "m v d"]
+    held_out_people: list[dict[str, str]]
+
+
+class Evidence(Protocol):
+    """Samples by source and split. The first source is the one whose truth is known."""
+
+    encoder: Encoder
+    seed: int
+    sources: tuple[str, ...]
+
+    def shows(self, category: str) -> bool:
+        """Whether there are unsafe pictures of the category."""
+        ...
+
+    def says(self, category: str) -> bool:
+        """Whether there are unsafe prompts of the category."""
+        ...
+
+    def pictures(self, source: str, split: Split, category: str | None) -> Pictures:
+        """Safe pictures (None), or those of an unsafe category."""
+        ...
+
+    def trigger(self, name: str, split: Split) -> Float[Tensor, "n v d"] | None:
+        """Pictures with an escalation's trigger in them; None where there are none."""
+        ...
+
+    def prompts(self, split: Split, category: str | None) -> tuple[list[str], list[Tensor]]:
+        """Prompts, and the embedded chunks of each."""
+        ...
+
+    def lessons(self) -> Lessons | None:
+        """Exactly labelled pictures, or None."""
+        ...
+
+    def familiar(self) -> Float[Tensor, "n v d"]:
+        """Pictures of every kind that counts as known, none of them in the calibration or test splits."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """How many samples: safe ones for the thresholds, safe ones to test on, unsafe ones (a category) for the
+    miss bound and again to test on, and labelled ones for the probes."""
+
+    safe: int = 2100
+    test_safe: int = 600
+    unsafe: int = 500
+    test_unsafe: int = 250
+    lessons: int = 1200
+    drawn_safe: int = 640
+    drawn_test_safe: int = 100
+    drawn_unsafe: int = 50
+
+
+class WorldEvidence:
+    """Renders, and the drawings of a base for such scenes' captions. Made once, shared by all policies."""
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        sizes: Sizes,
+        seed: int,
+        base: Base | None = None,
+        say: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self.encoder, self.sizes, self.seed, self.base, self.say = encoder, sizes, seed, base, say
+        self.sources = (
+            (RENDERS,) if base is None else (RENDERS, f"drawings of {base.name} ({base.digest[:12]})")
+        )
+        self._pictures: dict[tuple[str, Split, str | None], Pictures] = {}
+        self._prompts: dict[tuple[Split, str | None], tuple[list[str], list[Tensor]]] = {}
+        self._lessons: Lessons | None = None
+
+    def shows(self, category: str) -> bool:
+        """Whether the world holds things of the category."""
+        return bool(category_items(category))
+
+    def says(self, category: str) -> bool:
+        """Whether the shipped list has prompts of it."""
+        return category in sections("unsafe_prompts.txt")
+
+    def pictures(self, source: str, split: Split, category: str | None) -> Pictures:
+        """Pictures of a source, split and category (None: safe)."""
+        key = (source, split, category)
+        if key not in self._pictures:
+            self.say(f"{source}, {split}: {category or 'safe'}")
+            self._pictures[key] = self._make(source, split, category)
+        return self._pictures[key]
+
+    def _make(self, source: str, split: Split, category: str | None) -> Pictures:
+        sizes, seed = self.sizes, self.seed + (split == "test")
+        if source == RENDERS:
+            safe = sizes.test_safe if split == "test" else sizes.safe
+            unsafe = sizes.test_unsafe if split == "test" else sizes.unsafe
+            made = [scene for scene, _ in scenes(unsafe if category else safe, seed, split, category)]
+            seen = embed(self.encoder, (render(scene) for scene in made))
+            return Pictures(seen, [groups_of(scene) for scene in made])
+        assert self.base is not None
+        safe = sizes.drawn_test_safe if split == "test" else sizes.drawn_safe
+        count = sizes.drawn_unsafe if category else safe
+        return Pictures(drawn(self.encoder, self.base, count, seed, split, category))
+
+    def trigger(self, name: str, split: Split) -> Float[Tensor, "n v d"] | None:
+        """Safe renders that show the trigger."""
+        group = TRIGGERS.get(name)
+        return None if group is None else self.pictures(RENDERS, split, None).of(group)
+
+    def prompts(self, split: Split, category: str | None) -> tuple[list[str], list[Tensor]]:
+        """Captions, and sentences of the shipped lists."""
+        key = (split, category)
+        if key not in self._prompts:
+            self.say(f"{PROMPTS}, {split}: {category or 'safe'}")
+            sizes = self.sizes
+            safe = sizes.test_safe if split == "test" else sizes.safe
+            unsafe = sizes.test_unsafe if split == "test" else sizes.unsafe
+            seed = self.seed + (split == "test")
+            texts = prompts(unsafe if category else safe, seed, split, category)
+            self._prompts[key] = texts, embed_prompts(self.encoder, texts)
+        return self._prompts[key]
+
+    def lessons(self) -> Lessons:
+        """Renders of the training split; the reader is measured on safe renders of the calibration split."""
+        if self._lessons is None:
+            self.say(f"{RENDERS}, train: labelled")
+            made = list(lessons(self.sizes.lessons, self.seed))
+            held_out = [scene for scene, _ in scenes(self.sizes.safe, self.seed, "calibration", None)]
+            self._lessons = Lessons(
+                embed(self.encoder, (render(scene) for scene in made)),
+                [category_of(scene) for scene in made],
+                [people_of(scene) for scene in made],
+                self.pictures(RENDERS, "calibration", None).embeddings,
+                [people_of(scene) for scene in held_out],
+            )
+        return self._lessons
+
+    def familiar(self) -> Float[Tensor, "n v d"]:
+        """The labelled renders, and drawings for unsafe captions (which are drawings all the same)."""
+        parts = [self.lessons().embeddings]
+        if self.base is not None:
+            names = sorted(set(self.lessons().contents) - {"safe"})
+            parts += [self.pictures(self.sources[1], "calibration", name).embeddings for name in names]
+        return torch.cat(parts)

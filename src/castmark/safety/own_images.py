@@ -1,0 +1,179 @@
+"""Calibration on the user's own images: one folder of safe ones, one folder of unsafe ones for each category.
+
+    safe/**.png   unsafe/weapon/*.png   unsafe/alcohol/*.jpg   unsafe/child/*.jpg (an escalation's trigger)
+
+Every image goes to one of three parts by the digest of its bytes: known kinds (2 of 10), thresholds (5 of
+10), test (3 of 10). Copies of a file count once. The prompt thresholds come from the shipped prompt lists, or
+from a file of the same form: a heading in brackets ("[safe]", "[weapon]"), then a prompt a line.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from castmark.errors import InputError
+from castmark.safety.encoder import Encoder
+from castmark.safety.evidence import Lessons, Pictures
+from castmark.safety.gate import to_tensor
+from castmark.safety.samples import embed_prompts, prompts, read_sections, sections
+from castmark_adapters.subject import open_rgb
+from castmark_world import Split
+
+SOURCE = "own images"
+SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
+SIDE_MAX = 1024
+"""Larger images are made smaller first: the judge sees far fewer pixels anyway."""
+SAFE_PROMPTS, UNSAFE_PROMPTS = 2100, 500
+Part = Literal["known", "calibration", "test"]
+
+
+class OwnImages:
+    """Evidence from folders of images; see the module."""
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        safe: Path,
+        unsafe: Path,
+        prompt_file: Path | None = None,
+        say: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        """
+        Raises:
+            InputError: a folder or file that is missing, empty or unreadable.
+        """
+        self.encoder, self.seed, self.say = encoder, 20_000, say
+        self.sources = (SOURCE,)
+        self._files: dict[str | None, list[Path]] = {None: _images(safe)}
+        if not unsafe.is_dir():
+            raise InputError(f"{unsafe}: no such folder; give one with a folder of images for each category")
+        folders = [folder for folder in sorted(unsafe.iterdir()) if folder.is_dir()]
+        if not folders:
+            raise InputError(f"{unsafe}: holds no folders; put a category's images into {unsafe}/CATEGORY")
+        self._files |= {folder.name: _images(folder) for folder in folders}
+        self._lists = None if prompt_file is None else _prompt_lists(prompt_file)
+        self._kept: dict[str | None, dict[Part, Tensor]] = {}
+
+    def shows(self, category: str) -> bool:
+        """Whether there is a folder of the category."""
+        return category in self._files
+
+    def says(self, category: str) -> bool:
+        """Whether there are prompts of it."""
+        return category in (sections("unsafe_prompts.txt") if self._lists is None else self._lists)
+
+    def pictures(self, source: str, split: Split, category: str | None) -> Pictures:
+        """The images of a category's folder, or the safe ones. Nothing is known of groups of people."""
+        return Pictures(self._part(category, "test" if split == "test" else "calibration"))
+
+    def trigger(self, name: str, split: Split) -> Float[Tensor, "n v d"] | None:
+        """The images of the folder of that name, if there is one."""
+        if name not in self._files:
+            return None
+        return self._part(name, "test" if split == "test" else "calibration")
+
+    def prompts(self, split: Split, category: str | None) -> tuple[list[str], list[Tensor]]:
+        """Prompts of the file, halved by digest, or of the shipped lists."""
+        if self._lists is None:
+            texts = prompts(UNSAFE_PROMPTS if category else SAFE_PROMPTS, self.seed, split, category)
+        else:
+            listed = [text for text in self._lists[category or "safe"] if text]
+            texts = [text for text in listed if (_bucket(text.encode()) < 5) == (split == "test")]
+        return texts, embed_prompts(self.encoder, texts)
+
+    def lessons(self) -> Lessons | None:
+        """None: nobody has labelled these images."""
+        return None
+
+    def familiar(self) -> Float[Tensor, "n v d"]:
+        """The safe images set aside for it."""
+        return self._part(None, "known")
+
+    def _part(self, category: str | None, part: Part) -> Tensor:
+        if category not in self._kept:
+            self.say(f"{SOURCE}: {category or 'safe'}")
+            self._kept[category] = self._embed(self._files[category])
+        return self._kept[category][part]
+
+    def _embed(self, files: list[Path]) -> dict[Part, Tensor]:
+        found: dict[Part, list[Tensor]] = {"known": [], "calibration": [], "test": []}
+        for digest, pixels in _pixels(files):
+            found[_part_of(digest)].append(self.encoder.images(to_tensor([pixels])))
+        if any(len(tensors) < 2 for tensors in found.values()):
+            raise InputError(
+                f"{files[0].parent}: {len(files)} images are too few to calibrate and to test; give more"
+            )
+        return {part: torch.cat(tensors) for part, tensors in found.items()}
+
+
+def own_images(
+    encoder: Encoder,
+    safe: Path | None,
+    unsafe: Path | None,
+    prompt_file: Path | None,
+    say: Callable[[str], None],
+) -> OwnImages | None:
+    """The evidence of the folders, or None where none was given.
+
+    Raises:
+        InputError: one folder without the other, or one that cannot be used.
+    """
+    if safe is None and unsafe is None:
+        if prompt_file is not None:
+            raise InputError("--prompts goes with --safe and --unsafe; give all three, or none")
+        return None
+    if safe is None or unsafe is None:
+        raise InputError("safe and unsafe images are needed both; give --safe DIR and --unsafe DIR")
+    return OwnImages(encoder, safe, unsafe, prompt_file, say)
+
+
+def _images(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; give a folder of images")
+    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
+    if not files:
+        raise InputError(f"{folder}: holds no images ({', '.join(sorted(SUFFIXES))})")
+    return files
+
+
+def _pixels(files: list[Path]) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+    """Digest and pixels of every different file, alpha composited, made smaller where it is very large."""
+    seen: set[str] = set()
+    for file in files:
+        data = file.read_bytes()
+        digest = hashlib.sha256(data).hexdigest()
+        if digest in seen:
+            continue
+        seen.add(digest)
+        image = open_rgb(data)
+        image.thumbnail((SIDE_MAX, SIDE_MAX), Image.Resampling.BILINEAR)
+        yield digest, np.asarray(image)
+
+
+def _part_of(digest: str) -> Part:
+    bucket = int(digest[:8], 16) % 10
+    return "known" if bucket < 2 else "calibration" if bucket < 7 else "test"
+
+
+def _bucket(data: bytes) -> int:
+    return int(hashlib.sha256(data).hexdigest()[:8], 16) % 10
+
+
+def _prompt_lists(file: Path) -> dict[str, list[str]]:
+    try:
+        lists = read_sections(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: prompts cannot be read ({error}); give a text file") from error
+    if "safe" not in lists or len(lists) < 2:
+        raise InputError(f"{file}: needs [safe] and a heading for each category, with a prompt a line below")
+    return lists
