@@ -25,10 +25,13 @@ class ModelRecord(_Record):
 
 
 class IngredientRecord(_Record):
-    """Something the image was made from, bound by the digest of its bytes."""
+    """Something the image was made from, bound by the digest of its bytes.
+
+    ``start`` is the image that the drawing began from: the manifest's parent.
+    """
 
     title: str
-    role: Literal["reference", "lora", "reference-adapter", "model"]
+    role: Literal["reference", "lora", "reference-adapter", "model", "start"]
     sha256: str = Sha256
     media_type: str = "application/octet-stream"
 

@@ -8,7 +8,8 @@
     ├── TrustError          a file of trust anchors that cannot be used
     ├── ClaimError          a claim that cannot be put into a manifest, or a manifest that holds none
     ├── SignError           the image could not be signed and read back as trusted; no bytes were returned
-    │   └── PixelMismatch   the file's pixels are not those the check was given
+    │   ├── PixelMismatch   the file's pixels are not those the check was given
+    │   └── TimestampError  no time-stamp in time, and the choice was to fail then
     └── RequirementError    a requirement the verifier does not know
 
 A bad image is no error: `castmark_provenance.verify.verify` answers with a report for whatever it is given.
@@ -49,6 +50,10 @@ class SignError(ProvenanceError):
 
 class PixelMismatch(SignError):  # noqa: N818
     """The pixels in the file are not those the check was given."""
+
+
+class TimestampError(SignError):
+    """No time-stamp from the authority, or none that can be used."""
 
 
 class RequirementError(ProvenanceError):

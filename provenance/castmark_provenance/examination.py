@@ -146,8 +146,7 @@ class Examination:
             problems.append("the manifests in the file are not those that were validated")
         else:
             own = by_label[store["active_manifest"]]
-            hashes = labels.assertions(active).get(labels.DATA_HASH)
-            problems += exclusion_problems(own, hashes, self.located)
+            problems += exclusion_problems(own, labels.assertions(active), self.located)
             if time_stamped(own) and "timeStamp.validated" not in validated:
                 problems.append("an unsigned time-stamp that is not a valid one")
             loose = set(by_label) - labels.reachable(store["manifests"], own.label)

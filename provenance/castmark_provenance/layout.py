@@ -8,17 +8,21 @@ only the protected header and the payload are signed. Whatever else could vary t
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any, cast
 
 from castmark_provenance import cbor
 from castmark_provenance.containers import Located
 from castmark_provenance.jumbf import Manifest, parse_store
+from castmark_provenance.timestamp_token import token_problems
 from castmark_provenance.tree import items, record, records
 
 COSE_SIGN1_TAG = 18
 PADDING = ("pad", "pad2")
 TIME_STAMPS = ("sigTst", "sigTst2")
-"""Unsigned, and accepted only where the library finds them valid: see `time_stamped`."""
+"""Unsigned, and accepted only where the library finds them valid (`time_stamped`) and nothing hides in them
+(`timestamp_token`)."""
+CONTAINER = "org.castmark.container"
 HASHES = ("sha256", "sha384", "sha512")
 
 
@@ -40,21 +44,24 @@ def uncovered(located: Located) -> tuple[tuple[Manifest, ...], list[str]]:
 
 def time_stamped(manifest: Manifest) -> bool:
     """Whether the signature of a manifest that `uncovered` returned carries a time-stamp beside it."""
-    _, unprotected, _, _ = _sign1(manifest)
+    _, unprotected, _, _ = sign1_parts(manifest.signature)
     return any(name in unprotected for name in TIME_STAMPS)
 
 
-def exclusion_problems(manifest: Manifest, hashes: object, located: Located) -> list[str]:
-    """Why the data hash of the active manifest leaves out more, or less, than the manifest's own range.
+def exclusion_problems(manifest: Manifest, decoded: Mapping[str, Any], located: Located) -> list[str]:
+    """Why the hash in the active manifest leaves out more, or less, than the manifest's own place.
 
-    ``hashes`` is the decoded ``c2pa.hash.data`` assertion.
+    ``decoded`` are the manifest's assertions by label. What describes an AVIF (its ``ftyp`` box) lies outside
+    the hash: where the signer states its digest, as we do, it must be right.
     """
     bindings = [label for label in manifest.assertions if label.startswith("c2pa.hash.")]
-    if bindings != ["c2pa.hash.data"]:
-        return [f"bound to the file by {bindings or 'nothing'}, not by one c2pa.hash.data"]
-    expected = [{"start": located.start, "length": located.length}]
-    if record(hashes).get("exclusions") != expected:
+    if len(bindings) != 1 or bindings[0] not in located.bindings:
+        return [f"bound to the file by {bindings or 'nothing'}, not by one {located.bindings[0]}"]
+    if located.exclusion_problem(record(decoded.get(bindings[0]))):
         return ["the data hash leaves out other bytes than the manifest's own"]
+    stated = record(decoded.get(CONTAINER)).get("header_sha256")
+    if located.header and stated not in (None, hashlib.sha256(located.header).hexdigest()):
+        return ["the file type box is not the one that was signed"]
     return []
 
 
@@ -92,30 +99,26 @@ def _assertion_problems(manifest: Manifest) -> list[str]:
     return problems
 
 
-def _sign1(manifest: Manifest) -> tuple[bytes, dict[Any, Any], Any, bytes]:
+def sign1_parts(signature: bytes) -> tuple[bytes, dict[Any, Any], Any, bytes]:
     """Protected header, unprotected header, payload and signature of COSE_Sign1 (RFC 9052 section 4.2).
 
     Raises:
         ValueError: it is something else.
     """
-    sign1 = cbor.loads(manifest.signature)
+    sign1 = cbor.loads(signature)
     if not isinstance(sign1, cbor.Tagged) or sign1.tag != COSE_SIGN1_TAG:
         raise ValueError("the signature box holds no COSE_Sign1")
     if len(parts := items(sign1.value)) != 4:
         raise ValueError("the COSE_Sign1 has not four parts")
-    protected, unprotected, payload, signature = parts
-    if (
-        not isinstance(protected, bytes)
-        or not isinstance(unprotected, dict)
-        or not isinstance(signature, bytes)
-    ):
+    protected, unprotected, payload, value = parts
+    if not (isinstance(protected, bytes) and isinstance(unprotected, dict) and isinstance(value, bytes)):
         raise ValueError("the COSE_Sign1 has parts of another kind")
-    return protected, cast(dict[Any, Any], unprotected), payload, signature
+    return protected, cast(dict[Any, Any], unprotected), payload, value
 
 
 def _signature_problems(manifest: Manifest) -> list[str]:
     """Only padding of zeros and time-stamps may be unsigned."""
-    _, unprotected, payload, _ = _sign1(manifest)
+    _, unprotected, payload, _ = sign1_parts(manifest.signature)
     problems: list[str] = []
     if payload is not None:
         problems.append("the signature carries a payload of its own")
@@ -125,4 +128,4 @@ def _signature_problems(manifest: Manifest) -> list[str]:
                 problems.append(f"bytes hidden in the signature's unsigned {name}")
         elif name not in TIME_STAMPS:
             problems.append(f"an unsigned header {name!r} beside the signature")
-    return problems
+    return problems + token_problems(unprotected)

@@ -3,19 +3,24 @@
 Written for the C2PA specification 2.4:
 
     c2pa.actions.v2            c2pa.created, trainedAlgorithmicMedia, linked to every ingredient
-    c2pa.ingredient.v3         the base, LoRA, adapter and references, as inputTo
+                               (from a start image: compositeWithTrainedAlgorithmicMedia)
+    c2pa.ingredient.v3         the base, LoRA, adapter and references, as inputTo; a start image, as parentOf
     c2pa.ai-disclosure         model type, name and digest
     cawg.training-mining       the wish about training on the image
     org.castmark.generation    seed, steps, size, settings, digests of everything it was made from
-    org.castmark.safety        the check's whole record, with the digest of the pixels it saw
+    org.castmark.safety        the check's whole record: digests of the pixels it saw, of policy, checker and
+                               calibration, and every finding
+    org.castmark.container     for AVIF only: the digest of the file type box, which no C2PA hash covers
 
 Scores are signed to 12 significant digits: JSON readers differ in the last bit of longer ones.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
@@ -31,14 +36,15 @@ DIGITS = 12
 ACTIONS = "c2pa.actions.v2"
 CREATED = "c2pa.created"
 INGREDIENT = "c2pa.ingredient.v3"
-DATA_HASH = "c2pa.hash.data"
 AI_DISCLOSURE = "c2pa.ai-disclosure"
 TRAINING_MINING = "cawg.training-mining"
 GENERATION = "org.castmark.generation"
 SAFETY = "org.castmark.safety"
+CONTAINER = "org.castmark.container"
 
 SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 TRAINED = SOURCE_TYPES + "trainedAlgorithmicMedia"
+COMPOSITE = SOURCE_TYPES + "compositeWithTrainedAlgorithmicMedia"
 MODEL_TYPE = "c2pa.types.model.pytorch"
 _INGREDIENT_FIELDS = ("relationship", "instanceID", "dc:title", "dc:format", "description")
 MINING_USES = ("cawg.ai_inference", "cawg.ai_generative_training", "cawg.ai_training", "cawg.data_mining")
@@ -46,7 +52,8 @@ MINING_USES = ("cawg.ai_inference", "cawg.ai_generative_training", "cawg.ai_trai
 # What another generator may sign; a name outside these is refused, however well it is signed.
 KNOWN_LABELS = frozenset(
     {
-        "c2pa.actions", ACTIONS, INGREDIENT, DATA_HASH, AI_DISCLOSURE, TRAINING_MINING, GENERATION, SAFETY,
+        "c2pa.actions", ACTIONS, INGREDIENT, "c2pa.hash.data", AI_DISCLOSURE, TRAINING_MINING,
+        GENERATION, SAFETY,
         "c2pa.asset-ref", "c2pa.asset-type", "c2pa.certificate-status", "c2pa.cloud-data",
         "c2pa.depthmap.GDepth", "c2pa.embedded-data", "c2pa.external-reference",
         "c2pa.hash.bmff.v2", "c2pa.hash.bmff.v3",
@@ -69,19 +76,31 @@ KNOWN_SOURCE_TYPES = frozenset(
 }  # fmt: skip
 
 
+@dataclass(frozen=True, kw_only=True)
+class Addition:
+    """A further assertion of the signer's own, such as ``c2pa.soft-binding``, and its action."""
+
+    label: str
+    data: Mapping[str, Any]
+    action: Mapping[str, Any] | None = None
+
+
 def canonical(claim: Claim) -> Claim:
     """The claim as a manifest can carry it: every float rounded to 12 significant digits."""
     body = _rounded(claim.model_dump())
     return Claim.model_validate(body)
 
 
-def to_manifest(claim: Claim) -> dict[str, Any]:
-    """The manifest definition that says ``claim`` in C2PA's words, for ``c2pa.Builder``."""
+def to_manifest(claim: Claim, *, header: bytes = b"", additions: Sequence[Addition] = ()) -> dict[str, Any]:
+    """The manifest definition that says ``claim`` in C2PA's words, for ``c2pa.Builder``.
+
+    ``header`` are bytes of the container that the file's hash cannot cover (`containers.located`).
+    """
     ingredients = [_ingredient_id(i, source) for i, source in enumerate(sources(claim))]
     agent = {"name": claim.generator, "version": claim.generator_version}
     created = {
         "action": CREATED,
-        "digitalSourceType": TRAINED,
+        "digitalSourceType": _source_type(claim),
         "when": claim.created.isoformat(),
         "softwareAgent": agent,
         "parameters": {"ingredientIds": ingredients},
@@ -100,6 +119,8 @@ def to_manifest(claim: Claim) -> dict[str, Any]:
     )
     safety = _rounded(claim.safety.model_dump(mode="json", exclude_none=True))
     mining = {name: {"use": claim.training_mining} for name in MINING_USES}
+    further = [dict(addition.action) for addition in additions if addition.action is not None]
+    container = {"header_sha256": hashlib.sha256(header).hexdigest()}
     return {
         "claim_generator_info": [{**agent, "specVersion": SPEC_VERSION}],
         "title": claim.title,
@@ -107,7 +128,7 @@ def to_manifest(claim: Claim) -> dict[str, Any]:
             {
                 "title": source.title,
                 "format": source.media_type,
-                "relationship": "inputTo",
+                "relationship": _relationship(source),
                 "description": source.role,
                 "instance_id": identifier,
                 "label": identifier,
@@ -115,11 +136,13 @@ def to_manifest(claim: Claim) -> dict[str, Any]:
             for identifier, source in zip(ingredients, sources(claim), strict=True)
         ],
         "assertions": [
-            _created(ACTIONS, {"actions": [created], "allActionsIncluded": True}),
+            _created(ACTIONS, {"actions": [created, *further], "allActionsIncluded": True}),
             _created(AI_DISCLOSURE, model),
             _created(TRAINING_MINING, {"entries": mining}),
             _created(GENERATION, generation),
             _created(SAFETY, safety),
+            *([_created(CONTAINER, container)] if header else []),
+            *(_created(addition.label, addition.data) for addition in additions),
         ],
     }
 
@@ -207,8 +230,8 @@ def disclosure_problems(manifest: Mapping[str, Any]) -> list[str]:
     actions = _actions(store.get(ACTIONS))
     problems: list[str] = []
     first = actions[0] if actions else {}
-    if first.get("action") != CREATED or first.get("digitalSourceType") != TRAINED:
-        problems.append("the first action is not c2pa.created with trainedAlgorithmicMedia")
+    if first.get("action") != CREATED or first.get("digitalSourceType") not in (TRAINED, COMPOSITE):
+        problems.append("the first action is not c2pa.created by a trained model")
     elif record(store[ACTIONS]).get("allActionsIncluded") is not True:
         problems.append("the list of actions does not say that it is complete")
     created = records(record(manifest.get("claim")).get("created_assertions"))
@@ -227,7 +250,7 @@ def ingredient_problems(manifest: Mapping[str, Any], claim: Claim) -> list[str]:
         tuple(text(body.get(name)) or "" for name in _INGREDIENT_FIELDS) for body in listed.values()
     )
     wanted = sorted(
-        ("inputTo", _ingredient_id(i, source), source.title, source.media_type, source.role)
+        (_relationship(source), _ingredient_id(i, source), source.title, source.media_type, source.role)
         for i, source in enumerate(sources(claim))
     )
     problems = [f"no ingredient for {source[1]}" for source in wanted if source not in there]
@@ -238,6 +261,8 @@ def ingredient_problems(manifest: Mapping[str, Any], claim: Claim) -> list[str]:
     links = records(record(first.get("parameters")).get("ingredients"))
     linked = {str(link.get("url")).rsplit("/", 1)[-1] for link in links}
     problems += [f"{label} is not linked from the created action" for label in sorted(set(listed) - linked)]
+    if first.get("digitalSourceType") != _source_type(claim):
+        problems.append("the source type does not fit what the image was made from")
     disclosed = record(store.get(AI_DISCLOSURE)).get("modelIdentifier")
     if disclosed != f"sha256:{claim.base.sha256}":
         problems.append("the disclosed model is not the recorded base")
@@ -250,6 +275,14 @@ def _created(label: str, data: Mapping[str, Any]) -> dict[str, Any]:
 
 def _ingredient_id(index: int, source: IngredientRecord) -> str:
     return f"urn:castmark:{index}:{source.role}:sha256:{source.sha256}"
+
+
+def _relationship(source: IngredientRecord) -> str:
+    return "parentOf" if source.role == "start" else "inputTo"
+
+
+def _source_type(claim: Claim) -> str:
+    return COMPOSITE if any(source.role == "start" for source in claim.ingredients) else TRAINED
 
 
 def _actions(body: object) -> list[dict[str, Any]]:

@@ -1,23 +1,33 @@
 """Pixels of an image file, and whether they are the ones a check was given.
 
-Lossless files (PNG, lossless WebP): the digest of the decoded pixels equals the safety record's, exactly.
-Lossy files (JPEG, lossy WebP) never decode to the pixels that were checked. For them the rule holds before
-encoding: whoever signs shows the pixels themselves, their digest equals the record's, and the decoded file
-lies within `MAX_RMS` of them. From then on the data hash holds the file, and a verifier reports the digest as
-not checked.
+Lossless files (PNG, TIFF, lossless WebP): the digest of the decoded pixels is exactly the safety record's.
+Lossy files (JPEG, AVIF, lossy WebP) have two ways to be signed:
+
+1. The check was given the pixels that the encoded file decodes to: their digest is the record's, as above.
+   A verifier with another decoder may still see other pixels, and then reports the digest as not checked.
+2. The check was given the pixels before encoding. Whoever signs shows them, their digest equals the record's,
+   and the decoded file lies within `MAX_RMS` and `MAX_BLOCK` of them. From then on the manifest's hash holds
+   the file, and a verifier reports the digest as not checked.
+
+A transparent picture is checked as it looks on white, and may hide no other colour where it is wholly
+transparent.
 """
 
 from __future__ import annotations
 
 import io
 import struct
+import threading
+import warnings
 import zlib
+from collections.abc import Generator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 from PIL import Image, ImageChops, ImageStat
 
 from castmark_provenance.claim import pixel_digest
-from castmark_provenance.containers import webp_is_lossy
+from castmark_provenance.containers.riff import webp_is_lossy
 
 MAX_PIXELS = 64 * 1024 * 1024
 BLOCK = 16
@@ -29,13 +39,21 @@ MAX_BLOCK = 20
 Measured on 12 rendered scenes at 256 px: JPEG quality 75 gives at most 8.2 (rms) and 8 (block), quality 50
 10.4 and 10, WebP quality 50 8.3 and 17; the same subject in another scene at least 43 and 131."""
 
-FORMATS = {"image/png": "PNG", "image/jpeg": "JPEG", "image/webp": "WEBP"}
+FORMATS = {
+    "image/png": "PNG",
+    "image/jpeg": "JPEG",
+    "image/webp": "WEBP",
+    "image/tiff": "TIFF",
+    "image/avif": "AVIF",
+}
 OTHER_FORMATS = ("AVIF", "BMP", "GIF", "JPEG2000", "TIFF")
+WHITE = (255, 255, 255)
 _DAMAGE = (
     OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError, MemoryError,
     struct.error, zlib.error, Image.DecompressionBombError, Image.DecompressionBombWarning,
 )  # fmt: skip
 """What Pillow's decoders raise on damaged files."""
+_FILTERS = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -53,20 +71,50 @@ class Pixels:
 
 
 def decode(data: bytes, media_type: str) -> Pixels:
-    """The pixels of a PNG, JPEG or WebP file.
+    """The pixels of an image file; of a transparent one, as it looks on white.
 
     Raises:
-        ValueError: damaged, too large, or not one plain 8-bit RGB picture (transparency, several frames).
+        ValueError: damaged, too large, not one plain 8-bit RGB or RGBA picture, or colours are hidden where
+            it is wholly transparent.
     """
+    with _opened(data, (FORMATS[media_type],)) as image:
+        if image.mode not in ("RGB", "RGBA") or "transparency" in image.info:
+            raise ValueError(f"not one plain 8-bit RGB picture (mode {image.mode})")
+        if getattr(image, "n_frames", 1) != 1:
+            raise ValueError("more than one picture in the file")
+        return Pixels(
+            image.width, image.height, (image if image.mode == "RGB" else _on_white(image)).tobytes()
+        )
+
+
+@contextmanager
+def _opened(data: bytes, formats: tuple[str, ...]) -> Generator[Image.Image]:
+    """The picture, not too large; whatever damage it has is a ValueError."""
     try:
-        with Image.open(io.BytesIO(data), formats=(FORMATS[media_type],)) as image:
+        quiet = _quiet() if "TIFF" in formats else nullcontext()
+        with quiet, Image.open(io.BytesIO(data), formats=formats) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ValueError(f"{image.width}x{image.height} is more than {MAX_PIXELS} pixels")
-            if image.mode != "RGB" or "transparency" in image.info or getattr(image, "n_frames", 1) != 1:
-                raise ValueError(f"not one plain 8-bit RGB picture (mode {image.mode})")
-            return Pixels(image.width, image.height, image.tobytes())
+            image.load()
     except _DAMAGE as error:
         raise ValueError(str(error) or type(error).__name__) from error
+    yield image
+
+
+@contextmanager
+def _quiet() -> Generator[None]:
+    """Without warnings: a damaged TIFF makes Pillow talk. Filters belong to the process, hence the lock."""
+    with _FILTERS, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    solid = image.getchannel("A").point([0, *[255] * 255])
+    hidden = Image.composite(Image.new("RGB", image.size, WHITE), image.convert("RGB"), solid)
+    if hidden.getextrema() != ((255, 255),) * 3:
+        raise ValueError("colours other than white are hidden where it is wholly transparent")
+    return Image.alpha_composite(Image.new("RGBA", image.size, (*WHITE, 255)), image).convert("RGB")
 
 
 def identify(data: bytes, media_type: str | None) -> str:
@@ -76,19 +124,13 @@ def identify(data: bytes, media_type: str | None) -> str:
         ValueError: it does not.
     """
     formats = (FORMATS[media_type],) if media_type else OTHER_FORMATS
-    try:
-        with Image.open(io.BytesIO(data), formats=formats) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise ValueError(f"{image.width}x{image.height} is more than {MAX_PIXELS} pixels")
-            image.load()
-            return image.format or "?"
-    except _DAMAGE as error:
-        raise ValueError(str(error) or type(error).__name__) from error
+    with _opened(data, formats) as image:
+        return image.format or "?"
 
 
 def is_lossy(data: bytes, media_type: str) -> bool:
     """Whether the file's coding cannot hold given pixels exactly."""
-    return media_type == "image/jpeg" or (media_type == "image/webp" and webp_is_lossy(data))
+    return media_type in ("image/jpeg", "image/avif") or (media_type == "image/webp" and webp_is_lossy(data))
 
 
 def difference(first: Pixels, second: Pixels) -> tuple[float, float]:

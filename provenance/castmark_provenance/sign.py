@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import functools
 import io
+import logging
 import os
 import threading
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,14 +21,17 @@ import c2pa
 
 from castmark_provenance.authority import Algorithm
 from castmark_provenance.claim import Claim
-from castmark_provenance.containers import MEDIA_TYPES, sniff, traces
-from castmark_provenance.errors import KeyExpired, PixelMismatch, SignError
+from castmark_provenance.containers import MEDIA_TYPES, bmff, sniff, traces
+from castmark_provenance.errors import KeyExpired, PixelMismatch, SignError, TimestampError
 from castmark_provenance.keys import Key, PemKey
-from castmark_provenance.manifest import canonical, to_manifest
+from castmark_provenance.manifest import Addition, canonical, to_manifest
 from castmark_provenance.pixels import MAX_BLOCK, MAX_RMS, Pixels, decode, difference, is_lossy
 from castmark_provenance.report import State
+from castmark_provenance.timestamp import Timestamping, stamp
 from castmark_provenance.trust import TRUST_CONFIG
 from castmark_provenance.verify import verify
+
+log = logging.getLogger(__name__)
 
 _ALGORITHMS: dict[Algorithm, c2pa.C2paSigningAlg] = {
     "es256": c2pa.C2paSigningAlg.ES256,
@@ -35,15 +40,26 @@ _ALGORITHMS: dict[Algorithm, c2pa.C2paSigningAlg] = {
 }
 
 
-def sign(data: bytes, media_type: str, claim: Claim, key: Key, *, pixels: bytes | None = None) -> bytes:
+def sign(
+    data: bytes,
+    media_type: str,
+    claim: Claim,
+    key: Key,
+    *,
+    pixels: bytes | None = None,
+    timestamp: Timestamping | None = None,
+    additions: Sequence[Addition] = (),
+) -> bytes:
     """Signed bytes of the encoded image ``data``.
 
-    ``pixels`` are the row-major 8-bit RGB bytes the check saw; a lossy file (JPEG, lossy WebP) needs them, as
-    its own pixels differ (the rule is in `pixels`).
+    ``pixels`` are the row-major 8-bit RGB bytes the check saw; a lossy file (JPEG, AVIF, lossy WebP) needs
+    them where it decodes to others (the rules are in `pixels`). ``timestamp``: whom to ask for a time-stamp.
+    ``additions`` are further assertions, such as a soft binding of a watermark that is in ``data`` already.
 
     Raises:
         PixelMismatch: the file's pixels are not those in the claim's safety record.
         KeyExpired: the key's certificate has ended.
+        TimestampError: no time-stamp, and ``timestamp.on_failure`` is "fail".
         SignError: anything else that keeps the result from being trusted. No bytes are returned.
     """
     if media_type not in MEDIA_TYPES:
@@ -57,12 +73,24 @@ def sign(data: bytes, media_type: str, claim: Claim, key: Key, *, pixels: bytes 
     if datetime.now(UTC) >= key.not_after:
         raise KeyExpired(
             f"the signing certificate ended on {key.not_after:%Y-%m-%d}; make a new one with: "
-            "castmark keygen --force"
+            "castmark keygen --renew"
         )
     _require_checked_pixels(data, media_type, claim, pixels)
-    signed = _sign(data, media_type, claim, key)
+    header = bmff.header(data) if media_type == "image/avif" else b""
+    manifest = to_manifest(claim, header=header, additions=additions)
+    signed = _sign(data, media_type, manifest, key, room=timestamp is not None)
     _read_back(signed, claim, key)
-    return signed
+    if timestamp is None:
+        return signed
+    try:
+        stamped = stamp(signed, media_type, timestamp)
+        _read_back(stamped, claim, key, timestamp)
+    except SignError as error:
+        if timestamp.on_failure == "fail":
+            raise
+        log.warning("signed without a time-stamp: %s", error)
+        return signed
+    return stamped
 
 
 def _require_checked_pixels(data: bytes, media_type: str, claim: Claim, pixels: bytes | None) -> None:
@@ -100,8 +128,10 @@ def _require_checked_pixels(data: bytes, media_type: str, claim: Claim, pixels: 
 
 
 @functools.lru_cache(maxsize=8)
-def _signing_context(key: Key, process: int) -> tuple[Any, threading.local]:
+def _signing_context(key: Key, process: int, room: bool) -> tuple[Any, threading.local]:
     """A context that signs with ``key``, and where an exception of the key's is kept, by thread.
+
+    ``room`` leaves space beside the signature for a time-stamp.
 
     The library consumes a signer and prints a callback's exception; so one context serves every image of a
     key and process, and the exception is carried around the library instead.
@@ -115,7 +145,7 @@ def _signing_context(key: Key, process: int) -> tuple[Any, threading.local]:
             raised.error = error
             return b""
 
-    if isinstance(key, PemKey):
+    if isinstance(key, PemKey) and not room:
         # Signing inside the library spares the 10 KB that it reserves for whatever a callback may return.
         info = c2pa.C2paSignerInfo(key.algorithm.encode(), key.chain.encode(), key.private_pem(), None)
         signer = c2pa.Signer.from_info(info)
@@ -129,13 +159,13 @@ def _signing_context(key: Key, process: int) -> tuple[Any, threading.local]:
     return c2pa.Context.from_dict(settings, signer=signer), raised
 
 
-def _sign(data: bytes, media_type: str, claim: Claim, key: Key) -> bytes:
+def _sign(data: bytes, media_type: str, manifest: dict[str, Any], key: Key, *, room: bool) -> bytes:
     signed = io.BytesIO()
     raised: threading.local | None = None
     try:
-        context, raised = _signing_context(key, os.getpid())
+        context, raised = _signing_context(key, os.getpid(), room)
         raised.error = None
-        with c2pa.Builder(to_manifest(claim), context=context) as builder:
+        with c2pa.Builder(manifest, context=context) as builder:
             builder.sign(media_type, io.BytesIO(data), signed)
     except c2pa.C2paError as error:
         if raised is not None and raised.error is not None:
@@ -148,8 +178,13 @@ def _sign(data: bytes, media_type: str, claim: Claim, key: Key) -> bytes:
     return signed.getvalue()
 
 
-def _read_back(signed: bytes, claim: Claim, key: Key) -> None:
-    report = verify(signed, trust=key.anchors)
+def _read_back(signed: bytes, claim: Claim, key: Key, timestamp: Timestamping | None = None) -> None:
+    report = verify(signed, trust=key.anchors + (timestamp.anchors if timestamp else ""))
+    if timestamp and timestamp.anchors and (time := report.check("time")) and time.outcome != "passed":
+        raise TimestampError(
+            f"{timestamp.url}: its time-stamp is not trusted under the root given ({time.detail}); "
+            "ask its operator for the right root"
+        )
     if report.state is not State.TRUSTED:
         raise SignError(
             f"the signed image does not read back as trusted under the key's own root ({report.verdict}); "

@@ -158,8 +158,8 @@ def _other_format(data: bytes, path: str | None) -> Report:
         if traces(data):
             what = "it carries traces of a manifest, and its header is damaged"
             return _plain(path, State.INVALID, what, ASK_FOR_ORIGINAL)
-        return _plain(path, State.UNREADABLE, "not an image", "give a PNG, JPEG or WebP file")
+        return _plain(path, State.UNREADABLE, "not an image", "give a PNG, JPEG, WebP, TIFF or AVIF file")
     if traces(data):
         what = f"a {name} file with a manifest, which this version cannot check completely"
-        return _plain(path, State.UNREADABLE, what, "ask for a PNG, JPEG or WebP file")
+        return _plain(path, State.UNREADABLE, what, "ask for a PNG, JPEG, WebP, TIFF or AVIF file")
     return _absent(path, None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 from provenance_samples import signed
@@ -40,11 +39,22 @@ def png(key: PemKey) -> bytes:
 
 @pytest.fixture(autouse=True)
 def closed_world(key_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The home of the tests, and sockets that refuse."""
+    """The home of the tests, and sockets that reach this machine only."""
+    connect, look_up = socket.socket.connect, socket.getaddrinfo
 
-    def refuse(*_: object) -> NoReturn:
-        raise AssertionError("the network was touched")
+    def here(address: object) -> None:
+        host = address[0] if isinstance(address, tuple) else address
+        if host != "127.0.0.1" and not str(host).startswith("/"):
+            raise AssertionError(f"the network was touched: {address}")
+
+    def guarded_connect(self: socket.socket, address: object) -> None:
+        here(address)
+        connect(self, address)
+
+    def guarded_look_up(host: str, *more: object, **options: object) -> object:
+        here(host)
+        return look_up(host, *more, **options)
 
     monkeypatch.setenv("CASTMARK_HOME", str(key_home))
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr(socket.socket, "connect", guarded_connect)
+    monkeypatch.setattr(socket, "getaddrinfo", guarded_look_up)

@@ -52,8 +52,8 @@ def test_pixels_other_than_the_checked_ones_are_refused(key: PemKey) -> None:
         sign(encode(other), "image/png", claim_for(image), key)
     with pytest.raises(PixelMismatch, match="48x32 and its claim says 49x32"):
         sign(encode(image), "image/png", claim_for(image, width=49), key)
-    with pytest.raises(SignError, match="mode RGBA"):
-        sign(encode(image.convert("RGBA")), "image/png", claim_for(image), key)
+    with pytest.raises(SignError, match="mode L"):
+        sign(encode(image.convert("L")), "image/png", claim_for(image), key)
 
 
 def test_a_small_part_of_a_lossy_file_may_not_differ(key: PemKey) -> None:
@@ -106,8 +106,8 @@ def test_a_key_under_another_root_yields_no_bytes(key: PemKey, stranger: PemKey)
 def test_a_manifest_gone_wrong_yields_no_bytes(
     damage: str, key: PemKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def wrong(claim: Claim) -> dict[str, Any]:
-        manifest = to_manifest(claim)
+    def wrong(claim: Claim, **options: Any) -> dict[str, Any]:
+        manifest = to_manifest(claim, **options)
         bodies = {a["label"]: a["data"] for a in manifest["assertions"]}
         if damage == "source type":
             bodies["c2pa.actions.v2"]["actions"][0]["digitalSourceType"] = "http://example.org/other"

@@ -42,7 +42,8 @@ def picture(seed: int = 0, size: tuple[int, int] = (48, 32)) -> Image.Image:
 
 def encode(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, kind, **({} if kind in ("PNG", "GIF") else {"quality": 92}) | options)
+    plain = kind in ("PNG", "GIF", "TIFF")
+    image.save(buffer, kind, **({} if plain else {"quality": 92}) | options)
     return buffer.getvalue()
 
 
@@ -93,7 +94,13 @@ def claim_for(image: Image.Image, **changes: object) -> Claim:
     return Claim.model_validate(body | changes)
 
 
-MEDIA = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
+MEDIA = {
+    "PNG": "image/png",
+    "JPEG": "image/jpeg",
+    "WEBP": "image/webp",
+    "TIFF": "image/tiff",
+    "AVIF": "image/avif",
+}
 
 
 def signed(key: Key, seed: int = 0, kind: str = "PNG", **options: object) -> bytes:
@@ -133,5 +140,6 @@ def with_store(png: bytes, store: bytes) -> bytes:
 def edit_store(png: bytes, old: bytes, new: bytes) -> bytes:
     """The PNG with ``old`` replaced once in its store by as many bytes, its CRC right."""
     store = store_of(png)
-    assert len(old) == len(new) and old in store
+    assert len(old) == len(new)
+    assert old in store
     return with_store(png, store.replace(old, new, 1))
