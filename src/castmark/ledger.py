@@ -244,7 +244,7 @@ class Ledger:
         elif isinstance(take, Refusal):
             verdict = verdict_to_json(take.verdict)
             values |= {"status": "refused", "verdict": verdict, "reason": "; ".join(take.verdict.reasons)}
-            values |= {"identity": finite(take.verdict.identity), "redrawable": take.verdict.drawn}
+            values |= {"identity": finite(take.verdict.identity), "redrawable": take.verdict.redrawable}
         else:
             values |= {
                 "status": "failed",

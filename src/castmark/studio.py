@@ -222,10 +222,19 @@ class Studio:
         retries: int = 0,
         on_event: Callable[[RowDone], object] | None = None,
     ) -> RunSummary:
-        """Bring the run folder ``out`` to what a job (or a job file) asks for; see `castmark.runners.run`."""
+        """Bring the run folder ``out`` to what a job (or a job file) asks for; see `castmark.runners.run`.
+
+        Raises:
+            InputError: more redraws than the policy allows.
+        """
         from castmark.jobs import Job, read_job
         from castmark.runners import LocalRunner, run
 
+        if redraws > self.checker.max_redraws:
+            raise InputError(
+                f"{redraws} redraws of a refused image: the policy allows {self.checker.max_redraws}, because "
+                "trying until the check errs wears out its bound; ask for fewer"
+            )
         found = job if isinstance(job, Job) else read_job(job)
         known = subjects if callable(subjects) else {subject.name: subject for subject in subjects}
         return run(found, out, LocalRunner(self), known, redraws=redraws, retries=retries, on_event=on_event)

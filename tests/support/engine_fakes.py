@@ -93,6 +93,7 @@ class FakeChecker:
     policy_digest: str = digest("policy")
     fingerprint: str = digest("checker")
     bad_seeds: frozenset[int] = frozenset()
+    max_redraws: int = 3
     on_check: Callable[[Sequence[Draft]], None] = lambda drafts: None
 
     def check_prompt(self, text: str) -> Verdict:

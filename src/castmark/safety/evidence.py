@@ -126,7 +126,7 @@ class WorldEvidence:
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.encoder, self.sizes, self.seed, self.base, self.say = encoder, sizes, seed, base, say
-        self.sources = (
+        self.sources: tuple[str, ...] = (
             (RENDERS,) if base is None else (RENDERS, f"drawings of {base.name} ({base.digest[:12]})")
         )
         self._pictures: dict[tuple[str, Split, str | None], Pictures] = {}

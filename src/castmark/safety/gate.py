@@ -56,6 +56,11 @@ class Checker(Protocol):
         """sha256 of the judge."""
         ...
 
+    @property
+    def max_redraws(self) -> int:
+        """How often a refused image may be drawn again."""
+        ...
+
     def check_prompt(self, text: str) -> Verdict:
         """A verdict with L1 findings only (it names no pixels); see ``Verdict.prompt_allowed``."""
         ...
@@ -291,7 +296,7 @@ class Gate:
 
     def _action(self, name: str, triggered: set[str]) -> Action:
         """What follows a finding of a category, with the triggers found: the strictest."""
-        actions = [self.policy.action(name)]
+        actions: list[Action] = [self.policy.action(name)]
         for trigger in triggered:
             escalation = self.policy.escalate[trigger]
             if name in escalation.categories:

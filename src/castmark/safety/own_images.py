@@ -53,7 +53,7 @@ class OwnImages:
             InputError: a folder or file that is missing, empty or unreadable.
         """
         self.encoder, self.seed, self.say = encoder, 20_000, say
-        self.sources = (SOURCE,)
+        self.sources: tuple[str, ...] = (SOURCE,)
         self._files: dict[str | None, list[Path]] = {None: _images(safe)}
         if not unsafe.is_dir():
             raise InputError(f"{unsafe}: no such folder; give one with a folder of images for each category")
