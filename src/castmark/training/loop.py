@@ -9,6 +9,7 @@ loop.finish()
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -30,6 +31,7 @@ class Loop:
         parameters: what learns, as `castmark.training.muon.groups` makes them.
         peak: learning rate after ``warm_up`` steps; at the end of the budget ``floor`` times that.
         rank: which process this is, where several train one model.
+        report: takes the progress lines.
     """
 
     def __init__(
@@ -43,9 +45,10 @@ class Loop:
         warm_up: int = 100,
         floor: float = 0.02,
         rank: Rank | None = None,
+        report: Callable[[str], None] = print,
     ) -> None:
         self.name, self.model, self.peak, self.warm_up, self.floor = name, model, peak, warm_up, floor
-        self.rank = rank or Rank()
+        self.rank, self.report = rank or Rank(), report
         self.path = settings.work / f"{name}.pt"
         self.optimiser = Muon(parameters, peak)
         self.learning = [p for group in self.optimiser.param_groups for p in group["params"]]
@@ -89,7 +92,7 @@ class Loop:
             mean, speed = float(torch.stack(self.losses).mean()), self.seen / self.clock.spent
             self.losses.clear()
             if self.rank.leads:
-                print(f"{self.name} step {self.step} loss {mean:.4f} {speed:.1f}/s", flush=True)  # noqa: T201
+                self.report(f"{self.name} step {self.step} loss {mean:.4f} {speed:.1f}/s")
         if self.clock.checkpoint_due():
             self._save()
 

@@ -7,9 +7,9 @@ background: what is behind the subject is the prompt's to say, not the reference
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,16 +18,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from castmark.bases import open_base
-from castmark.training.common import (
-    Clock,
-    TrainSettings,
-    half_precision,
-    hardware,
-    load_checkpoint,
-    save_checkpoint,
-    write_card,
-)
-from castmark.training.muon import Muon, groups
+from castmark.training.common import Clock, TrainSettings, half_precision, hardware, write_card
+from castmark.training.loop import Loop
+from castmark.training.muon import groups
 from castmark.training.reference_pool import CAPTIONS, VIEWS, Pool, fill
 from castmark.training.reference_slots import slot_loss
 from castmark_adapters.encoder import SubjectEncoder
@@ -42,6 +35,7 @@ if TYPE_CHECKING:
 
 BATCH = 16
 PEAK_RATE = 2e-3
+HEAD_START_RATE = 1e-3
 WARM_UP = 60
 SETS = 2400
 POOL_SHARE = 0.2
@@ -106,55 +100,33 @@ def _train(
     )
     unet = pipeline.unet
     schedule = Schedule(pipeline.scheduler, DRAWING_STEPS)
-    checkpoint = settings.work / "reference.pt"
-    state = load_checkpoint(checkpoint)
     width = int(eye.model.config.hidden_size)
-    weights = state["weights"] if state else fresh_reference(unet, embed_dim=width, queries=QUERIES)
+    weights = fresh_reference(unet, embed_dim=width, queries=QUERIES)
     adapter = ReferenceAdapter(weights, eye, "0" * 64)
     processors, projection = adapter.parts(unet)
     learning = nn.ModuleList([projection, *(m for m in processors.values() if isinstance(m, nn.Module))])
-    parameters = list(learning.requires_grad_(True).parameters())
-    optimizer = Muon(groups(learning), PEAK_RATE)
-    step, seconds, mean = 0, 0.0, 0.0
-    if state:
-        optimizer.load_state_dict(state["optimizer"])
-        step, seconds = state["step"], state["seconds"]
-
+    left = replace(settings, minutes=settings.minutes - clock.spent / 60)
+    loop = Loop(
+        left,
+        "reference",
+        learning.requires_grad_(True),
+        groups(learning),
+        peak=PEAK_RATE,
+        warm_up=WARM_UP,
+        report=report,
+    )
     resampler = cast("nn.ModuleList", projection.image_projection_layers)[0]
-
-    def current() -> dict[str, dict[str, Tensor]]:
-        return {"image_proj": resampler_state(resampler), "ip_adapter": processor_state(processors)}
-
-    def keep() -> None:
-        saved = {"weights": current(), "optimizer": optimizer.state_dict(), "step": step}
-        save_checkpoint(checkpoint, saved | {"seconds": seconds + clock.spent})
-
     host = _Worn(pipeline, base)
-    if step == 0:
-        _head_start(optimizer, resampler, pipeline, pool, settings, clock, report)
-    first = step
-    while clock.fraction < 1:
+    if not loop.resumed:
+        _head_start(loop, resampler, pipeline, pool)
+    while loop.going:
         with half_precision(settings.device):
-            loss = _loss(host, adapter, pool, schedule, settings.seed, step)
-        rate = (
-            PEAK_RATE
-            * min(1.0, (step - first + 1) / WARM_UP)
-            * (0.525 + 0.475 * math.cos(math.pi * clock.fraction))
-        )
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        optimizer.zero_grad(set_to_none=True)
-        cast("Any", loss).backward()
-        nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        mean = loss.item() if step == first else 0.97 * mean + 0.03 * loss.item()
-        step += 1
-        if step % 50 == 0:
-            report(f"step {step}  {clock.spent / 60:.1f} min  loss {mean:.4f}")
-        if clock.checkpoint_due():
-            keep()
-    keep()
-    data = reference_bytes(current())
+            loss = _loss(host, adapter, pool, schedule, settings.seed, loop.step)
+        loop.update(loss, BATCH)
+    loop.finish()
+    data = reference_bytes(
+        {"image_proj": resampler_state(resampler), "ip_adapter": processor_state(processors)}
+    )
     settings.out.mkdir(parents=True, exist_ok=True)
     target = settings.out / WEIGHTS
     target.write_bytes(data)
@@ -167,48 +139,39 @@ def _train(
             "encoder": eye.digest,
             "sha256": sha256(data),
             "seed": settings.seed,
-            "steps": step,
-            "samples": step * BATCH,
-            "minutes": round((seconds + clock.spent) / 60, 1),
+            "steps": loop.step,
+            "samples": loop.step * BATCH,
+            "minutes": round(loop.minutes, 1),
             "hardware": hardware(settings.device, settings.threads),
             "date": time.strftime("%Y-%m-%d", time.gmtime()),
-            "loss": round(mean, 5),
             "licence": "Apache-2.0",
         },
     )
     return target
 
 
-def _head_start(
-    optimizer: torch.optim.Optimizer,
-    resampler: nn.Module,
-    pipeline: StableDiffusionPipeline,
-    pool: Pool,
-    settings: TrainSettings,
-    clock: Clock,
-    report: Callable[[str], None],
-) -> None:
+def _head_start(loop: Loop, resampler: nn.Module, pipeline: StableDiffusionPipeline, pool: Pool) -> None:
     """Teach the first image tokens the class phrase's words, for a share of the budget; see
     `reference_slots`.
     """
-    until = clock.fraction + HEAD_START_SHARE
-    generator = torch.Generator().manual_seed(settings.seed)
+    generator = torch.Generator().manual_seed(0)
+    optimizer = torch.optim.AdamW(resampler.parameters(), HEAD_START_RATE)
     step, mean = 0, 0.0
-    while clock.fraction < until:
+    while loop.clock.fraction < HEAD_START_SHARE:
         sets = torch.randint(len(pool), (HEAD_START_BATCH,), generator=generator)
         views = torch.randint(VIEWS, (HEAD_START_BATCH,), generator=generator)
         tokens = pool.tokens[sets, views].float()
         text_encoder = cast("nn.Module", pipeline.text_encoder)
         loss = slot_loss(resampler, text_encoder, tokens, pool.phrase_ids[sets], pool.slots[sets])
         for group in optimizer.param_groups:
-            group["lr"] = PEAK_RATE * min(1.0, (step + 1) / WARM_UP)
+            group["lr"] = HEAD_START_RATE * min(1.0, (step + 1) / WARM_UP)
         optimizer.zero_grad(set_to_none=True)
         cast("Any", loss).backward()
         optimizer.step()
         mean = loss.item() if step == 0 else 0.97 * mean + 0.03 * loss.item()
         step += 1
         if step % 200 == 0:
-            report(f"head start: step {step}  {clock.spent / 60:.1f} min  loss {mean:.4f}")
+            loop.report(f"head start step {step} loss {mean:.4f}")
 
 
 def _digest(model: Any) -> str:

@@ -23,16 +23,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from castmark.training.common import (
-    Clock,
-    TrainSettings,
-    hardware,
-    load_checkpoint,
-    save_checkpoint,
-    write_card,
-)
+from castmark.training.common import TrainSettings, half_precision, hardware, write_card
 from castmark.training.discriminant import sharpen
 from castmark.training.identity import calibrate
+from castmark.training.loop import Loop
+from castmark.training.muon import groups
 from castmark.training.subject_views import (
     IGNORED,
     Views,
@@ -46,7 +41,6 @@ from castmark.training.subject_views import (
 PAIRS = 8
 PEAK_RATE = 1e-3
 WARM_UP = 150
-WEIGHT_DECAY = 0.05
 CONFIG: dict[str, Any] = {
     "hidden_size": 128,
     "intermediate_size": 512,
@@ -150,61 +144,40 @@ def train(
     torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
     learner = Learner().to(settings.device)
-    optimizer = torch.optim.AdamW(
-        learner.parameters(), PEAK_RATE, betas=(0.9, 0.98), weight_decay=WEIGHT_DECAY
+    loop = Loop(
+        settings,
+        "subject_encoder",
+        learner,
+        groups(learner),
+        peak=PEAK_RATE,
+        warm_up=WARM_UP,
+        report=report,
     )
-    checkpoint = settings.work / "subject_encoder.pt"
-    state = load_checkpoint(checkpoint)
-    step, seconds = 0, 0.0
-    if state is not None:
-        learner.load_state_dict(state["learner"])
-        optimizer.load_state_dict(state["optimizer"])
-        step, seconds = state["step"], state["seconds"]
-    else:
+    if not loop.resumed:
         first = sample_views(np.random.default_rng(settings.seed), 2 * PAIRS, CONFIG["image_size"])
         seed_eyes(learner.encoder, normalised(first.pixels).to(settings.device))
-    clock = Clock(settings.minutes)
-    start = step
-    means = [0.0, 0.0]
-
-    def keep() -> None:
-        spent = seconds + clock.spent
-        saved = {
-            "learner": learner.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "step": step,
-            "seconds": spent,
-        }
-        save_checkpoint(checkpoint, saved)
-
     learner.train()
-    while clock.fraction < 1:
+    while loop.going:
         # Every step has its own seed, so that a resumed run sees what an unbroken one would have seen.
-        rng = np.random.default_rng((settings.seed, step))
+        rng = np.random.default_rng((settings.seed, loop.step))
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        loss = _step(
-            learner, optimizer, sample_views(rng, PAIRS, CONFIG["image_size"]), generator, _rate(step, clock)
-        )
-        step += 1
-        means = [0.95 * m + 0.05 * v if step > start + 1 else v for m, v in zip(means, loss, strict=True)]
-        if step % 50 == 0:
-            report(f"step {step}  {clock.spent / 60:.1f} min  contrast {means[0]:.3f}  traits {means[1]:.3f}")
-        if clock.checkpoint_due():
-            keep()
-    keep()
+        views = sample_views(rng, PAIRS, CONFIG["image_size"])
+        with half_precision(settings.device):
+            loss = _loss(learner, views, generator)
+        loop.update(loss, 4 * PAIRS)
+    loop.finish()
     folder = settings.out / "image_encoder"
     learner.encoder.eval().half().save_pretrained(folder)
     card = {
         "model": "subject encoder (CLIPVisionModelWithProjection)",
         "data": "castmark_world, split train: two views per subject, a look-alike of each in the batch",
         "seed": settings.seed,
-        "steps": step,
-        "views": step * PAIRS * 4,
-        "minutes": round((seconds + clock.spent) / 60, 1),
+        "steps": loop.step,
+        "views": loop.step * PAIRS * 4,
+        "minutes": round(loop.minutes, 1),
         "hardware": hardware(settings.device, settings.threads),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "closing": f"linear discriminants of {closing_pairs} subjects and a look-alike of each",
-        "losses": {"contrast": round(means[0], 4), "traits": round(means[1], 4)},
         "licence": "Apache-2.0",
     }
     sharpen(folder, closing_pairs)
@@ -213,25 +186,11 @@ def train(
     return folder
 
 
-def _rate(step: int, clock: Clock) -> float:
-    """Warm-up, then a cosine over this run's time budget down to 2% of the peak."""
-    cosine = 0.51 + 0.49 * math.cos(math.pi * clock.fraction)
-    return PEAK_RATE * min(1.0, (step + 1) / WARM_UP) * cosine
-
-
-def _step(
-    learner: Learner, optimizer: torch.optim.Optimizer, views: Views, generator: torch.Generator, rate: float
-) -> tuple[float, float]:
-    """One optimisation step; the two losses."""
+def _loss(learner: Learner, views: Views, generator: torch.Generator) -> Tensor:
+    """Contrastive and trait loss of one batch, weathered."""
     device = learner.log_scale.device
     x = weathered(normalised(views.pixels), generator).to(device)
     chosen = torch.from_numpy(views.classes).repeat_interleave(2, 0).to(device)
     numbers = torch.from_numpy(views.numbers).repeat_interleave(2, 0).to(device)
     contrast, trait = learner(x, chosen, numbers)
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    optimizer.zero_grad(set_to_none=True)
-    (contrast + trait).backward()
-    nn.utils.clip_grad_norm_(learner.parameters(), 1.0)
-    optimizer.step()
-    return contrast.item(), trait.item()
+    return contrast + trait
