@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from castmark.cli_batch import batch_command, bridge_command, vary_command
 from castmark.cli_options import (
     BaseName,
     Device,
@@ -58,6 +59,9 @@ world_app = typer.Typer(
 )
 app.command("verify")(verify_command)
 app.command("keygen")(keygen_command)
+app.command("batch")(batch_command)
+app.command("vary")(vary_command)
+app.command("bridge")(bridge_command)
 app.add_typer(policy_app)
 app.add_typer(subject_app)
 app.add_typer(world_app)
@@ -153,47 +157,6 @@ def shoot(
     path = studio.shoot(shot).save(out)
     if not quiet:
         typer.echo(path)
-
-
-@app.command()
-def batch(
-    jobs: Annotated[Path, typer.Argument(metavar="JOBS", help="Job file: .csv or .jsonl.")],
-    out: Annotated[Path, typer.Option("--out", help="Run folder; run again to resume.")],
-    redraws: Annotated[
-        int, typer.Option("--redraws", min=0, help="Draw a refused image again, at most.")
-    ] = 0,
-    steps: Steps = None,
-    base: BaseName = None,
-    policy: Policy = None,
-    key: KeyFolder = None,
-    device: Device = None,
-    threads: Threads = None,
-    library: LibraryFolder = None,
-    disclose_prompt: Disclose = False,
-    quiet: Quiet = False,
-) -> None:
-    """Draw every row of a job file.
-
-    Exits 0 only if every row has its signed image, 3 if some were refused, 1 if some failed.
-    """
-    from castmark.jobs import read_job
-    from castmark_adapters import pack
-
-    job = read_job(jobs)
-    folder = library_folder(library)
-    known = {name: pack.get(folder, name) for name in job.subjects}
-    _engine("castmark batch")
-    from castmark.console import Reporter
-    from castmark.studio import Studio
-
-    studio = Studio.open(
-        base, policy, key, steps=steps, device=device, threads=threads, disclose_prompt=disclose_prompt
-    )
-    with Reporter(quiet=quiet) as reporter:
-        summary = studio.run(job, out, known.values(), redraws=redraws, on_event=reporter.row_done)
-    if not quiet:
-        typer.echo(summary.explain())
-    raise typer.Exit(0 if summary.ok else REFUSED if summary.count("failed") == 0 else FAILED)
 
 
 @app.command()

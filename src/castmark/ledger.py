@@ -42,7 +42,7 @@ CREATE TABLE IF NOT EXISTS rows (
     prompt TEXT NOT NULL, subject TEXT, seed INTEGER NOT NULL, shot TEXT NOT NULL,
     redraws INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0,
     redrawable INTEGER NOT NULL DEFAULT 0, key TEXT, salt TEXT, file TEXT, sha256 TEXT, width INTEGER,
-    height INTEGER, steps INTEGER, identity REAL, verdict TEXT, reason TEXT,
+    height INTEGER, steps INTEGER, evaluations INTEGER, identity REAL, verdict TEXT, reason TEXT,
     timings TEXT NOT NULL DEFAULT '{}', updated TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS by_position ON rows (position);
@@ -154,6 +154,28 @@ class Ledger:
             )
             return {record["status"]: record["n"] for record in found}
 
+    def every_refusal(self) -> Iterator[Verdict]:
+        """Every refusal of every image so far."""
+        with self._speaking():
+            found = self._database.execute("SELECT verdict FROM refusals ORDER BY at").fetchall()
+        return (verdict_from_json(record["verdict"]) for record in found)
+
+    def spend(self, **amounts: float | None) -> None:
+        """Add to what the run has taken so far: seconds, drawings, joules."""
+        with self._speaking(), self._database:
+            for name, amount in amounts.items():
+                if amount is not None:
+                    total = self.spent().get(name, 0.0) + amount
+                    self._database.execute(
+                        "INSERT OR REPLACE INTO meta VALUES (?, ?)", (f"spent {name}", repr(total))
+                    )
+
+    def spent(self) -> dict[str, float]:
+        """What the run has taken so far, by name."""
+        with self._speaking():
+            found = self._database.execute("SELECT name, value FROM meta WHERE name LIKE 'spent %'")
+            return {record["name"].removeprefix("spent "): float(record["value"]) for record in found}
+
     def todo(self, *, redraws: int = 0, retries: int = 0) -> tuple[str, dict[str, Any]] | None:
         """The condition of the rows still to draw, None if there are none: those not drawn yet, then those
         refused or failed that may be tried again."""
@@ -237,6 +259,7 @@ class Ledger:
                 "width": take.claim.width,
                 "height": take.claim.height,
                 "steps": take.claim.steps,
+                "evaluations": int(take.claim.settings.get("denoiser_evaluations", take.claim.steps)),
                 "identity": take.verdict.identity,
                 "verdict": verdict_to_json(take.verdict),
                 "reason": None,

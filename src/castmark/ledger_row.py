@@ -50,6 +50,8 @@ class Row:
     width: int | None
     height: int | None
     steps: int | None
+    evaluations: int | None
+    """Denoiser evaluations, those of adaptive steps that were not enough included."""
     identity: float | None
     verdict: Verdict | None
     reason: str | None

@@ -46,7 +46,7 @@ class Pipeline(Generic[S, T]):
         workers: int,
     ) -> None:
         self._together, self._draw, self._done = together, draw, done
-        self._batch_size = batch_size
+        self._batch_size, self.workers = batch_size, workers
         self._drawer = ThreadPoolExecutor(1, "castmark-draw")
         self._workers = ThreadPoolExecutor(workers, "castmark-finish")
 

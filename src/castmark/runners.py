@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from castmark.energy import EnergyMeter
 from castmark.errors import InputError
 from castmark.jobs.corrections import is_corrections, write_errors
 from castmark.jobs.plan import Job, plan
 from castmark.ledger import Ledger
 from castmark.ledger_row import Row, shot_from_json
+from castmark.report import summarise, write_summary
 from castmark.shot import MAX_SEED, Shot
 from castmark.take import SignedImage, Take
 from castmark_adapters import pack
@@ -37,6 +39,11 @@ class Runner(Protocol):
         """The shot's key under this runner's base, adapters, policy and code."""
         ...
 
+    @property
+    def environment(self) -> Mapping[str, str | int | float]:
+        """Where it draws: base, device, threads, batch size."""
+        ...
+
     def map(self, shots: Iterable[Shot], keep: Callable[[SignedImage], object]) -> Iterator[Take]:
         """One take per shot, in the order of the shots, streamed.
 
@@ -55,6 +62,11 @@ class LocalRunner:
     def key(self, shot: Shot) -> str:
         """The shot's key in the studio."""
         return self._studio.key(shot)
+
+    @property
+    def environment(self) -> Mapping[str, str | int | float]:
+        """The studio's."""
+        return self._studio.environment
 
     def map(self, shots: Iterable[Shot], keep: Callable[[SignedImage], object]) -> Iterator[Take]:
         """`Studio.shoot_all`."""
@@ -121,6 +133,7 @@ def run(
     *,
     redraws: int = 0,
     retries: int = 0,
+    price_per_hour: float | None = None,
     on_event: Callable[[RowDone], object] | None = None,
 ) -> RunSummary:
     """Bring the run folder ``out`` to what ``job`` asks for, drawing only rows that are new, changed or lost.
@@ -129,6 +142,7 @@ def run(
     ``retries`` times; every refusal is kept in the journal. A row that fails does not stop the others. Run
     again, finished or killed, it goes on from there. Rows left without an image are written to ``errors.csv``
     (or ``.jsonl``) in ``out``: corrected, that file is a job for the same folder, which replaces those rows.
+    ``summary.json`` says what the run came to (`castmark.report`).
 
     Raises:
         InputError: an unknown subject, or two images of one name; nothing was drawn.
@@ -137,6 +151,7 @@ def run(
             done before it stays done, and the same command goes on from there.
     """
     start = time.perf_counter()
+    meter = EnergyMeter()
     find = subjects if callable(subjects) else _lookup(subjects)
     cast_list = {name: find(name) for name in job.subjects}
     amend = is_corrections(job.source)
@@ -160,6 +175,10 @@ def run(
                 if on_event is not None:
                     on_event(RowDone(row=row, done=drawn, total=total))
         counts = ledger.counts()
+        if drawn:
+            ledger.spend(seconds=time.perf_counter() - start, drawn=drawn, joules=meter.joules())
+        figures = summarise(ledger, price_per_hour=price_per_hour, environment=runner.environment)
+        write_summary(Path(out), figures)
         errors = write_errors(ledger, Path(out), job.source, job.bad)
     return RunSummary(
         run=Path(out), counts=counts, drawn=drawn, seconds=time.perf_counter() - start, errors=errors

@@ -41,7 +41,7 @@ class Shot(BaseModel):
     aspect: tuple[int, int] | None = None
     steps: int | None = Field(default=None, gt=0, le=100)
     background: str | None = Field(default=None, pattern=r"^(transparent|#[0-9a-fA-F]{6})$")
-    format: Literal["png", "jpeg", "webp"] = "png"
+    format: Literal["png", "jpeg", "webp", "avif"] = "png"
     layers: bool = False
     start: StartImage | None = None
     quota: tuple[str, ...] = ()
@@ -53,8 +53,8 @@ class Shot(BaseModel):
 
     @model_validator(mode="after")
     def _agrees(self) -> Shot:
-        if self.background == "transparent" and self.format == "jpeg":
-            raise ValueError("a JPEG cannot be transparent; use format png or webp")
+        if self.background == "transparent" and self.format not in ("png", "webp"):
+            raise ValueError(f"a {self.format} cannot be transparent; use format png or webp")
         if self.layers and self.format != "png":
             raise ValueError("layers go with format png, which their archive holds")
         if self.aspect is not None and not all(1 <= side <= 99 for side in self.aspect):

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from castmark import __version__
+from castmark.adaptive import judged
 from castmark.claims import claim_of
 from castmark.errors import BaseError, CheckError, InputError, RefusedError, SigningError
 from castmark.outputs.files import MEDIA_TYPES, encode
@@ -33,9 +34,9 @@ from castmark.pipeline import Pipeline
 from castmark.shot import Shot
 from castmark.starting import draw_from, start_ingredient
 from castmark.take import Draft, Failure, Refusal, SignedImage, Take, Verdict
-from castmark.threads import worker_count
+from castmark.threads import cores, worker_count
 from castmark.wardrobe import Outfit
-from castmark.work import CheckBroke, Keep, Ready, Wanted, each_of, failure, togetherness, wants_more
+from castmark.work import CheckBroke, Keep, Ready, Wanted, failure, togetherness
 from castmark_provenance.claim import PromptRecord, new_salt, pixel_digest
 from castmark_provenance.sign import sign
 
@@ -91,6 +92,11 @@ class Studio:
             raise InputError(f"batch size {batch_size}: give at least 1")
         if list(adaptive) != sorted(set(adaptive)) or any(rung < 1 for rung in adaptive):
             raise InputError(f"adaptive steps {list(adaptive)}: give rising numbers from 1 on, such as 1,2")
+        if len(adaptive) > checker.max_redraws:
+            raise InputError(
+                f"adaptive steps {list(adaptive)}: each shows the check another drawing, and the policy "
+                f"allows {checker.max_redraws} more than one; give fewer"
+            )
         self.base = base
         self.checker = checker
         self.wardrobe = wardrobe
@@ -167,6 +173,18 @@ class Studio:
             }
         )
 
+    @property
+    def environment(self) -> dict[str, str | int | float]:
+        """What this studio draws with: base, device, threads, versions, batch size, workers."""
+        return {
+            "base": self.base.name,
+            **self.base.environment,
+            "batch_size": self.batch_size,
+            "workers": self._pipeline.workers,
+            "cores": cores(),
+            **({"adaptive": ",".join(map(str, self.adaptive))} if self.adaptive else {}),
+        }
+
     def learn(
         self,
         subject: Subject,
@@ -220,6 +238,7 @@ class Studio:
         *,
         redraws: int = 0,
         retries: int = 0,
+        price_per_hour: float | None = None,
         on_event: Callable[[RowDone], object] | None = None,
     ) -> RunSummary:
         """Bring the run folder ``out`` to what a job (or a job file) asks for; see `castmark.runners.run`.
@@ -232,12 +251,21 @@ class Studio:
 
         if redraws > self.checker.max_redraws:
             raise InputError(
-                f"{redraws} redraws of a refused image: the policy allows {self.checker.max_redraws}, because "
-                "trying until the check errs wears out its bound; ask for fewer"
+                f"{redraws} redraws of a refused image: the policy allows {self.checker.max_redraws}, "
+                "because trying until the check errs wears out its bound; ask for fewer"
             )
         found = job if isinstance(job, Job) else read_job(job)
         known = subjects if callable(subjects) else {subject.name: subject for subject in subjects}
-        return run(found, out, LocalRunner(self), known, redraws=redraws, retries=retries, on_event=on_event)
+        return run(
+            found,
+            out,
+            LocalRunner(self),
+            known,
+            redraws=redraws,
+            retries=retries,
+            price_per_hour=price_per_hour,
+            on_event=on_event,
+        )
 
     def _produce(self, wanted: Sequence[Wanted]) -> list[Take | Future[Take]]:
         """Takes of shots that may be drawn together, in their order; of those to sign, a worker's future.
@@ -257,7 +285,7 @@ class Studio:
                 takes[index] = Refusal(shot=each.shot, key=key, verdict=admitted)
             else:
                 ready[index] = admitted
-        for index, result in self._judged(ready).items():
+        for index, result in judged(ready, self.adaptive, self._draw, self._check).items():
             shot, key = wanted[index].shot, keys[index]
             if isinstance(result, Exception):
                 kind, doing = (
@@ -276,39 +304,6 @@ class Studio:
             else:
                 takes[index] = Refusal(shot=shot, key=key, verdict=verdict, timings=draft.timings)
         return [takes[index] for index in range(len(wanted))]
-
-    def _judged(self, ready: Mapping[int, Ready]) -> dict[int, tuple[Draft, Verdict] | Exception]:
-        """Every shot's drawing and its verdict, or what went wrong; with adaptive steps, of its last rung."""
-        found: dict[int, tuple[Draft, Verdict] | Exception] = {}
-        left = dict(ready)
-        spent = dict.fromkeys(ready, 0)
-        tried: dict[int, list[str]] = {index: [] for index in ready}
-        own = next(iter(ready.values())).resolved.steps if ready else 0
-        for steps in (*(rung for rung in self.adaptive if rung < own), own):
-            drafts = each_of(
-                [(i, replace(r, resolved=replace(r.resolved, steps=steps))) for i, r in left.items()],
-                self._draw,
-            )
-            good = [(i, draft) for i, draft in drafts.items() if isinstance(draft, Draft)]
-            found |= {i: draft for i, draft in drafts.items() if isinstance(draft, Exception)}
-            for index, result in each_of(good, self._check).items():
-                if isinstance(result, Exception):
-                    wrapped = CheckBroke()
-                    wrapped.__cause__ = result
-                    found[index] = wrapped
-                    continue
-                draft, verdict = result
-                spent[index] += steps
-                if self.adaptive:
-                    settings = {**draft.settings, "denoiser_evaluations": spent[index]}
-                    settings |= {"adaptive": ",".join(tried[index])} if tried[index] else {}
-                    draft = replace(draft, settings=settings)
-                found[index] = (draft, verdict)
-                tried[index].append(str(steps))
-            left = {i: r for i, r in left.items() if wants_more(found[i])}
-            if not left:
-                break
-        return found
 
     def _admit(self, shot: Shot) -> Ready | Verdict:
         """The shot ready to draw, or the verdict that refuses its prompt."""

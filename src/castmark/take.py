@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from castmark.outputs.openraster import Layer
 
-SUFFIX = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
+SUFFIX = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp", "image/avif": ".avif"}
 
 
 @dataclass(frozen=True, kw_only=True)

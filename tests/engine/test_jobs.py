@@ -84,7 +84,7 @@ BAD_CSV = {
     "prompt,seeds,seed\na,1,2\n": "give either 'seeds' or 'seed'",
     "prompt,size,width\na,8x8,8\n": "give either 'size' or 'width'",
     "prompt,size\na,8 by 8\n": "column 'size'",
-    "prompt,background,format\na,transparent,jpeg\n": "a JPEG cannot be transparent",
+    "prompt,background,format\na,transparent,jpeg\n": "a jpeg cannot be transparent",
     "prompt,background\na,reddish\n": "column 'background'",
     "prompt,strength\na,0.5\n": "'strength' needs a 'start' image",
 }  # fmt: skip

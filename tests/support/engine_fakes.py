@@ -47,6 +47,7 @@ class FakeBase:
     host: FakeHost = field(default_factory=FakeHost)
     batches: list[int] = field(default_factory=list)
     on_draw: Callable[[Sequence[ResolvedShot]], None] = lambda shots: None
+    sizes: set[tuple[int, int]] | None = None
 
     @property
     def environment(self) -> dict[str, str | int | float]:
@@ -54,7 +55,7 @@ class FakeBase:
 
     def resolve(self, shot: Shot) -> ResolvedShot:
         width, height = shot.width or SIDE, shot.height or SIDE
-        if width % 8 or height % 8:
+        if (width % 8 or height % 8) if self.sizes is None else (width, height) not in self.sizes:
             raise BaseError(f"fake draws multiples of 8 pixels, not {width}x{height}")
         steps = shot.steps or self.default_steps
         return ResolvedShot(

@@ -97,7 +97,7 @@ class JobRow(BaseModel):
         pattern=r"^(transparent|#[0-9a-fA-F]{6})$",
         description="'transparent' (PNG, WebP) or a colour '#rrggbb' behind the subject, which is cut out.",
     )
-    format: Literal["png", "jpeg", "webp"] = Field(default="png", description="Format of the image file.")
+    format: Literal["png", "jpeg", "webp", "avif"] = Field(default="png", description="Kind of image file.")
     layers: bool = Field(
         default=False, description="Also an OpenRaster file with the subject on its own layer."
     )
@@ -145,8 +145,10 @@ class JobRow(BaseModel):
             raise ValueError("give either 'size' or 'width' and 'height'")
         if self.aspect is not None and (self.size or (self.width and self.height)):
             raise ValueError("'aspect' leaves nothing open beside both sides; drop one")
-        if self.background == "transparent" and self.format == "jpeg":
-            raise ValueError("a JPEG cannot be transparent; use format png or webp")
+        if self.background == "transparent" and self.format not in ("png", "webp"):
+            raise ValueError(f"a {self.format} cannot be transparent; use format png or webp")
+        if self.layers and self.format != "png":
+            raise ValueError("'layers' go with format png, which their archive holds")
         if "strength" in given and self.start is None:
             raise ValueError("'strength' needs a 'start' image")
         used = placeholders(self.name) | (placeholders(self.template) if self.template else frozenset())

@@ -46,7 +46,8 @@ def job_schema() -> dict[str, Any]:
             {"not": {"anyOf": [_given("size", "width"), _given("size", "height")]}},
             {"not": {"anyOf": [_given("aspect", "size"), _given("aspect", "width", "height")]}},
             {"if": _given("strength"), "then": {"required": ["start"]}},
-            {"if": _is("background", "transparent"), "then": {"not": _is("format", "jpeg")}},
+            {"if": _is("background", "transparent"), "then": {"not": _is("format", "jpeg", "avif")}},
+            {"if": _is("layers", True), "then": {"not": _is("format", "jpeg", "webp", "avif")}},
         ],
     }
 
@@ -68,5 +69,5 @@ def _given(*columns: str) -> dict[str, Any]:
     }
 
 
-def _is(column: str, value: str) -> dict[str, Any]:
-    return {"properties": {column: {"const": value}}, "required": [column]}
+def _is(column: str, *values: str | bool) -> dict[str, Any]:
+    return {"properties": {column: {"enum": list(values)}}, "required": [column]}

@@ -1,4 +1,4 @@
-"""Image files: PNG, JPEG and WebP of judged pixels, as quickly as they can be had."""
+"""Image files: PNG, JPEG, WebP and AVIF of judged pixels, as quickly as they can be had."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from PIL.PngImagePlugin import PngInfo
 if TYPE_CHECKING:
     from castmark.take import Draft
 
-MEDIA_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
+MEDIA_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "avif": "image/avif"}
 PNG_LEVEL = 1
 """zlib level: 6 ms for 256 px where level 6 takes 36, and 13 KiB more."""
-JPEG_QUALITY, WEBP_QUALITY = 92, 90
+JPEG_QUALITY, WEBP_QUALITY, AVIF_QUALITY = 92, 90, 85
 USER_COMMENT = 0x9286
 EXIF_IFD = 0x8769
 
@@ -22,7 +22,7 @@ EXIF_IFD = 0x8769
 def encode(draft: Draft, kind: str, parameters: str | None = None) -> bytes:
     """The draft's pixels as a file. ``parameters`` is text that image tools read (see `parameters`).
 
-    JPEG has no chroma subsampling; WebP is lossless where it is transparent.
+    JPEG and AVIF have no chroma subsampling; WebP is lossless where it is transparent.
     """
     height, width, _ = draft.pixels.shape
     image = draft.layer or Image.frombytes("RGB", (width, height), draft.pixels.tobytes())
@@ -40,6 +40,8 @@ def encode(draft: Draft, kind: str, parameters: str | None = None) -> bytes:
             options["compress_level"] = PNG_LEVEL
         case "jpeg":
             options |= {"quality": JPEG_QUALITY, "subsampling": 0}
+        case "avif":
+            options |= {"quality": AVIF_QUALITY, "subsampling": "4:4:4", "speed": 8}
         case _:
             options |= {"lossless": True, "exact": True} if draft.layer else {"quality": WEBP_QUALITY}
             options["method"] = 2

@@ -1,0 +1,59 @@
+"""Adaptive steps: few denoising steps first, more only for images that the check or the likeness sends back.
+
+What was spent is recorded with every image (``denoiser_evaluations``), with the rungs that were not enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeAlias
+
+from castmark.take import Draft, Verdict
+from castmark.work import CheckBroke, Ready, each_of, wants_more
+
+Judged: TypeAlias = tuple[Draft, Verdict] | Exception
+
+
+def judged(
+    ready: Mapping[int, Ready],
+    rungs: Sequence[int],
+    draw: Callable[[Sequence[Ready]], list[Draft]],
+    check: Callable[[Sequence[Draft]], list[tuple[Draft, Verdict]]],
+) -> dict[int, Judged]:
+    """Every shot's drawing and verdict, of the last rung it took, or what went wrong.
+
+    ``ready`` share their steps; of ``rungs`` (denoising steps, rising) those below are tried before. A shot
+    whose drawing or check fails does not take its neighbours along.
+    """
+    found: dict[int, Judged] = {}
+    left = dict(ready)
+    spent = dict.fromkeys(ready, 0)
+    tried: dict[int, list[str]] = {index: [] for index in ready}
+    own = next(iter(ready.values())).resolved.steps if ready else 0
+    for steps in (*(rung for rung in rungs if rung < own), own):
+        drafts = each_of([(index, _at(one, steps)) for index, one in left.items()], draw)
+        found |= {index: draft for index, draft in drafts.items() if isinstance(draft, Exception)}
+        good = [(index, draft) for index, draft in drafts.items() if isinstance(draft, Draft)]
+        for index, result in each_of(good, check).items():
+            if isinstance(result, Exception):
+                broke = CheckBroke()
+                broke.__cause__ = result
+                found[index] = broke
+                continue
+            draft, verdict = result
+            spent[index] += steps
+            if rungs:
+                settings = {**draft.settings, "denoiser_evaluations": spent[index]}
+                settings |= {"adaptive": ",".join(tried[index])} if tried[index] else {}
+                draft = replace(draft, settings=settings)
+            found[index] = (draft, verdict)
+            tried[index].append(str(steps))
+        left = {index: one for index, one in left.items() if wants_more(found[index])}
+        if not left:
+            break
+    return found
+
+
+def _at(ready: Ready, steps: int) -> Ready:
+    return replace(ready, resolved=replace(ready.resolved, steps=steps))

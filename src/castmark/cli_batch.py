@@ -1,0 +1,241 @@
+"""Commands that draw many images: batch, vary, bridge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from castmark.cli_options import (
+    BaseName,
+    Device,
+    Disclose,
+    KeyFolder,
+    LibraryFolder,
+    Policy,
+    Quiet,
+    Steps,
+    Threads,
+    library_folder,
+)
+from castmark.errors import InputError
+from castmark.extras import require
+
+if TYPE_CHECKING:
+    from castmark.jobs import Job
+    from castmark.runners import RunSummary
+    from castmark.studio import Studio
+    from castmark_adapters.subject import Subject
+
+FAILED, REFUSED = 1, 3
+OutFolder = Annotated[Path, typer.Option("--out", help="Run folder; run again to resume.")]
+Redraws = Annotated[int, typer.Option("--redraws", min=0, help="Draw a refused image again, at most.")]
+Retries = Annotated[int, typer.Option("--retries", min=0, help="Try a failed image again, at most.")]
+Price = Annotated[
+    float | None, typer.Option("--price-per-hour", min=0, help="Of this machine; the report says the cost.")
+]
+BatchSize = Annotated[int | None, typer.Option("--batch-size", min=1, max=64, help="Images drawn at once.")]
+Adaptive = Annotated[
+    str | None,
+    typer.Option(
+        "--adaptive", help="Steps to try first, such as '1' or '1,2'; more only where it is needed."
+    ),
+]
+Parameters = Annotated[
+    bool, typer.Option("--parameters", help="Write the text block 'parameters' (it holds the prompt).")
+]
+Strength = Annotated[
+    float | None, typer.Option("--strength", min=0.01, max=1, help="How far to leave the start image.")
+]
+
+
+def batch_command(
+    jobs: Annotated[
+        Path | None, typer.Argument(metavar="JOBS", help="Job file: .csv, .jsonl, .yaml.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Run folder; run again to resume.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan; draw nothing.")] = False,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of a row.")] = False,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out rows that are not valid.")] = False,
+    redraws: Redraws = 0,
+    retries: Retries = 1,
+    steps: Steps = None,
+    adaptive: Adaptive = None,
+    batch_size: BatchSize = None,
+    price_per_hour: Price = None,
+    parameters: Parameters = False,
+    base: BaseName = None,
+    policy: Policy = None,
+    key: KeyFolder = None,
+    device: Device = None,
+    threads: Threads = None,
+    library: LibraryFolder = None,
+    disclose_prompt: Disclose = False,
+    quiet: Quiet = False,
+) -> None:
+    """Draw every row of a job file.
+
+    Exits 0 only if every row has its signed image, 3 if some were refused, 1 if some failed.
+    """
+    if schema:
+        from castmark.jobs.schema import published
+
+        typer.echo(published(), nl=False)
+        return
+    if jobs is None or (out is None and not dry_run):
+        raise typer.BadParameter("give a job file, and --out RUN or --dry-run")
+    from castmark.jobs import read_job
+    from castmark.jobs.estimate import estimate
+    from castmark_adapters import pack
+
+    job = read_job(jobs, skip_bad=skip_bad)
+    folder = library_folder(library)
+    known = {name: pack.get(folder, name) for name in job.subjects}
+    if dry_run:
+        from castmark.report import known_rate
+
+        rate = known_rate(base or "embedded")
+        found = estimate(job, known.__getitem__, seconds_per_image=rate, price_per_hour=price_per_hour)
+        typer.echo(found.explain())
+        for bad in job.bad:
+            typer.echo(f"left out: {bad.where}: {bad.problem}", err=True)
+        return
+    assert out is not None
+    studio = _open(
+        base, policy, key, steps, adaptive, batch_size, device, threads, disclose_prompt, parameters
+    )
+    _run(
+        studio, job, out, known.values(), redraws, retries, price_per_hour, quiet, rate_of=base or "embedded"
+    )
+
+
+def vary_command(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="An image of it.")],
+    out: OutFolder,
+    n: Annotated[int, typer.Option("--n", min=1, max=1000, help="Variations, or seeds of an A/B set.")] = 4,
+    strength: Strength = None,
+    replace: Annotated[
+        list[str] | None, typer.Option("--replace", help="'OLD=NEW' in the prompt; makes an A/B set.")
+    ] = None,
+    steps: Steps = None,
+    redraws: Redraws = 0,
+    base: BaseName = None,
+    policy: Policy = None,
+    key: KeyFolder = None,
+    device: Device = None,
+    threads: Threads = None,
+    disclose_prompt: Disclose = False,
+    quiet: Quiet = False,
+) -> None:
+    """Variations of one image of a run: from its pixels, or with words of its prompt replaced."""
+    from castmark.variations import variations
+
+    pairs: dict[str, str] = {}
+    for pair in replace or ():
+        old, equals, new = pair.partition("=")
+        if not equals or not old.strip():
+            raise InputError(f"--replace {pair!r}: write OLD=NEW")
+        pairs[old.strip()] = new.strip()
+    job = variations(run, name, n=n, strength=strength, replace=pairs, steps=steps)
+    studio = _open(base, policy, key, None, None, None, device, threads, disclose_prompt, False)
+    _run(studio, job, out, _cast(run, job), redraws, 1, None, quiet)
+
+
+def bridge_command(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder of the drafts.")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Images chosen from it.")],
+    out: OutFolder,
+    strength: Strength = None,
+    steps: Steps = None,
+    redraws: Redraws = 0,
+    base: BaseName = None,
+    policy: Policy = None,
+    key: KeyFolder = None,
+    device: Device = None,
+    threads: Threads = None,
+    disclose_prompt: Disclose = False,
+    quiet: Quiet = False,
+) -> None:
+    """Draw chosen drafts again from themselves: more steps, or a heavier base, through pixels."""
+    from castmark.variations import STRENGTH, bridge
+
+    job = bridge(run, names, steps=steps, strength=strength or STRENGTH)
+    studio = _open(base, policy, key, None, None, None, device, threads, disclose_prompt, False)
+    _run(studio, job, out, _cast(run, job), redraws, 1, None, quiet)
+
+
+def _open(
+    base: str | None,
+    policy: str | None,
+    key: Path | None,
+    steps: int | None,
+    adaptive: str | None,
+    batch_size: int | None,
+    device: str | None,
+    threads: int | None,
+    disclose_prompt: bool,
+    parameters: bool,
+) -> Studio:
+    require("castmark batch", "engine")
+    from castmark.console import hush_libraries
+    from castmark.studio import BATCH_SIZE, Studio
+
+    hush_libraries()
+    try:
+        rungs = [int(part) for part in adaptive.split(",")] if adaptive else []
+    except ValueError:
+        raise InputError(f"--adaptive {adaptive!r}: give steps such as '1' or '1,2'") from None
+    return Studio.open(
+        base,
+        policy,
+        key,
+        steps=steps,
+        adaptive=rungs,
+        batch_size=batch_size or BATCH_SIZE,
+        device=device,
+        threads=threads,
+        disclose_prompt=disclose_prompt,
+        parameters=parameters,
+    )
+
+
+def _cast(run: Path, job: Job) -> list[Subject]:
+    """The subjects of a job made from a run: their packs lie beside its images."""
+    from castmark_adapters import pack
+
+    return [pack.get(run / "subjects", name) for name in job.subjects]
+
+
+def _run(
+    studio: Studio,
+    job: Job,
+    out: Path,
+    subjects: Iterable[Subject],
+    redraws: int,
+    retries: int,
+    price_per_hour: float | None,
+    quiet: bool,
+    *,
+    rate_of: str | None = None,
+) -> None:
+    from castmark.console import Reporter
+    from castmark.report import read_summary, remember_rate
+
+    with Reporter(quiet=quiet) as reporter:
+        summary: RunSummary = studio.run(
+            job,
+            out,
+            subjects,
+            redraws=redraws,
+            retries=retries,
+            price_per_hour=price_per_hour,
+            on_event=reporter.row_done,
+        )
+    if rate_of is not None and summary.drawn and (figures := read_summary(out)) is not None:
+        remember_rate(rate_of, figures)
+    if not quiet:
+        typer.echo(summary.explain())
+    raise typer.Exit(0 if summary.ok else REFUSED if summary.count("failed") == 0 else FAILED)

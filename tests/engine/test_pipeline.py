@@ -1,0 +1,188 @@
+"""The pipeline alone: order, bounds, overlap, ends. Plain numbers go through it, no image."""
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+
+import pytest
+from engine_fakes import FakeBase, FakeChecker, FakeWardrobe, fake_studio, make_subject
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from castmark.energy import EnergyMeter
+from castmark.errors import InputError
+from castmark.pipeline import AHEAD, WINDOW, Pipeline
+from castmark.shot import Shot
+from castmark.take import SignedImage
+from castmark.threads import cores, worker_count
+from castmark_provenance.keys import PemKey
+
+
+def pipeline(draw, *, batch_size: int = 4, workers: int = 2, together=lambda n: n % 3, done=lambda: None):
+    return Pipeline(together=together, draw=draw, done=done, batch_size=batch_size, workers=workers)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 5), max_size=80), st.integers(1, 9), st.booleans())
+def test_results_come_in_order_and_batches_hold_what_belongs_together(
+    kinds: list[int], batch_size: int, late: bool
+) -> None:
+    batches: list[list[tuple[int, int]]] = []
+
+    def draw(batch: Sequence[tuple[int, int]]):
+        batches.append(list(batch))
+        return [line.finish(lambda item=item: item) if late else item for item in batch]
+
+    line = pipeline(draw, batch_size=batch_size, together=lambda item: item[1])
+    shots = list(enumerate(kinds))
+    assert list(line.stream(shots)) == shots
+    assert sorted(item for batch in batches for item in batch) == shots, "each drawn once"
+    for batch in batches:
+        assert len({kind for _, kind in batch}) == 1
+        assert len(batch) == batch_size or len(batch) & (len(batch) - 1) == 0
+
+
+def test_what_is_read_ahead_and_in_flight_is_bounded_however_slow_the_reader() -> None:
+    read = 0
+    alive: set[int] = set()
+    most = 0
+
+    def source() -> Iterator[int]:
+        nonlocal read
+        for n in range(2000):
+            read += 1
+            yield n
+
+    def draw(batch: Sequence[int]):
+        nonlocal most
+        alive.update(batch)
+        most = max(most, len(alive))
+        return list(batch)
+
+    given_out = 0
+    for n in pipeline(draw).stream(source()):
+        alive.discard(n)
+        given_out += 1
+        assert read - given_out <= 2 * (WINDOW + AHEAD) * 4
+    assert given_out == 2000
+    assert most <= 2 * (WINDOW + AHEAD) * 4
+
+
+def test_finishing_runs_beside_drawing() -> None:
+    finishing, overlapped = threading.Event(), threading.Event()
+
+    def finish(n: int) -> int:
+        finishing.set()
+        overlapped.wait(10)
+        return n
+
+    def draw(batch: Sequence[int]):
+        if batch[0] > 0 and finishing.wait(10):
+            overlapped.set()
+        return [line.finish(lambda n=n: finish(n)) for n in batch]
+
+    line = pipeline(draw, batch_size=1)
+    assert list(line.stream(range(4))) == [0, 1, 2, 3]
+    assert overlapped.is_set()
+
+
+def test_closed_early_it_draws_no_more_and_cleans_up() -> None:
+    drawn: list[int] = []
+    ended: list[int] = []
+
+    def draw(batch: Sequence[int]) -> list[int]:
+        time.sleep(0.01)
+        drawn.extend(batch)
+        return list(batch)
+
+    stream = pipeline(draw, batch_size=1, done=lambda: ended.append(1)).stream(range(1000))
+    assert next(stream) == 0
+    stream.close()
+    assert len(drawn) <= AHEAD + 1
+    assert ended == [1]
+
+
+def test_an_error_of_a_stage_ends_the_stream() -> None:
+    def draw(batch: Sequence[int]):
+        return [line.finish(lambda n=n: 1 // (n - 2)) for n in batch]
+
+    line = pipeline(draw, batch_size=1, together=lambda n: 0)
+    with pytest.raises(ZeroDivisionError):
+        list(line.stream(range(10)))
+    assert list(pipeline(lambda batch: list(batch)).stream([])) == []
+
+
+def test_a_subject_is_worn_once_though_its_shots_are_apart(key: PemKey, tmp_path) -> None:
+    worn: list[str] = []
+
+    class Counting(FakeWardrobe):
+        def adapters(self, subject):  # type: ignore[override]
+            worn.append(subject.name)
+            return super().adapters(subject)
+
+    mira, ben = make_subject(tmp_path, "mira"), make_subject(tmp_path, "ben")
+    base = FakeBase()
+    shots = [Shot(f"{s.name} {i}", subjects=[s], seed=i) for i in range(8) for s in (mira, ben)]
+    takes = list(fake_studio(key, base=base, wardrobe=Counting(), batch_size=8).shoot_all(shots))
+    assert [take.shot for take in takes] == shots
+    assert base.batches == [8, 8]
+    assert worn == ["mira", "ben"]
+    assert base.host.worn == []
+    worn.clear()
+    list(fake_studio(key, base=base, wardrobe=Counting(), batch_size=2).shoot_all(shots[::2]))
+    assert worn == ["mira"], "worn once for four batches"
+
+
+def test_a_stream_within_a_stream_has_its_own_subjects(key: PemKey, tmp_path) -> None:
+    mira = make_subject(tmp_path, "mira")
+    base = FakeBase()
+    studio = fake_studio(key, base=base, batch_size=1)
+    alone = studio.shoot(Shot("a mug"))
+    for take in studio.shoot_all([Shot(f"mira {i}", subjects=[mira]) for i in range(6)]):
+        inner = studio.shoot(Shot("a mug"))
+        assert isinstance(take, SignedImage)
+        assert inner.claim.ingredients == ()
+        assert len(take.claim.ingredients) == 2
+        assert inner.verdict.pixel_digest == alone.verdict.pixel_digest, "drawn without mira's adapter"
+
+
+def test_adaptive_steps_are_spent_only_where_the_check_asks_for_them(key: PemKey) -> None:
+    class Picky(FakeChecker):
+        def check(self, drafts):  # type: ignore[override]
+            self.bad_seeds = frozenset(d.resolved.seed for d in drafts if d.resolved.steps < d.resolved.seed)
+            return super().check(drafts)
+
+    base = FakeBase(default_steps=4)
+    takes = list(
+        fake_studio(key, base=base, checker=Picky(), adaptive=(1, 2)).shoot_all(
+            [Shot("a mug", seed=seed) for seed in (1, 2, 4, 9)]
+        )
+    )
+    assert [take.ok for take in takes] == [True, True, True, False]
+    assert base.batches == [4, 3, 2]
+    spent = [take.claim.settings["denoiser_evaluations"] for take in takes if isinstance(take, SignedImage)]
+    assert spent == [1, 3, 7]
+    assert [take.claim.steps for take in takes if isinstance(take, SignedImage)] == [1, 2, 4]
+
+
+def test_adaptive_steps_are_spent_where_the_subject_is_not_like_itself(key: PemKey, tmp_path) -> None:
+    mira = make_subject(tmp_path, "mira")
+    base = FakeBase(default_steps=4)
+    studio = fake_studio(key, base=base, wardrobe=FakeWardrobe(score=0.2), adaptive=(1,))
+    take = studio.shoot(Shot("mira", subjects=[mira]))
+    assert take.claim.settings["denoiser_evaluations"] == 5
+    assert studio.key(take.shot) != fake_studio(key, base=base).key(take.shot)
+    with pytest.raises(InputError, match="rising numbers"):
+        fake_studio(key, adaptive=(2, 1))
+
+
+def test_threads_and_energy_are_what_the_machine_says(tmp_path) -> None:
+    assert 1 <= worker_count() <= max(1, cores())
+    assert EnergyMeter(tmp_path).joules() is None
+    domain = tmp_path / "intel-rapl:0"
+    domain.mkdir()
+    (domain / "energy_uj").write_text("9000000")
+    (domain / "max_energy_range_uj").write_text("9999999")
+    meter = EnergyMeter(tmp_path)
+    (domain / "energy_uj").write_text("1000000")
+    assert meter.joules() == pytest.approx(2.0), "the counter ran over"
