@@ -66,11 +66,11 @@ def test_it_trains_resumes_and_exports_what_open_clip_loads(
     monkeypatch.setattr(module, "CAPTIONED", 8)
     first = Trainer(settings_)
     before = first.model.token_embedding.weight.detach().clone()
-    first.train()
-    assert first.step > 0 and not torch.equal(before, first.model.token_embedding.weight)
+    first.learn()
+    assert first.steps > 0 and not torch.equal(before, first.model.token_embedding.weight)
     again = Trainer(dataclasses.replace(settings_, minutes=0.04))
-    again.train()
-    assert again.step > first.step and again.seconds > first.seconds
+    again.learn()
+    assert again.steps > first.steps and again.minutes > first.minutes
     again.export()
 
     plain, _ = open_clip.create_model_from_pretrained(f"local-dir:{settings_.out}")

@@ -27,17 +27,15 @@ from torch import Tensor
 
 from castmark.training.common import (
     Ahead,
-    Clock,
     TrainSettings,
     half_precision,
     hardware,
-    load_checkpoint,
-    save_checkpoint,
     write_card,
 )
 from castmark.training.judge_data import UNKNOWN, VIEW, Batch, JudgeData
 from castmark.training.judge_texts import ATTRIBUTES, Speaker
-from castmark.training.muon import Muon, groups
+from castmark.training.loop import Loop
+from castmark.training.muon import groups
 from castmark.training.tokenizer import CONTEXT, load_tokenizer, make_tokenizer
 
 BATCH = 64
@@ -102,10 +100,11 @@ def _encode(model: CLIP, ids: Tensor) -> Tensor:
     return F.normalize(x, dim=-1)
 
 
-class Trainer:
-    """One run: model, optimiser, data and counters."""
+class Trainer(torch.nn.Module):
+    """The judge and what is thrown away after training: the bank and the heads."""
 
     def __init__(self, settings: TrainSettings) -> None:
+        super().__init__()
         torch.manual_seed(settings.seed)
         self.settings = settings
         folder = settings.out if (settings.out / "tokenizer.json").exists() else make_tokenizer(settings.out)
@@ -123,9 +122,9 @@ class Trainer:
             torch.randn(sum(VALUES), self.config["embed_dim"], device=settings.device)
         )
         self.heads = torch.nn.Linear(self.config["embed_dim"], sum(VALUES)).to(settings.device)
-        beside: dict[str, Any] = {"params": [self.bank, *self.heads.parameters()], "orthogonal": False}
-        self.optimiser = Muon([*groups(self.model), beside], PEAK_RATE)
-        self.step, self.seconds, self.before = 0, 0.0, 0.0
+        self.before = torch.nn.Buffer(torch.zeros(2))
+        """Steps and minutes behind the weights that this run, or the one it goes on from, started with."""
+        self.steps, self.minutes = 0, 0.0
 
     def ids(self, texts: list[str]) -> Tensor:
         """Token ids "n 48"."""
@@ -134,8 +133,8 @@ class Trainer:
         )
         return encoded["input_ids"].to(self.settings.device)
 
-    def loss(self, batch: Batch, speaker: Speaker) -> tuple[Tensor, dict[str, float]]:
-        """The loss of one batch and its parts; without texts, the image tower's alone."""
+    def loss(self, batch: Batch, speaker: Speaker) -> Tensor:
+        """The loss of one batch; without texts, the image tower's alone."""
         device = self.settings.device
         pixels = ((batch.pixels - MEAN) / STD).to(device, memory_format=torch.channels_last)
         features = self.model.visual(pixels)
@@ -143,7 +142,6 @@ class Trainer:
         guesses = dict(zip(ATTRIBUTES, self.heads(features).split(VALUES, dim=-1), strict=True))
         anchors = dict(zip(ATTRIBUTES, F.normalize(self.bank, dim=-1).split(VALUES), strict=True))
         total = torch.zeros((), device=device)
-        parts: dict[str, float] = {}
         for name in ATTRIBUTES:
             labels = batch.labels[name].to(device)
             known = labels != UNKNOWN
@@ -151,10 +149,9 @@ class Trainer:
                 plain = F.cross_entropy(guesses[name][known], labels[known])
                 drawn = F.cross_entropy(BANK_SCALE * images[known] @ anchors[name].T, labels[known])
                 total = total + WEIGHTS.get(name, 1.0) * ATTRIBUTE_WEIGHT * (plain + drawn)
-                parts[name] = float(plain.detach())
         if batch.read:
-            total = total + self._said(batch, speaker, images, anchors, parts)
-        return total, parts
+            total = total + self._said(batch, speaker, images, anchors)
+        return total
 
     def _said(
         self,
@@ -162,7 +159,6 @@ class Trainer:
         speaker: Speaker,
         images: Tensor,
         anchors: dict[str, Tensor],
-        parts: dict[str, float],
     ) -> Tensor:
         """The part of the loss that reads: captions, and attributes asked for in words."""
         device = self.settings.device
@@ -181,7 +177,6 @@ class Trainer:
         logits = logits.masked_fill(duplicates(batch)[:CAPTIONED, :CAPTIONED].to(device), -1e4)
         target = torch.arange(len(logits), device=device)
         total = (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
-        parts["contrast"] = float(total.detach())
         answers = dict(zip(asked_for, asked.split([self._count(name) for name in asked_for]), strict=True))
         for name, texts in answers.items():
             labels = batch.labels[name].to(device)
@@ -195,7 +190,6 @@ class Trainer:
         said = (unsafe != UNKNOWN) & (batch.hands_said[:CAPTIONED].to(device) | (unsafe == NOTHING_UNSAFE))
         each = TEXTS_PER_VALUE["unsafe"]
         loss = F.cross_entropy(_pooled(scale * captions[said] @ answers["unsafe"].T, each), unsafe[said])
-        parts["unsafe text"] = float(loss.detach())
         return total + ATTRIBUTE_WEIGHT * loss
 
     @staticmethod
@@ -210,89 +204,52 @@ class Trainer:
         seen = F.cross_entropy(_pooled(scale * images @ answers.T, each), labels)
         return seen + F.cross_entropy(BANK_SCALE * answers @ anchors.T, meant)
 
-    def train(self) -> None:
-        """Train until the budget is spent, checkpointing on the way.
+    def learn(self) -> None:
+        """Train until the budget is spent, on from the checkpoint in ``work`` or else from what is shipped.
 
-        Started again before that, it goes on where it was; after it, it starts another run of this budget
-        from the weights it has, at half the learning rate.
+        A run that goes on has half the learning rate.
         """
-        checkpoint = self.settings.work / "judge.pt"
-        state = load_checkpoint(checkpoint)
-        if state:
-            self.model.load_state_dict(state["model"])
-            self.bank.data.copy_(state["bank"])
-            self.heads.load_state_dict(state["heads"])
-            self.optimiser.load_state_dict(state["optimiser"])
-            self.step, self.seconds, self.before = state["step"], state["seconds"], state["before"]
-        elif (self.settings.out / SHIPPED).is_file():
-            self._go_on()
-        budget = self.settings.minutes * 60
-        if self.seconds >= budget:  # that run was finished: this is another one, from its weights
-            self.before, self.seconds = self.before + self.seconds, 0.0
-        peak = PEAK_RATE * (0.5 if self.before else 1.0)
-        done = self.seconds
-        clock = Clock((budget - done) / 60)
-        # Data follow from (seed, step): a resumed run does not see the same pictures again.
-        rng = np.random.default_rng((self.settings.seed, self.step))
-        data, speaker = (
-            JudgeData(rng, BATCH),
-            Speaker(np.random.default_rng((self.settings.seed, self.step, 1))),
+        work, shipped = self.settings.work, self.settings.out / SHIPPED
+        fresh = not (work / "judge.pt").is_file()
+        if fresh and shipped.is_file():
+            self._start_from_shipped()
+        beside = [self.bank, *self.heads.parameters()]
+        loop = Loop(
+            self.settings,
+            "judge",
+            self,
+            [*groups(self.model), {"params": beside, "orthogonal": False, "scale": 1.0}],
+            peak=PEAK_RATE if fresh and not shipped.is_file() else PEAK_RATE / 2,
+            warm_up=60,
         )
+        # Data follow from (seed, step): a resumed run does not see the same pictures again.
+        seeds = (self.settings.seed, loop.step)
+        data = JudgeData(np.random.default_rng(seeds), BATCH)
+        speaker = Speaker(np.random.default_rng((*seeds, 1)))
         ahead = Ahead(data.batch, depth=2)
-        self.model.train()
-        log: dict[str, float] = {}
+        self.train()
         try:
             for batch in ahead:
-                fraction = (done + clock.spent) / budget
-                if fraction >= 1:
+                if not loop.going:
                     break
-                rate = (
-                    peak
-                    * min(1.0, (self.step + 1) / 60)
-                    * max(0.01, 0.5 * (1 + math.cos(math.pi * fraction)))
-                )
-                for group in self.optimiser.param_groups:
-                    group["lr"] = rate
-                self.optimiser.zero_grad(set_to_none=True)
                 with half_precision(self.settings.device):
-                    total, parts = self.loss(batch, speaker)
-                total.backward()
-                torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-                self.optimiser.step()
-                self.step += 1
-                log |= {k: 0.95 * log.get(k, v) + 0.05 * v for k, v in parts.items()}
-                if self.step % 50 == 0:
-                    figures = " ".join(f"{k} {v:.3f}" for k, v in log.items())
-                    print(f"{self.step} {done + clock.spent:.0f}s lr {rate:.1e} {figures}", flush=True)  # noqa: T201
-                if clock.checkpoint_due():
-                    self.seconds = done + clock.spent
-                    self._checkpoint(checkpoint)
+                    loss = self.loss(batch, speaker)
+                loop.update(loss, BATCH)
         finally:
             ahead.close()
-        self.seconds = done + clock.spent
-        self._checkpoint(checkpoint)
+        loop.finish()
+        steps, minutes = self.before.tolist()
+        self.steps, self.minutes = int(steps) + loop.step, minutes + loop.minutes
 
     @torch.no_grad()
-    def _go_on(self) -> None:
-        """Start from what was shipped last; the bank, which is not shipped, starts where its texts are."""
+    def _start_from_shipped(self) -> None:
+        """Copy what was shipped last; the bank, which is not shipped, starts where its texts are."""
         card = json.loads((self.settings.out / "card.json").read_text())
-        self.step, self.before = card["steps"], float(card["training_seconds"])
+        self.before.copy_(torch.tensor([card["steps"], card["minutes"]]))
         self.model.load_state_dict({k: v.float() for k, v in load_file(self.settings.out / SHIPPED).items()})
-        speaker = Speaker(np.random.default_rng((self.settings.seed, self.step, 2)))
+        speaker = Speaker(np.random.default_rng((self.settings.seed, card["steps"], 2)))
         texts = [speaker.prompt(name, value) for name, values in ATTRIBUTES.items() for value in values]
-        self.bank.data.copy_(encode_texts(self.model.eval(), self.ids(texts)))
-
-    def _checkpoint(self, path: Path) -> None:
-        state = {
-            "model": self.model.state_dict(),
-            "bank": self.bank.data,
-            "heads": self.heads.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "step": self.step,
-            "seconds": self.seconds,
-            "before": self.before,
-        }
-        save_checkpoint(path, state)
+        self.bank.copy_(encode_texts(self.model.eval(), self.ids(texts)))
 
     def export(self) -> None:
         """Write the open_clip folder: config and float16 weights beside the tokenizer."""
@@ -331,7 +288,7 @@ def train_judge(settings: TrainSettings) -> Path:
     """
     torch.set_num_threads(settings.threads)
     trainer = Trainer(settings)
-    trainer.train()
+    trainer.learn()
     trainer.export()
     return document(trainer)
 
@@ -349,9 +306,9 @@ def document(trainer: Trainer) -> Path:
         "data": "castmark_world renders and captions, training split, drawn as it learned",
         "domain": "illustrated castmark_world pictures; no claim on photographs",
         "seed": settings.seed,
-        "steps": trainer.step,
+        "steps": trainer.steps,
         "batch": BATCH,
-        "training_seconds": round(trainer.before + trainer.seconds),
+        "minutes": round(trainer.minutes, 1),
         "hardware": hardware(settings.device, settings.threads),
         "licence": "Apache-2.0",
         "held_out": figures,

@@ -23,7 +23,7 @@ README = """# The embedded judge
 
 A CLIP of {parameters:,} parameters ({model}), in open_clip's folder layout. Trained from
 random weights on pictures and captions of `castmark_world`, and on nothing else: {steps:,} steps of {batch}
-pictures (seed {seed}, {training_seconds} s on {hardware}).
+pictures (seed {seed}, {minutes} minutes on {hardware}).
 
     import open_clip
     model, preprocess = open_clip.create_model_from_pretrained("local-dir:PATH")
