@@ -53,11 +53,13 @@ def keygen(
     name: str = "Castmark local signer",
     days: int = SIGNER_DAYS,
     algorithm: Algorithm = "es256",
+    passphrase: bytes | None = None,
     force: bool = False,
 ) -> Path:
     """Write a root, an intermediate and a signing certificate with their private keys, and return the folder.
 
-    The folder appears whole or not at all. ``force`` moves an existing one aside (``keys.replaced-N``) and
+    Private keys are written 0600, encrypted if a ``passphrase`` is given. The folder appears whole or not at
+    all. ``force`` moves an existing one aside (``keys.replaced-N``) and
     keeps the local key's root among the trust anchors, so that images it signed stay trusted. ``country`` is
     an ISO 3166 two-letter code; XX is the user-assigned one.
 
@@ -66,8 +68,9 @@ def keygen(
         KeyMaterialError: bad subject fields or validity, or the folder cannot be written.
     """
     target = folder or key_folder()
-    if not 1 <= days <= 366:
-        raise KeyMaterialError(f"a signing certificate for {days} days: the C2PA profile allows 1 to 366")
+    _check_days(days)
+    if passphrase == b"":
+        raise KeyMaterialError("an empty passphrase: give one, or none at all")
     if occupied(target) and not force:
         raise KeyExists(
             f"{target}: a key is there already and was left as it is; to replace it use --force "
@@ -79,6 +82,92 @@ def keygen(
         f"{organisation} CA", subject, INTERMEDIATE_DAYS, _NEW_KEY[algorithm](), path_length=0, issuer=root
     )
     signer = _issue(name, subject, days, _NEW_KEY[algorithm](), issuer=middle)
+    _write_folder(target, root, middle, signer, passphrase, replace=_set_aside if force else None)
+    return target
+
+
+def renew(folder: Path | None = None, *, days: int = SIGNER_DAYS, passphrase: bytes | None = None) -> Path:
+    """A new signing key and certificate under the same root: whoever trusts the old images trusts the new.
+
+    The old folder is moved aside whole (``keys.replaced-N``); what it signed stays trusted. ``passphrase``
+    opens the intermediate's key and encrypts the new one, if they are encrypted.
+
+    Raises:
+        KeyMaterialError: there is no key to renew, its passphrase is missing or wrong, its intermediate has
+            ended, or the folder cannot be written.
+    """
+    target = folder or key_folder()
+    _check_days(days)
+    root, middle = (load_identity(target, stem, passphrase) for stem in ("root", "intermediate"))
+    if middle.certificate.not_valid_after_utc < datetime.now(UTC) + timedelta(days=1):
+        raise KeyMaterialError(
+            f"{target}: the intermediate certificate ends {middle.certificate.not_valid_after_utc:%Y-%m-%d}; "
+            "make a whole new key with: castmark keygen --force"
+        )
+    old = x509.load_pem_x509_certificate((target / "signer.pem").read_bytes())
+    signer = _issue(
+        _named(old, NameOID.COMMON_NAME),
+        (_named(old, NameOID.ORGANIZATION_NAME), _named(old, NameOID.COUNTRY_NAME)),
+        days,
+        _like(middle.private_key),
+        issuer=middle,
+    )
+    _write_folder(target, root, middle, signer, passphrase, replace=_move_aside)
+    return target
+
+
+def load_identity(folder: Path, stem: str, passphrase: bytes | None = None) -> Identity:
+    """A certificate and its private key, as `keygen` wrote them.
+
+    Raises:
+        KeyMaterialError: a file is missing, damaged or encrypted under another passphrase.
+    """
+    try:
+        certificate = x509.load_pem_x509_certificate((folder / f"{stem}.pem").read_bytes())
+        private = serialization.load_pem_private_key((folder / f"{stem}.key").read_bytes(), passphrase)
+    except OSError as error:
+        raise KeyMaterialError(
+            f"{error.filename}: cannot be read ({error.strerror}); nothing was changed"
+        ) from error
+    except (ValueError, TypeError):  # the messages are left out: nothing of a private key may reach a log
+        raise KeyMaterialError(
+            f"{folder / stem}.key: damaged, or its passphrase is missing or wrong (CASTMARK_KEY_PASSPHRASE); "
+            "nothing was changed"
+        ) from None
+    assert isinstance(private, ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey)
+    return Identity(certificate=certificate, private_key=private)
+
+
+def _check_days(days: int) -> None:
+    if not 1 <= days <= 366:
+        raise KeyMaterialError(f"a signing certificate for {days} days: the C2PA profile allows 1 to 366")
+
+
+def _named(certificate: x509.Certificate, kind: ObjectIdentifier) -> str:
+    return str(certificate.subject.get_attributes_for_oid(kind)[0].value)
+
+
+def _like(key: PrivateKey) -> PrivateKey:
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        return ed25519.Ed25519PrivateKey.generate()
+    return ec.generate_private_key(key.curve)
+
+
+def _write_folder(
+    target: Path,
+    root: Identity,
+    middle: Identity,
+    signer: Identity,
+    passphrase: bytes | None,
+    *,
+    replace: Callable[[Path], None] | None,
+) -> None:
+    """Write a key folder whole or not at all; ``replace`` moves what is there out of the way.
+
+    Raises:
+        KeyExists: another process was first.
+        KeyMaterialError: it cannot be written.
+    """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))  # made 0700
@@ -89,21 +178,20 @@ def keygen(
                 ("signer", signer, [signer, middle]),
             ):
                 _write(staging / f"{stem}.pem", b"".join(_pem(i.certificate) for i in chain), 0o644)
-                _write(staging / f"{stem}.key", _private_pem(identity.private_key), 0o600)
-            if force:
-                _set_aside(target)
+                _write(staging / f"{stem}.key", _private_pem(identity.private_key, passphrase), 0o600)
+            if replace:
+                replace(target)
             # rename refuses a folder that is not empty: of two processes, the second sees the first one's key
             staging.rename(target)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     except OSError as error:
-        if occupied(target) and not force:
+        if occupied(target) and not replace:
             raise KeyExists(f"{target}: another process has just written a key there; it was kept") from error
         raise KeyMaterialError(
             f"{target}: the key cannot be written ({error.strerror or error}); free space, fix permissions, "
             "or set CASTMARK_HOME to a folder you can write"
         ) from error
-    return target
 
 
 def occupied(folder: Path) -> bool:
@@ -184,6 +272,10 @@ def _set_aside(folder: Path) -> None:
         fingerprint = x509.load_pem_x509_certificate(data).fingerprint(hashes.SHA256()).hex()
         trust_folder().mkdir(parents=True, exist_ok=True)
         (trust_folder() / f"replaced-{fingerprint[:16]}.pem").write_bytes(data)
+    _move_aside(folder)
+
+
+def _move_aside(folder: Path) -> None:
     number = 1
     while (aside := folder.with_name(f"{folder.name}.replaced-{number}")).exists():
         number += 1
@@ -194,10 +286,9 @@ def _pem(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
-def _private_pem(private_key: PrivateKey) -> bytes:
-    return private_key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+def _private_pem(private_key: PrivateKey, passphrase: bytes | None) -> bytes:
+    hidden = serialization.BestAvailableEncryption(passphrase) if passphrase else serialization.NoEncryption()
+    return private_key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, hidden)
 
 
 def _write(path: Path, data: bytes, mode: int) -> None:

@@ -1,7 +1,9 @@
-"""The command line of provenance: ``verify`` and ``keygen``, mounted by ``castmark`` and usable alone.
+"""The command line of provenance: ``verify``, ``keygen`` and ``trust``, mounted by ``castmark``.
 
-    python -m castmark_provenance verify FILE_OR_FOLDER... [--json] [--trust PEM] [--require CHECK]
-    python -m castmark_provenance keygen
+    python -m castmark_provenance verify PATH... [--json | --crjson] [--trust PEM] [--require CHECK]
+                                                 [--at TIME] [--jobs N]
+    python -m castmark_provenance keygen [--renew]
+    python -m castmark_provenance trust add | list | remove | import
 
 ``verify`` exits with the worst of its files, worst first: 1 tampered or invalid; 7 unreadable; 3 intact,
 signer not trusted; 4 no manifest; 5 recovered (reserved); 6 trusted, a requirement unmet; 0 all trusted. 2 is
@@ -12,29 +14,41 @@ Only typer is imported before a command runs, so that ``--help`` answers at once
 
 from __future__ import annotations
 
+import os
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from castmark_provenance.cli_trust import trust_app
+from castmark_provenance.console import fail, printable
 
 if TYPE_CHECKING:
     from castmark_provenance.report import Report
 
-SCHEMA = "castmark.verify/1"
 USAGE = 2
 
 app = typer.Typer(
     name="castmark-provenance", no_args_is_help=True, add_completion=False, rich_markup_mode=None
 )
+app.add_typer(trust_app)
 
 
 @app.command("verify")
 def verify_command(
     paths: Annotated[
         list[Path],
-        typer.Argument(metavar="PATH...", help="Images, or folders of images.", show_default=False),
+        typer.Argument(
+            metavar="PATH...",
+            help="Images, folders, patterns, or - for standard input.",
+            show_default=False,
+        ),
     ],
     json: Annotated[bool, typer.Option("--json", help="Print the whole reports as JSON.")] = False,
+    crjson: Annotated[
+        bool, typer.Option("--crjson", help="Print the manifests as C2PA's crJSON, a line for each file.")
+    ] = False,
     trust: Annotated[
         list[Path] | None,
         typer.Option("--trust", metavar="PEM", help="Also trust the roots in this file.", show_default=False),
@@ -44,10 +58,21 @@ def verify_command(
         typer.Option(
             "--require",
             metavar="CHECK",
-            help="Demand a check: ai_disclosure, ingredients, safety_record, pixels, time, watermark.",
+            help="Demand a check: ai_disclosure, ingredients, safety_record, pixels, time, watermark, "
+            "fingerprint.",
             show_default=False,
         ),
     ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            "--at",
+            metavar="TIME",
+            help="Judge certificates as of this moment (ISO 8601).",
+            show_default=False,
+        ),
+    ] = None,
+    jobs: Annotated[int, typer.Option("--jobs", min=0, help="Files at once; 0 is one for each CPU.")] = 0,
 ) -> None:
     """Say where images come from, and whether anything in them was changed since. Works offline.
 
@@ -55,21 +80,40 @@ def verify_command(
     manifest; 6 trusted, a requirement unmet; 7 unreadable. 2 is wrong usage.
     """
     from castmark_provenance.errors import ProvenanceError
-    from castmark_provenance.report import worst
+    from castmark_provenance.report import Answer, worst
     from castmark_provenance.trust import local_anchors, read_anchors
     from castmark_provenance.verify import verify_all
 
+    if json and crjson:
+        fail(ValueError("--json and --crjson: choose one"), USAGE)
+    if crjson and Path("-") in paths:
+        fail(ValueError("--crjson cannot read standard input; give a file"), USAGE)
     try:
         anchors = local_anchors() + read_anchors(trust or [])
-        reports = list(verify_all(paths, trust=anchors, require=require or []))
-    except ProvenanceError as error:
-        _fail(error, USAGE)
+        workers = jobs or os.cpu_count() or 1
+        found = verify_all(paths, trust=anchors, require=require or [], at=_moment(at), jobs=workers)
+        reports = list(found)
+    except (ProvenanceError, ValueError) as error:
+        fail(error, USAGE)
     code = worst([report.state for report in reports]).exit_code
     if json:
-        _print_json(reports, code)
+        typer.echo(Answer(exit_code=code, files=tuple(reports)).model_dump_json(indent=2, by_alias=True))
+    elif crjson:
+        _print_crjson(reports, anchors)
     else:
         _print_table(reports)
     raise typer.Exit(code)
+
+
+def _moment(at: str | None) -> datetime | None:
+    """A moment as written, taken as UTC where no time zone is given."""
+    if at is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(at)
+    except ValueError:
+        raise ValueError(f"--at {at}: give a moment such as 2026-11-21T12:00:00Z") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 @app.command("keygen")
@@ -84,20 +128,43 @@ def keygen_command(
     country: Annotated[str, typer.Option("--country", help="ISO 3166 code of two letters.")] = "XX",
     name: Annotated[str, typer.Option("--name", help="Name of the signer.")] = "Castmark local signer",
     days: Annotated[int, typer.Option("--days", help="Validity of the signing certificate, 1 to 366.")] = 365,
+    encrypt: Annotated[
+        bool,
+        typer.Option(
+            "--encrypt", help="Encrypt private keys; the passphrase is CASTMARK_KEY_PASSPHRASE, or asked for."
+        ),
+    ] = False,
+    renew: Annotated[
+        bool, typer.Option("--renew", help="A new signing certificate under the same root.")
+    ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Replace an existing key: it is moved aside, its root kept.")
     ] = False,
 ) -> None:
     """Make a local signing key: root, intermediate and signing certificate with their private keys."""
-    from castmark_provenance.authority import keygen
+    from castmark_provenance import authority
     from castmark_provenance.errors import ProvenanceError
-    from castmark_provenance.keys import PemKey
+    from castmark_provenance.keys import PemKey, environment_passphrase
 
+    secret = environment_passphrase()
+    if encrypt and secret is None:
+        secret = str(typer.prompt("passphrase", hide_input=True, confirmation_prompt=True)).encode()
     try:
-        folder = keygen(out, organisation=organisation, country=country, name=name, days=days, force=force)
-        key = PemKey.load_folder(folder)
+        if renew:
+            folder = authority.renew(out, days=days, passphrase=secret)
+        else:
+            folder = authority.keygen(
+                out,
+                organisation=organisation,
+                country=country,
+                name=name,
+                days=days,
+                passphrase=secret if encrypt else None,
+                force=force,
+            )
+        key = PemKey.load_folder(folder, passphrase=secret)
     except ProvenanceError as error:
-        _fail(error, 1)
+        fail(error, 1)
     typer.echo(f"made a signing key in {folder}, good until {key.not_after:%Y-%m-%d}")
     typer.echo(f"to have others trust its images, send them {folder / 'root.pem'} (verify --trust)")
     typer.echo("keep the .key files to yourself: whoever has them signs in your name")
@@ -108,16 +175,17 @@ def main() -> None:
     app()
 
 
-def _fail(error: Exception, code: int) -> NoReturn:
-    typer.echo(f"error: {error}", err=True)
-    raise typer.Exit(code) from None
-
-
-def _print_json(reports: list[Report], code: int) -> None:
+def _print_crjson(reports: list[Report], anchors: str) -> None:
+    """A line of JSON for each file: its path, our state, and the crJSON (null where there is no manifest)."""
     import json
 
-    files = [report.model_dump(mode="json") for report in reports]
-    typer.echo(json.dumps({"schema": SCHEMA, "exit_code": code, "files": files}, indent=2))
+    from castmark_provenance.verify import crjson
+
+    for report in reports:
+        found = None
+        if report.path is not None and report.checks:
+            found = crjson(report.path, trust=anchors)
+        typer.echo(json.dumps({"path": report.path, "state": report.state.value, "crjson": found}))
 
 
 def _print_table(reports: list[Report]) -> None:
@@ -154,10 +222,3 @@ def _print_table(reports: list[Report]) -> None:
             tally[report.state.value] += 1
         summary = ", ".join(f"{count} {state}" for state, count in sorted(tally.items()))
         console.print(Text(f"{len(reports)} files: {summary}"))
-
-
-def printable(text: str) -> str:
-    """Text safe for a terminal: a stranger's names and errors may hold control characters."""
-    return "".join(
-        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
-    )

@@ -8,9 +8,11 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from castmark_provenance import manifest as labels
+from castmark_provenance.chain import chain_of, problems_at
 from castmark_provenance.claim import REQUIRED_RUNGS, Claim
 from castmark_provenance.containers import Located
 from castmark_provenance.errors import ClaimError
@@ -23,6 +25,8 @@ from castmark_provenance.trust import TRUST_CONFIG
 
 UNTRUSTED = "signingCredential.untrusted"
 EXPIRED = "signingCredential.expired"
+TRUSTED_STAMP = "timeStamp.trusted"
+DURABLE: tuple[CheckName, ...] = ("watermark", "fingerprint")
 ASK_FOR_ORIGINAL = "ask whoever sent it for the original file"
 
 
@@ -40,6 +44,26 @@ def _context(anchors: str, process: int) -> Any:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """What a file is judged by: anchors (PEM), checks that must pass, and as of when (None: now)."""
+
+    anchors: str
+    required: tuple[CheckName, ...] = ()
+    at: datetime | None = None
+
+
+def library_crjson(data: bytes, media_type: str, anchors: str) -> dict[str, Any] | None:
+    """The library's crJSON of a file, or None if it can read no manifest there."""
+    import c2pa
+
+    try:
+        with c2pa.Reader(media_type, io.BytesIO(data), context=_context(anchors, os.getpid())) as reader:
+            return record(json.loads(reader.crjson()))
+    except (c2pa.C2paError, ValueError, RecursionError):
+        return None
+
+
 @dataclass
 class Examination:
     """One file with one manifest store, check by check."""
@@ -52,14 +76,14 @@ class Examination:
     generator: str | None = None
     claim: Claim | None = None
 
-    def report(self, path: str | None, anchors: str, required: Sequence[CheckName]) -> Report:
+    def report(self, path: str | None, terms: Terms) -> Report:
         """Run every check and draw the verdict."""
         manifests, problems = uncovered(self.located)
         if not manifests:  # the library is not shown what is no store: some of it would exhaust its stack
             self._add("manifest", "failed", f"it is not built as it must be: {'; '.join(problems)}")
-        elif (store := self._library_verdict(anchors)) is not None:
-            self._examine(store, manifests, problems)
-        state, what, remedy = self._verdict(required)
+        elif (store := self._library_verdict(terms.anchors)) is not None:
+            self._examine(store, manifests, problems, terms)
+        state, what, remedy = self._verdict(terms.required)
         return Report(
             path=path,
             state=state,
@@ -96,7 +120,9 @@ class Examination:
         self._add("manifest", "passed", "one manifest store, embedded")
         return store
 
-    def _examine(self, store: dict[str, Any], manifests: tuple[Manifest, ...], problems: list[str]) -> None:
+    def _examine(
+        self, store: dict[str, Any], manifests: tuple[Manifest, ...], problems: list[str], terms: Terms
+    ) -> None:
         active = record(store["manifests"][store["active_manifest"]])
         results = record(store.get("validation_results"))
         own = record(results.get("activeManifest"))
@@ -106,20 +132,19 @@ class Examination:
             broken = ["the library calls it invalid without a reason"]
         self._settle("integrity", broken, "pixels, assertions and signature match")
         self._check_layout(store, active, manifests, problems)
-        self._check_signer(store, active, own)
-        expired = ["the signing certificate has ended and there is no time-stamp"] if EXPIRED in codes else []
-        stamped = "timeStamp.trusted" in _successes(own)
-        if expired or stamped:
-            self._settle("time", expired, "a trusted time-stamp")
+        self._name_signer(active)
+        if terms.at is None:
+            self._check_signer_now(store, own, codes)
         else:
-            self._add("time", "not checked", "no trusted time-stamp; the certificate is valid now")
+            self._check_signer_at(active, own, manifests, terms.anchors, terms.at)
         if any(check.outcome == "failed" and check.name != "signer" for check in self.checks):
             for name in _CONTENT:
                 self._add(name, "not checked", "what the manifest says counts only if it is intact")
         else:
             self._examine_content(active, results)
         self._add("revocation", "not checked", "needs the network; this verifier works offline")
-        self._add("watermark", "not checked", "this version looks for no watermark or fingerprint")
+        for name in DURABLE:
+            self._add(name, "not checked", "not looked for in a file that has its manifest")
 
     def _examine_content(self, active: dict[str, Any], results: dict[str, Any]) -> None:
         """What an intact manifest says, whoever signed it."""
@@ -153,7 +178,7 @@ class Examination:
             problems += [f"manifest {label}: no ingredient leads to it" for label in sorted(loose)]
         self._settle("layout", problems, "every byte outside the hashes has its one possible value")
 
-    def _check_signer(self, store: dict[str, Any], active: dict[str, Any], own: dict[str, Any]) -> None:
+    def _name_signer(self, active: dict[str, Any]) -> None:
         signature = record(active.get("signature"))
         info = record(record(active.get("claim")).get("claim_generator_info"))
         self.generator = " ".join(filter(None, (text(info.get("name")), text(info.get("version"))))) or None
@@ -162,10 +187,46 @@ class Examination:
             organisation=text(signature.get("issuer")),
             algorithm=text(signature.get("alg")),
         )
+
+    def _check_signer_now(self, store: dict[str, Any], own: dict[str, Any], codes: list[str]) -> None:
         if store.get("validation_state") == "Trusted" and "signingCredential.trusted" in _successes(own):
             self._add("signer", "passed", f"{self._signer_name} leads to a trust anchor")
         else:
             self._add("signer", "failed", f"{self._signer_name} leads to no trust anchor given")
+        if EXPIRED in codes:
+            self._add(
+                "time", "failed", "the signing certificate has ended and there is no trusted time-stamp"
+            )
+        elif TRUSTED_STAMP in _successes(own):
+            self._add("time", "passed", "a trusted time-stamp")
+        else:
+            self._add("time", "not checked", "no trusted time-stamp; the certificate is valid now")
+
+    def _check_signer_at(
+        self,
+        active: dict[str, Any],
+        own: dict[str, Any],
+        manifests: tuple[Manifest, ...],
+        anchors: str,
+        at: datetime,
+    ) -> None:
+        """The certificates as of ``at``, or as of a trusted time-stamp from before it."""
+        moment, stamped = at, TRUSTED_STAMP in _successes(own)
+        late: list[str] = []
+        if stamped and (said := text(record(active.get("signature")).get("time"))) is not None:
+            moment = datetime.fromisoformat(said)
+            late = [f"signed at {moment:%Y-%m-%d %H:%M}, after the moment asked for"] if moment > at else []
+        try:
+            loose, ended = problems_at(chain_of(manifests[-1].signature), anchors, moment)
+        except ValueError as error:
+            loose, ended = [str(error)], []
+        found = f"leads to no trust anchor given ({'; '.join(loose)})" if loose else "leads to a trust anchor"
+        self._add("signer", "failed" if loose else "passed", f"{self._signer_name} {found}")
+        if ended or late or stamped:
+            self._settle("time", [*ended, *late], "a trusted time-stamp")
+        else:
+            words = f"no trusted time-stamp; the certificates were valid at {at:%Y-%m-%d %H:%M}, as asked"
+            self._add("time", "not checked", words)
 
     @property
     def _signer_name(self) -> str:

@@ -9,6 +9,7 @@ A private key is read, held in memory and used; it is never logged or printed, n
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -153,10 +154,16 @@ class PemKey:
         )
 
     @classmethod
-    def load_folder(cls, folder: str | Path) -> PemKey:
-        """Read the key that ``castmark keygen`` wrote under ``folder``. Raises as `load`."""
+    def load_folder(cls, folder: str | Path, *, passphrase: bytes | None = None) -> PemKey:
+        """Read the key that ``castmark keygen`` wrote under ``folder``. Raises as `load`.
+
+        An encrypted key is opened with ``passphrase``, by default that in $CASTMARK_KEY_PASSPHRASE.
+        """
         folder = Path(folder)
-        return cls.load(folder / "signer.pem", folder / "signer.key", folder / "root.pem")
+        secret = passphrase or environment_passphrase()
+        if secret and b"ENCRYPTED" not in _read(folder / "signer.key")[:64]:
+            secret = None  # the variable is for another key
+        return cls.load(folder / "signer.pem", folder / "signer.key", folder / "root.pem", passphrase=secret)
 
     def sign(self, data: bytes) -> bytes:
         """The signature over ``data``, in the form COSE wants (RFC 9053 section 2)."""
@@ -173,6 +180,11 @@ class PemKey:
         )
 
 
+def environment_passphrase() -> bytes | None:
+    """The passphrase in $CASTMARK_KEY_PASSPHRASE, if it is set."""
+    return os.environ.get("CASTMARK_KEY_PASSPHRASE", "").encode() or None
+
+
 def near_expiry(key: Key, now: datetime | None = None) -> str | None:
     """A warning if the key's certificate ends within 30 days, else None."""
     left = key.not_after - (now or datetime.now(UTC))
@@ -180,7 +192,7 @@ def near_expiry(key: Key, now: datetime | None = None) -> str | None:
         return None
     return (
         f"the signing certificate ends in {max(left.days, 0)} days ({key.not_after:%Y-%m-%d}); "
-        "make a new one soon with: castmark keygen --force"
+        "renew it soon with: castmark keygen --renew"
     )
 
 
@@ -202,10 +214,7 @@ def ensure_local_key(folder: Path | None = None, *, announce: Callable[[str], No
                 f"made a local signing key in {target}; "
                 f"to have others trust its images, send them {target / 'root.pem'}"
             )
-    key = PemKey.load_folder(target)
-    if warning := near_expiry(key):
-        say(f"{target}: {warning}")
-    return key
+    return PemKey.load_folder(target)
 
 
 def _read(path: Path) -> bytes:
@@ -235,7 +244,11 @@ def _private_key(pem: bytes, path: Path, passphrase: bytes | None) -> PrivateKey
     try:
         private = serialization.load_pem_private_key(pem, passphrase)
     except TypeError:
-        what = "is encrypted and no passphrase was given" if passphrase is None else "is not encrypted"
+        what = (
+            "is encrypted; give its passphrase in CASTMARK_KEY_PASSPHRASE"
+            if passphrase is None
+            else "is not encrypted"
+        )
         raise KeyMaterialError(f"{path}: the private key {what}") from None
     except ValueError:
         raise KeyMaterialError(
@@ -267,7 +280,7 @@ def _check_dates(certificate: x509.Certificate, label: str) -> None:
     if now > certificate.not_valid_after_utc:
         raise KeyExpired(
             f"{label}: the certificate ended on {certificate.not_valid_after_utc:%Y-%m-%d}; "
-            "make a new one with: castmark keygen --force"
+            "make a new one with: castmark keygen --renew"
         )
     if now < certificate.not_valid_before_utc:
         raise KeyExpired(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from castmark_provenance.claim import Claim
 
@@ -63,6 +63,7 @@ CheckName = Literal[
     "pixels",
     "revocation",
     "watermark",
+    "fingerprint",
 ]
 REQUIRABLE: tuple[CheckName, ...] = (
     "ai_disclosure",
@@ -71,6 +72,7 @@ REQUIRABLE: tuple[CheckName, ...] = (
     "pixels",
     "time",
     "watermark",
+    "fingerprint",
 )
 """Checks that a caller may demand; the others are demanded always."""
 
@@ -122,6 +124,17 @@ class Report(_Record):
     def unchecked(self) -> tuple[Check, ...]:
         """What was not looked at, and why."""
         return tuple(c for c in self.checks if c.outcome == "not checked")
+
+
+class Answer(_Record):
+    """What ``castmark verify --json`` prints; its JSON Schema is ``verify.schema.json`` beside this module.
+
+    A field may be added within one schema version; none is removed or changes its meaning.
+    """
+
+    schema_version: Literal["castmark.verify/1"] = Field(alias="schema", default="castmark.verify/1")
+    exit_code: int
+    files: tuple[Report, ...]
 
 
 def worst(states: list[State]) -> State:

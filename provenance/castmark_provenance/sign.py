@@ -23,7 +23,7 @@ from castmark_provenance.authority import Algorithm
 from castmark_provenance.claim import Claim
 from castmark_provenance.containers import MEDIA_TYPES, bmff, sniff, traces
 from castmark_provenance.errors import KeyExpired, PixelMismatch, SignError, TimestampError
-from castmark_provenance.keys import Key, PemKey
+from castmark_provenance.keys import Key, PemKey, near_expiry
 from castmark_provenance.manifest import Addition, canonical, to_manifest
 from castmark_provenance.pixels import MAX_BLOCK, MAX_RMS, Pixels, decode, difference, is_lossy
 from castmark_provenance.report import State
@@ -134,7 +134,8 @@ def _signing_context(key: Key, process: int, room: bool) -> tuple[Any, threading
     ``room`` leaves space beside the signature for a time-stamp.
 
     The library consumes a signer and prints a callback's exception; so one context serves every image of a
-    key and process, and the exception is carried around the library instead.
+    key and process, and the exception is carried around the library instead. A key near its end is warned of
+    here, once.
     """
     raised = threading.local()
 
@@ -145,6 +146,8 @@ def _signing_context(key: Key, process: int, room: bool) -> tuple[Any, threading
             raised.error = error
             return b""
 
+    if warning := near_expiry(key):
+        log.warning("%s", warning)
     if isinstance(key, PemKey) and not room:
         # Signing inside the library spares the 10 KB that it reserves for whatever a callback may return.
         info = c2pa.C2paSignerInfo(key.algorithm.encode(), key.chain.encode(), key.private_pem(), None)

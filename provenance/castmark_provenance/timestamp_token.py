@@ -2,8 +2,8 @@
 
 A token (RFC 3161, a CMS SignedData of RFC 5652) stands beside the signature, unsigned itself. Its own
 signature covers the time and the signed attributes; certificates are covered by their issuers' signatures.
-The C2PA library checks those that it needs; here the rest is looked at: certificates that lead nowhere, unsigned
-attributes, revocation lists and odd parameters, in each of which bytes could hide.
+The C2PA library checks those that it needs; here the rest is looked at: certificates leading nowhere,
+unsigned attributes, revocation lists and odd parameters, in each of which bytes could hide.
 """
 
 from __future__ import annotations

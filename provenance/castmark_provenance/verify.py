@@ -11,78 +11,105 @@ are walked, the vocabulary is checked, and the pixels are compared with the safe
 
 from __future__ import annotations
 
-import os
-import stat
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from castmark_provenance.containers import locate, sniff, traces
 from castmark_provenance.errors import RequirementError
-from castmark_provenance.examination import ASK_FOR_ORIGINAL, Examination
+from castmark_provenance.examination import ASK_FOR_ORIGINAL, Examination, Terms, library_crjson
 from castmark_provenance.pixels import identify
 from castmark_provenance.report import REQUIRABLE, CheckName, Report, State
+from castmark_provenance.sources import Trouble, find, read, shown
 from castmark_provenance.trust import local_anchors
 
-MAX_FILE_BYTES = 512 * 1024 * 1024
-IMAGE_SUFFIXES = frozenset(
-    (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".tif", ".tiff", ".gif", ".bmp", ".jp2")
-)
 
-
-def verify(source: str | Path | bytes, *, trust: str | None = None, require: Collection[str] = ()) -> Report:
+def verify(
+    source: str | Path | bytes,
+    *,
+    trust: str | None = None,
+    require: Collection[str] = (),
+    at: datetime | None = None,
+) -> Report:
     """Check one image and answer with a report; the network is never touched.
 
-    ``trust`` is PEM text of the anchors that count (default: the local ones, see `trust.local_anchors`).
-    ``require`` names checks that must have passed (`report.REQUIRABLE`), or a trusted file is *unmet*.
+    ``source`` is a path ("-" for standard input) or the bytes. ``trust`` is PEM text of the anchors that
+    count (default: the local ones, see `trust.local_anchors`). ``require`` names checks that must have passed
+    (`report.REQUIRABLE`), or a trusted file is *unmet*. ``at`` (with a time zone) judges certificates as of
+    that moment instead of now.
 
     Raises:
-        RequirementError: ``require`` names something unknown.
+        RequirementError: ``require`` names something unknown, or ``at`` has no time zone.
         TrustError: the local anchors cannot be read.
     """
-    required: list[CheckName] = [_requirement(name) for name in require]
-    anchors = local_anchors() if trust is None else trust
+    terms = _terms(trust, require, at)
     if isinstance(source, bytes):
-        return _verify(source, None, anchors, required)
-    path = _shown(source)
+        return _verify(source, None, terms)
+    path = shown(source)
     try:
-        data = _read(Path(source))
+        data = read(Path(source))
     except (OSError, ValueError) as error:
         reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
         return _plain(
             path, State.UNREADABLE, f"cannot be read ({reason})", "check the path and its permissions"
         )
-    return _verify(data, path, anchors, required)
+    return _verify(data, path, terms)
 
 
 def verify_all(
-    paths: Iterable[str | Path], *, trust: str | None = None, require: Collection[str] = ()
+    paths: Iterable[str | Path],
+    *,
+    trust: str | None = None,
+    require: Collection[str] = (),
+    at: datetime | None = None,
+    jobs: int = 1,
 ) -> Iterator[Report]:
-    """Reports of every path in order, folders searched for images at any depth (links to folders are not
-    followed). A folder without an image is reported as unreadable: nothing found is no answer.
+    """Reports of every file that ``paths`` mean (`sources.find`), in order, ``jobs`` at a time.
 
     Raises: as `verify`.
     """
     anchors = local_anchors() if trust is None else trust
-    for path in paths:
-        if not Path(path).is_dir():
-            yield verify(path, trust=anchors, require=require)
-            continue
-        images: list[Path] = []
-        closed: list[OSError] = []
-        for folder, _, names in os.walk(path, onerror=closed.append):
-            images += [Path(folder, name) for name in names if Path(name).suffix.lower() in IMAGE_SUFFIXES]
-        for image in sorted(images):
-            yield verify(image, trust=anchors, require=require)
-        for error in closed:
-            what = f"folder cannot be read ({error.strerror or error})"
-            yield _plain(_shown(error.filename), State.UNREADABLE, what, "check its permissions")
-        if not images and not closed:
-            yield _plain(_shown(path), State.UNREADABLE, "folder holds no image", "check the path")
+    _terms(anchors, require, at)
+
+    def answer(found: Path | Trouble) -> Report:
+        if isinstance(found, Trouble):
+            return _plain(found.path, State.UNREADABLE, found.what, found.remedy)
+        return verify(found, trust=anchors, require=require, at=at)
+
+    if jobs <= 1:
+        yield from map(answer, find(paths))
+        return
+    with ThreadPoolExecutor(jobs) as pool:
+        waiting: deque[Future[Report]] = deque()
+        for found in find(paths):
+            waiting.append(pool.submit(answer, found))
+            if len(waiting) >= 2 * jobs:  # files are read when their turn comes, not all at once
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
-def _shown(path: str | Path) -> str:
-    """A path as text that every report can hold: a file name may be any bytes."""
-    return os.fsencode(path).decode("utf-8", "replace")
+def crjson(source: str | Path | bytes, *, trust: str | None = None) -> dict[str, Any] | None:
+    """The manifest store as crJSON (C2PA's own JSON for credentials), or None if there is none to read.
+
+    It is the C2PA library's view, with its verdict: what `verify` finds besides is not in it.
+
+    Raises:
+        OSError, ValueError: the file cannot be read.
+    """
+    data = source if isinstance(source, bytes) else read(Path(source))
+    media_type = sniff(data)
+    return None if media_type is None else library_crjson(data, media_type, trust or local_anchors())
+
+
+def _terms(trust: str | None, require: Collection[str], at: datetime | None) -> Terms:
+    if at is not None and at.tzinfo is None:
+        raise RequirementError(f"{at}: a moment needs a time zone, such as 2026-11-21T12:00:00Z")
+    anchors = local_anchors() if trust is None else trust
+    return Terms(anchors=anchors, required=tuple(_requirement(name) for name in require), at=at)
 
 
 def _requirement(name: str) -> CheckName:
@@ -91,16 +118,6 @@ def _requirement(name: str) -> CheckName:
         if plain == known:
             return known
     raise RequirementError(f"{name!r} cannot be required; the requirements are: {', '.join(REQUIRABLE)}")
-
-
-def _read(path: Path) -> bytes:
-    """A regular file's bytes (never a device or a pipe, on which reading could hang)."""
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode):
-        raise ValueError("not a regular file")
-    if status.st_size > MAX_FILE_BYTES:
-        raise ValueError(f"larger than {MAX_FILE_BYTES >> 20} MiB")
-    return path.read_bytes()
 
 
 def _plain(path: str | None, state: State, what: str, remedy: str, media_type: str | None = None) -> Report:
@@ -114,7 +131,7 @@ def _plain(path: str | None, state: State, what: str, remedy: str, media_type: s
     )
 
 
-def _verify(data: bytes, path: str | None, anchors: str, required: Sequence[CheckName]) -> Report:
+def _verify(data: bytes, path: str | None, terms: Terms) -> Report:
     media_type = sniff(data)
     if media_type is None:
         return _other_format(data, path)
@@ -126,7 +143,7 @@ def _verify(data: bytes, path: str | None, anchors: str, required: Sequence[Chec
             return _plain(path, State.INVALID, what, ASK_FOR_ORIGINAL, media_type)
         stores = []  # our reading failed; whether it is an image at all is for a decoder to say
     if len(stores) == 1:
-        return Examination(data, media_type, stores[0]).report(path, anchors, required)
+        return Examination(data, media_type, stores[0]).report(path, terms)
     if stores or traces(data):
         what = (
             f"{len(stores)} manifest stores"

@@ -32,6 +32,7 @@ CHECKS = [
     "pixels",
     "revocation",
     "watermark",
+    "fingerprint",
 ]
 
 
