@@ -33,6 +33,7 @@ from castmark.errors import CastmarkError, InputError, MissingExtra, RefusedErro
 from castmark.extras import require
 from castmark_adapters.errors import AdapterError
 from castmark_provenance.cli import keygen_command, verify_command
+from castmark_provenance.cli_trust import trust_app
 from castmark_provenance.errors import ProvenanceError
 
 FAILED, USAGE, REFUSED = 1, 2, 3
@@ -59,6 +60,7 @@ world_app = typer.Typer(
 )
 app.command("verify")(verify_command)
 app.command("keygen")(keygen_command)
+app.add_typer(trust_app)
 app.command("batch")(batch_command)
 app.command("vary")(vary_command)
 app.command("bridge")(bridge_command)
