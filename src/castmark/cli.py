@@ -28,6 +28,7 @@ from castmark.cli_options import (
     library_folder,
 )
 from castmark.cli_policy import policy_app
+from castmark.cli_replay import replay_command
 from castmark.cli_subject import subject_app
 from castmark.errors import CastmarkError, InputError, MissingExtra, RefusedError
 from castmark.extras import require
@@ -60,6 +61,7 @@ world_app = typer.Typer(
 )
 app.command("verify")(verify_command)
 app.command("keygen")(keygen_command)
+app.command("replay")(replay_command)
 app.add_typer(trust_app)
 app.command("batch")(batch_command)
 app.command("vary")(vary_command)
