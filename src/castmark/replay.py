@@ -122,8 +122,7 @@ def _shot(path: Path, claim: Claim, row: Row | None, subject: Callable[[str], Su
         return asked.model_copy(update={"seed": claim.seed, "steps": claim.steps})
     if claim.prompt.text is None:
         raise InputError(
-    size = {"width": claim.width, "height": claim.height}
-    return Shot(claim.prompt.text, seed=claim.seed, steps=claim.steps, **size)
+            f"{path}: its prompt is not in the manifest, and no ledger is beside it; give its run with --run"
         )
     if claim.ingredients:
         raise InputError(
