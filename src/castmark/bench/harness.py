@@ -76,6 +76,18 @@ class SuiteResult(BaseModel):
         )
         return environment.get_template("bench.html.j2").render(result=self, version=__version__)
 
+    @property
+    def charts(self) -> list[tuple[str, str, list[tuple[str, float]]]]:
+        """Title, unit and bars of every group of three or more figures "title: label" or "title of label"."""
+        groups: dict[tuple[str, str], list[tuple[str, float]]] = {}
+        for figure in self.figures:
+            title, found, label = figure.name.rpartition(": ")
+            if not found:
+                title, found, label = figure.name.rpartition(" of ")
+            if found:
+                groups.setdefault((title, figure.unit), []).append((label, figure.value))
+        return [(title, unit, bars) for (title, unit), bars in groups.items() if len(bars) >= 3]
+
     def table(self) -> str:
         """The figures for a terminal, a line each."""
         width = max(len(figure.name) for figure in self.figures)

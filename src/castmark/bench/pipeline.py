@@ -1,79 +1,347 @@
-"""Suite ``pipeline``: how fast shots become signed images, warm, and where the time of one image goes."""
+"""Suite ``pipeline``: how fast shots become checked and signed images, and what that costs.
+
+Whatever is compared is run side by side, in turns, so that a machine that others use slows both alike; ratios
+are medians over the turns. Memory, kills and verification are measured with rendered drawings in the place of
+denoised ones (`castmark.bench.stand_in`): what is measured there is not the model.
+"""
 
 from __future__ import annotations
 
+import json
+import os
+import random
+import signal
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
+from collections import Counter
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 import castmark_world as world
 from castmark.bench.harness import Figure, median
+from castmark.bench.plain_loop import plain_loop
 from castmark.errors import CastmarkError
+from castmark.ledger import Ledger
 from castmark.shot import Shot
-from castmark.studio import Studio
+from castmark.studio import BATCH_SIZE, Studio
 from castmark.take import SignedImage, Take
+from castmark.threads import cores
 from castmark_provenance.authority import keygen
+from castmark_provenance.keys import PemKey
+from castmark_provenance.report import State
+from castmark_provenance.verify import verify
 
-SHOTS = 16
-WARM_UP = 2
-STAGES = ("draw", "check", "encode", "sign")
-TARGETS = {"one image, warm": 1000.0, "check and signing, share of the time": 0.5}
-"""Milliseconds, and a fraction of 1: asked of two CPU cores, at the embedded base's own steps."""
+SHOTS = 200
+ROUNDS = 5
+SINGLES = 20
+COLD_STARTS = 3
+KILLS = 10
+BATCHES = (1, 2, 4, 8, 16)
+STAGES = ("draw", "finish", "check", "encode", "sign", "write")
+MEMORY = (0.5, 10)
+"""Jobs compared for their memory, as multiples of the shots: 100 and 2,000 of 200."""
+ROWS = 5
+"""Rows of the killed job and files verified, as a multiple of the shots: 1,000 of 200."""
+FIXED_STEPS, RUNGS = 4, (1,)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What every part gets."""
+
+    shots: int
+    threads: int | None
+    folder: Path
+    keys: Path
+
+    @property
+    def key(self) -> PemKey:
+        """The throwaway key that everything is signed with."""
+        return PemKey.load_folder(self.keys)
+
+    def prompts(self, n: int) -> list[str]:
+        """Captions of the test split."""
+        rng = np.random.default_rng(0)
+        return [world.caption(world.sample_scene(rng, split="test"), rng) for _ in range(n)]
 
 
 def run(*, n: int | None = None, threads: int | None = None) -> list[Figure]:
-    """Draw ``n`` captioned scenes of the test split, one by one and in batches, and time every stage.
+    """Every part, scaled by ``n`` shots.
 
     Raises:
         CastmarkError: the studio cannot be opened, or not one image was signed.
     """
-    count = n or SHOTS
-    rng = np.random.default_rng(0)
-    prompts = [world.caption(world.sample_scene(rng, split="test"), rng) for _ in range(count)]
     with tempfile.TemporaryDirectory() as folder:
-        studio = Studio.open(key=keygen(Path(folder) / "keys"), threads=threads)
-        list(studio.shoot_all(Shot(prompts[0], seed=seed) for seed in range(WARM_UP)))
-        singles: list[Take] = []
-        walls: list[float] = []
-        for seed, prompt in enumerate(prompts):
-            start = time.perf_counter()
-            (take,) = studio.shoot_all([Shot(prompt, seed=seed)])
-            walls.append(time.perf_counter() - start)
-            singles.append(take)
-        start = time.perf_counter()
-        batched = list(studio.shoot_all(Shot(prompt, seed=seed) for seed, prompt in enumerate(prompts)))
-        elapsed = time.perf_counter() - start
-    signed = [take for take in singles if isinstance(take, SignedImage)]
+        bench = Bench(n or SHOTS, threads, Path(folder), keygen(Path(folder) / "keys"))
+        return [figure for part in PARTS for figure in part(bench)]
+
+
+def against_a_plain_loop(bench: Bench) -> list[Figure]:
+    """Checked and signed images a second, the pipeline and the plain loop in turns; then the overlap."""
+    studio = _open(bench)
+    shots = [Shot(prompt, seed=seed, steps=1) for seed, prompt in enumerate(bench.prompts(bench.shots))]
+    _warm(studio, shots)
+    rounds = max(1, min(ROUNDS, len(shots) // studio.batch_size))
+    parts = [shots[i::rounds] for i in range(rounds)]
+    plain: list[float] = []
+    piped: list[float] = []
+    drawn: list[float] = []
+    takes: list[Take] = []
+    for index, part in enumerate(parts):
+        out = bench.folder / f"plain-{index}"
+        out.mkdir()
+        with _timed(plain, len(part)):
+            plain_loop(studio, part, out)
+        with _timed(piped, len(part)):
+            takes += studio.shoot_all(
+                part, keep=lambda take, to=bench.folder / f"piped-{index}": take.save(to)
+            )
+        with _timed(drawn, len(part)):
+            for start in range(0, len(part), studio.batch_size):
+                studio.base.draw(
+                    [studio.base.resolve(shot) for shot in part[start : start + studio.batch_size]]
+                )
+    signed = [take for take in takes if isinstance(take, SignedImage)]
     if not signed:
         raise CastmarkError(
-            f"not one of {count} shots was signed, so nothing was measured; {singles[0].explain()}"
+            f"not one of {len(takes)} shots was signed, so nothing was measured; {takes[0].explain()}"
         )
-    warm = [1000 * wall for wall, take in zip(walls, singles, strict=True) if take.ok]
-    shares = [
-        sum(take.timings[s] for s in STAGES[1:]) / sum(take.timings[s] for s in STAGES) for take in signed
-    ]
-    rate = sum(take.ok for take in batched) / elapsed
-    refused = 1 - statistics.fmean(take.ok for take in singles)
+    gain = [p / q for p, q in zip(plain, piped, strict=True)]
+    share = [max(0.0, 1 - d / q) for d, q in zip(drawn, piped, strict=True)]
+    refused = 1 - len(signed) / len(takes)
+    apart = {s: [1000 * take.timings.get(s, 0.0) for take in signed] for s in STAGES}
     return [
-        median("one image, warm", warm, "ms", target=TARGETS["one image, warm"]),
-        *(median(f"one image: {s}", [1000 * take.timings[s] for take in signed], "ms") for s in STAGES),
-        median(
-            "check and signing, share of the time",
-            shares,
-            "",
-            target=TARGETS["check and signing, share of the time"],
-        ),
-        Figure(
-            name=f"images a second, batches of {studio.batch_size}",
-            value=rate,
-            low=rate,
-            high=rate,
-            n=count,
-            better="higher",
-            unit="/s",
-        ),
-        Figure(name="refused or failed", value=refused, low=refused, high=refused, n=count),
+        median("against a plain loop, 1 step", gain, "x", target=2.5, better="higher"),
+        median("images a second: plain loop", [1 / p for p in plain], "/s", better="higher"),
+        median("images a second: pipeline", [1 / q for q in piped], "/s", better="higher"),
+        median("check and signing, share of the time when overlapped", share, "", target=0.15),
+        *(median(f"time by stage: {stage}", values, "ms") for stage, values in apart.items()),
+        _plain("refused or failed", refused, len(takes)),
     ]
+
+
+def by_batch_size(bench: Bench) -> list[Figure]:
+    """Images a second by batch size, in turns."""
+    studio = _open(bench)
+    count = max(max(BATCHES), bench.shots // 8)
+    shots = [Shot(prompt, seed=seed, steps=1) for seed, prompt in enumerate(bench.prompts(count))]
+    _warm(studio, shots)
+    times: dict[int, list[float]] = {size: [] for size in BATCHES}
+    for _ in range(2):
+        for size, seconds in times.items():
+            sized = Studio(
+                base=studio.base,
+                checker=studio.checker,
+                wardrobe=studio.wardrobe,
+                key=studio.signing_key,
+                batch_size=size,
+            )
+            with _timed(seconds, len(shots)):
+                for _take in sized.shoot_all(shots):
+                    pass
+    return [
+        median(f"images a second, batches of {size}", [1 / s for s in seconds], "/s", better="higher")
+        for size, seconds in times.items()
+    ]
+
+
+def one_image(bench: Bench) -> list[Figure]:
+    """One warm image of 256 px in one step, checked and signed."""
+    studio = _open(bench)
+    prompts = bench.prompts(min(SINGLES, bench.shots))
+    _warm(studio, [Shot(prompts[0], seed=seed, width=256, height=256, steps=1) for seed in range(2)])
+    walls: list[float] = []
+    for seed, prompt in enumerate(prompts):
+        with _timed(walls, 1):
+            (take,) = studio.shoot_all([Shot(prompt, seed=seed, width=256, height=256, steps=1)])
+        if not take.ok:
+            walls.pop()
+    drawn = "x".join(map(str, studio.base.default_size))
+    name = f"one image of 256 px (drawn at {drawn}), warm, 1 step"
+    return [median(name, [1000 * wall for wall in walls], "ms", target=200.0)] if walls else []
+
+
+def adaptive_steps(bench: Bench) -> list[Figure]:
+    """Denoiser evaluations of adaptive steps against fixed ones, and what either gets accepted."""
+    studio = _open(bench)
+    adaptive = Studio(
+        base=studio.base,
+        checker=studio.checker,
+        wardrobe=studio.wardrobe,
+        key=studio.signing_key,
+        adaptive=RUNGS,
+    )
+    prompts = bench.prompts(max(4, bench.shots // 4))
+    shots = [Shot(prompt, seed=seed, steps=FIXED_STEPS) for seed, prompt in enumerate(prompts)]
+    fixed = [take.ok for take in studio.shoot_all(shots)]
+    takes = list(adaptive.shoot_all(shots))
+    spent = [
+        int(take.claim.settings["denoiser_evaluations"])
+        if isinstance(take, SignedImage)
+        else sum(RUNGS) + FIXED_STEPS
+        for take in takes
+    ]
+    ratio = statistics.fmean(spent) / FIXED_STEPS
+    gained = statistics.fmean(take.ok for take in takes) - statistics.fmean(fixed)
+    name = "adaptive steps, acceptance less that of 4 fixed"
+    return [
+        _plain("adaptive steps, evaluations against 4 fixed", ratio, len(shots), target=0.6, unit="x"),
+        Figure(name=name, value=gained, low=gained, high=gained, n=len(shots), target=0, better="higher"),
+    ]
+
+
+def memory(bench: Bench) -> list[Figure]:
+    """Peak memory of a long job against a short one, each in a process of its own."""
+    peaks: list[float] = []
+    counts = [max(2, int(bench.shots * multiple)) for multiple in MEMORY]
+    for count in counts:
+        jobs = _job(bench.folder / f"memory-{count}.csv", count)
+        lines = _stand_in(bench, jobs, bench.folder / f"memory-{count}").stdout.split()
+        peaks.append(float(lines[-1]))
+    ratio = peaks[1] / peaks[0]
+    name = f"peak memory of {counts[1]} shots against {counts[0]}"
+    return [_plain(name, ratio, sum(counts), target=1.1, unit="x")]
+
+
+def killed(bench: Bench) -> list[Figure]:
+    """A job killed again and again at random moments, then left to finish."""
+    rows = ROWS * bench.shots
+    jobs, out = _job(bench.folder / "killed.csv", rows), bench.folder / "killed"
+    rng = random.Random(0)
+    done: Counter[str] = Counter()
+    kills = 0
+    while kills < KILLS:
+        command = [sys.executable, "-m", "castmark.bench.stand_in", jobs, out, bench.keys]
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        ) as victim:
+            assert victim.stdout is not None
+            names: list[str] = []
+            for line in victim.stdout:
+                names.append(line.strip())
+                if len(names) >= max(1, rows // (2 * KILLS)):
+                    break
+            time.sleep(rng.random() / 10)
+            victim.send_signal(signal.SIGKILL)
+            names += [line.strip() for line in victim.stdout]
+        done.update(name for name in names if not name.isdigit())
+        kills += 1
+    done.update(name for name in _stand_in(bench, jobs, out).stdout.split() if not name.isdigit())
+    with Ledger.read(out) as ledger:
+        found = ledger.rows()
+    files = {path.name for path in (out / "images").iterdir()}
+    lost = sum(row.status != "signed" or row.file not in files for row in found) + rows - len(found)
+    twice = sum(count > 1 for count in done.values()) + len(files - {row.file for row in found})
+    unsigned = sum(
+        verify(out / "images" / name, trust=bench.key.anchors).state is not State.TRUSTED for name in files
+    )
+    after = f"of {rows} rows killed {kills} times"
+    return [
+        _plain(f"{what} {after}", count, rows, target=0)
+        for what, count in (("lost", lost), ("done twice", twice), ("unsigned", unsigned))
+    ]
+
+
+def verification(bench: Bench) -> list[Figure]:
+    """Signed files verified a second, on every core."""
+    folder = bench.folder / "killed" / "images"
+    paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    if not paths:
+        out = bench.folder / "verify"
+        _stand_in(bench, _job(bench.folder / "verify.csv", ROWS * bench.shots), out)
+        paths = sorted((out / "images").iterdir())
+    anchors = bench.key.anchors
+    seconds: list[float] = []
+    with ThreadPoolExecutor(cores()) as pool:
+        for part in (paths[i::ROUNDS] for i in range(ROUNDS)):
+            with _timed(seconds, len(part)):
+                states = list(pool.map(lambda path: verify(path, trust=anchors).state, part))
+            if any(state is not State.TRUSTED for state in states):
+                raise CastmarkError(f"{folder}: a file signed for this bench does not verify")
+    name = f"files of {len(paths)} verified a second on {cores()} cores"
+    return [median(name, [1 / s for s in seconds], "/s", target=150.0, better="higher")]
+
+
+def cold_start(bench: Bench) -> list[Figure]:
+    """The first image of ``castmark shoot`` in a new process, and where its time goes."""
+    environment = dict(os.environ) | ({"OMP_NUM_THREADS": str(bench.threads)} if bench.threads else {})
+    walls: list[float] = []
+    parts: dict[str, list[float]] = {}
+    for index in range(COLD_STARTS):
+        command = [sys.executable, "-m", "castmark.cli", "shoot", "a red mug on a plain background"]
+        command += [
+            "--seed",
+            "1",
+            "--steps",
+            "1",
+            "--key",
+            str(bench.keys),
+            "--out",
+            str(bench.folder / f"cold-{index}"),
+        ]
+        start = time.perf_counter()
+        subprocess.run(command, check=False, capture_output=True, env=environment)
+        walls.append(time.perf_counter() - start)
+        told = subprocess.run(
+            [sys.executable, "-m", "castmark.bench.cold_start", str(bench.keys)],
+            check=True, capture_output=True, text=True, env=environment,
+        )  # fmt: skip
+        for name, span in json.loads(told.stdout.splitlines()[-1]).items():
+            parts.setdefault(name, []).append(span)
+    return [
+        median("first image from a cold start", walls, "s", target=12.0),
+        *(median(f"cold start: {name}", spans, "s") for name, spans in parts.items()),
+    ]
+
+
+PARTS: tuple[Callable[[Bench], list[Figure]], ...] = (
+    against_a_plain_loop,
+    by_batch_size,
+    one_image,
+    adaptive_steps,
+    memory,
+    killed,
+    verification,
+    cold_start,
+)
+"""What the suite measures, in order."""
+
+
+def _plain(name: str, value: float, n: int, *, target: float | None = None, unit: str = "") -> Figure:
+    """A figure without an interval: a count, or one ratio."""
+    return Figure(name=name, value=value, low=value, high=value, n=n, target=target, unit=unit)
+
+
+def _open(bench: Bench) -> Studio:
+    return Studio.open(key=bench.key, threads=bench.threads, batch_size=BATCH_SIZE)
+
+
+def _warm(studio: Studio, shots: Sequence[Shot]) -> None:
+    for _take in studio.shoot_all(shots[: 2 * studio.batch_size]):
+        pass
+
+
+@contextmanager
+def _timed(seconds: list[float], n: int) -> Generator[None]:
+    """Append the seconds each of ``n`` took."""
+    start = time.perf_counter()
+    yield
+    seconds.append((time.perf_counter() - start) / n)
+
+
+def _job(path: Path, rows: int) -> Path:
+    path.write_text("name,prompt,seed\n" + "".join(f"shot-{i:05d},a mug {i},{i}\n" for i in range(rows)))
+    return path
+
+
+def _stand_in(bench: Bench, jobs: Path, out: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "castmark.bench.stand_in", jobs, out, bench.keys]
+    return subprocess.run(command, check=True, capture_output=True, text=True)
