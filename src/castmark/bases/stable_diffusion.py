@@ -20,8 +20,9 @@ import numpy as np
 import torch
 import transformers
 from diffusers import StableDiffusionPipeline
-from numpy.typing import NDArray
+from torch import Tensor
 
+from castmark.bases.prompts import PromptCache
 from castmark.errors import BaseError
 from castmark.shot import ResolvedShot, Shot
 from castmark.take import Draft
@@ -75,6 +76,7 @@ class StableDiffusionBase:
             ) from error
         self.pipeline = loaded.to(device)
         self.pipeline.set_progress_bar_config(disable=True)
+        self._prompts = PromptCache(self._encode)
         facts = folder / "castmark.json"
         self._facts: dict[str, Any] = json.loads(facts.read_text()) if facts.is_file() else {}
 
@@ -137,6 +139,13 @@ class StableDiffusionBase:
             "diffusers": diffusers.__version__,
         }
 
+    def _encode(self, text: str) -> Tensor:
+        """The pipeline's own embedding of one text, Float "1 tokens width"."""
+        embedding, _ = self.pipeline.encode_prompt(
+            text, device=self.device, num_images_per_prompt=1, do_classifier_free_guidance=False
+        )
+        return cast("Tensor", embedding)
+
     def resolve(self, shot: Shot) -> ResolvedShot:
         """The shot with size and steps filled in.
 
@@ -161,26 +170,29 @@ class StableDiffusionBase:
             raise BaseError("one batch must share size and steps; split it first")
         started = time.perf_counter()
         output = self.pipeline(
-            prompt=[s.text for s in shots],
+            prompt_embeds=self._prompts([s.text for s in shots]),
             width=shots[0].width,
             height=shots[0].height,
             num_inference_steps=shots[0].steps,
             guidance_scale=1.0,
             generator=[torch.Generator("cpu").manual_seed(s.seed) for s in shots],
-            output_type="np",
+            output_type="pt",
             return_dict=False,
             **self.call_arguments,
         )
-        images = cast("NDArray[np.float32]", np.asarray(cast(Any, output)[0]))
+        images = cast("Tensor", cast(Any, output)[0])
         # A non-finite pixel must reach the caller as an error, not as whatever a cast makes of it.
         broken = [
-            shot.seed for shot, image in zip(shots, images, strict=True) if not np.isfinite(image).all()
+            shot.seed
+            for shot, whole in zip(shots, images.isfinite().flatten(1).all(1).tolist(), strict=True)
+            if not whole
         ]
         if broken:
             raise BaseError(
                 f"{self.name} drew non-finite pixels (seeds {broken}); the weights may be damaged"
             )
-        pixels = (images * 255).round().astype(np.uint8)
+        # Bytes leave the device, not floats.
+        pixels = (images.float() * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
         seconds = (time.perf_counter() - started) / len(shots)
         settings = {**self.environment, "batch": len(shots)}
         return [
