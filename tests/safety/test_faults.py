@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from castmark.errors import CastmarkError
 from castmark.safety import Calibration, Encoder, Gate, Policy
-from castmark.safety.domain import Domain
+from castmark.safety.domain import Kind, texture
 from castmark.safety.packed import Packed
 from castmark.safety.probe import Probe
 from castmark.safety.reader import Attribute, Reader
@@ -31,6 +31,7 @@ from castmark_provenance.sign import sign
 from castmark_world import render, sample_scene
 
 SIDE = 64
+TEXTURES = texture(torch.rand(1, 3, SIDE, SIDE)).shape[1]
 
 
 class World(FakeBase):
@@ -184,13 +185,13 @@ def broken_probe(b: Bench) -> None:
 
 
 def broken_domain(b: Bench) -> None:
-    model = Domain.of(torch.nn.functional.normalize(torch.randn(40, 6, 16), dim=-1))
-    b.set(domain_model=model.model_copy(update={"mean": packed(math.nan, 16)}), domain_at=1e6)
+    kind = Kind.of(torch.randn(40, TEXTURES))
+    b.set(kinds={"renders": kind.model_copy(update={"mean": packed(math.nan, TEXTURES), "limit": 1e6})})
 
 
 def elsewhere(b: Bench) -> None:
-    model = Domain.of(torch.nn.functional.normalize(torch.randn(40, 6, 16), dim=-1))
-    b.set(domain_model=model, domain_at=-1.0)
+    kind = Kind.of(torch.randn(40, TEXTURES))
+    b.set(kinds={"renders": kind.model_copy(update={"limit": 1e-9})})
 
 
 def broken_reader(b: Bench) -> None:

@@ -23,7 +23,7 @@ from torch import Tensor
 from castmark.errors import NotCalibrated
 from castmark.safety.calibration import Calibration, Rate, Threshold, file_name, user_folder
 from castmark.safety.concepts import Concepts
-from castmark.safety.domain import Domain
+from castmark.safety.domain import Kind, strangeness
 from castmark.safety.encoder import Encoder
 from castmark.safety.evidence import PROMPTS, Evidence, Pictures, Sizes, WorldEvidence
 from castmark.safety.policy import Policy, shipped_policies
@@ -105,15 +105,7 @@ def calibrate_on(policy: Policy, evidence: Evidence) -> Calibration:
     scores = Scores(policy, evidence, content)
     image = {name: _image_threshold(scores, name, len(said)) for name in said}
     prompt = {name: _prompt_threshold(scores, name, len(said)) for name in said}
-    domain = Domain.of(evidence.familiar())
-    domain_at = max(
-        threshold(
-            domain.distance(evidence.pictures(source, "calibration", None).embeddings).tolist(),
-            policy.budget.out_of_domain,
-            policy.budget.delta,
-        )
-        for source in evidence.sources
-    )
+    kinds = {source: _kind(policy, evidence, source, known) for source, known in evidence.familiar().items()}
     return Calibration(
         policy=policy.name,
         policy_digest=policy.digest,
@@ -130,9 +122,8 @@ def calibrate_on(policy: Policy, evidence: Evidence) -> Calibration:
         escalations=_escalations(scores),
         content=content,
         reader=reader,
-        domain_model=domain,
-        domain_at=domain_at,
-        notes=_notes(scores, image, prompt, domain, domain_at, reader),
+        kinds=kinds,
+        notes=_notes(scores, image, prompt, kinds, reader),
     )
 
 
@@ -233,6 +224,14 @@ def _image_threshold(scores: Scores, category: str, count: int) -> Threshold:
     )
 
 
+def _kind(policy: Policy, evidence: Evidence, source: str, known: Tensor) -> Kind:
+    """One kind of pictures, with the distance that its safe ones hardly ever exceed."""
+    kind = Kind.of(known)
+    away = kind.distance(evidence.pictures(source, "calibration", None).textures).tolist()
+    limit = threshold(away, policy.budget.out_of_domain, policy.budget.delta)
+    return kind.model_copy(update={"limit": limit})
+
+
 def _by_group(
     scores: Scores, safe: Pictures, category: str, scorer: Scorer, alpha: float, delta: float
 ) -> tuple[dict[str, float], tuple[str, ...]]:
@@ -315,8 +314,7 @@ def _notes(
     scores: Scores,
     image: dict[str, Threshold],
     prompt: dict[str, Threshold],
-    domain: Domain,
-    domain_at: float,
+    kinds: dict[str, Kind],
     reader: Reader | None,
 ) -> dict[str, float]:
     """What the word lists add to the judge on test prompts, how often a safe sample is refused by anything,
@@ -348,8 +346,8 @@ def _notes(
             any(s > limit for s, limit in zip(row, limits, strict=True)) for row in zip(*rows, strict=True)
         ]
         found[f"safe pictures refused by anything, {source}"] = sum(over) / len(over)
-        away = domain.distance(evidence.pictures(source, "test", None).embeddings)
-        found[f"safe pictures taken for another kind, {source}"] = float((away > domain_at).float().mean())
+        away = strangeness(kinds, evidence.pictures(source, "test", None).textures)
+        found[f"safe pictures taken for another kind, {source}"] = float((away > 1).float().mean())
     if reader is not None:
         for name, attribute in reader.attributes.items():
             found[f"{name} read rightly ({len(attribute.probe.classes)} classes)"] = attribute.accuracy

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 import castmark_data
 from castmark.errors import NotCalibrated
-from castmark.safety.domain import Domain
+from castmark.safety.domain import Kind
 from castmark.safety.policy import Policy
 from castmark.safety.probe import Probe
 from castmark.safety.reader import Reader
@@ -109,16 +109,13 @@ class Calibration(_Part):
     """Exact-label probe of the categories; used where a threshold's scorer says so."""
     reader: Reader | None = None
     """Reads people's attributes; None where no pictures of known truth were at hand."""
-    domain_model: Domain | None = None
-    domain_at: float | None = Field(default=None, allow_inf_nan=False)
-    """Distance above which a picture is of no kind that was calibrated."""
+    kinds: dict[str, Kind] = {}
+    """The kinds of pictures that were calibrated; every other kind is out of the domain."""
     notes: dict[str, float] = {}
     """Shares of test samples, in words."""
 
     @model_validator(mode="after")
     def _complete(self) -> Calibration:
-        if (self.domain_model is None) != (self.domain_at is None):
-            raise ValueError("a domain needs its model and its threshold")
         if self.content is None and any(t.scorer == "probe" for t in self.image.values()):
             raise ValueError("a threshold is the probe's, and there is no probe")
         return self

@@ -12,13 +12,14 @@ from torch import Tensor
 
 from castmark.safety.encoder import Encoder
 from castmark.safety.samples import (
+    SAFE,
     category_items,
     category_of,
-    drawn,
-    embed,
+    drawings,
     embed_prompts,
     groups_of,
     lessons,
+    observe,
     people_of,
     prompts,
     scenes,
@@ -40,6 +41,7 @@ class Pictures:
     """Embedded pictures, and the groups of people each belongs to (none where that is not known)."""
 
     embeddings: Float[Tensor, "n v d"]
+    textures: Float[Tensor, "n t"]
     groups: list[tuple[str, ...]] = field(default_factory=list[tuple[str, ...]])
 
     def of(self, group: str) -> Float[Tensor, "m v d"]:
@@ -57,6 +59,7 @@ class Lessons:
     """Embedded pictures with exact labels, for the probes, and as many held out to measure the readers."""
 
     embeddings: Float[Tensor, "n v d"]
+    textures: Float[Tensor, "n t"]
     contents: list[str]
     people: list[dict[str, str]]
     held_out: Float[Tensor, "m v d"]
@@ -94,8 +97,8 @@ class Evidence(Protocol):
         """Exactly labelled pictures, or None."""
         ...
 
-    def familiar(self) -> Float[Tensor, "n v d"]:
-        """Pictures of every kind that counts as known, none of them in the calibration or test splits."""
+    def familiar(self) -> dict[str, Float[Tensor, "n t"]]:
+        """Textures of pictures of every source, none of them among its safe ones."""
         ...
 
 
@@ -155,12 +158,12 @@ class WorldEvidence:
             safe = sizes.test_safe if split == "test" else sizes.safe
             unsafe = sizes.test_unsafe if split == "test" else sizes.unsafe
             made = [scene for scene, _ in scenes(unsafe if category else safe, seed, split, category)]
-            seen = embed(self.encoder, (render(scene) for scene in made))
-            return Pictures(seen, [groups_of(scene) for scene in made])
+            seen, textures = observe(self.encoder, (render(scene) for scene in made))
+            return Pictures(seen, textures, [groups_of(scene) for scene in made])
         assert self.base is not None
         safe = sizes.drawn_test_safe if split == "test" else sizes.drawn_safe
         count = sizes.drawn_unsafe if category else safe
-        return Pictures(drawn(self.encoder, self.base, count, seed, split, category))
+        return Pictures(*observe(self.encoder, drawings(self.base, count, seed, split, category)))
 
     def trigger(self, name: str, split: Split) -> Float[Tensor, "n v d"] | None:
         """Safe renders that show the trigger."""
@@ -187,7 +190,7 @@ class WorldEvidence:
             made = list(lessons(self.sizes.lessons, self.seed))
             held_out = [scene for scene, _ in scenes(self.sizes.safe, self.seed, "calibration", None)]
             self._lessons = Lessons(
-                embed(self.encoder, (render(scene) for scene in made)),
+                *observe(self.encoder, (render(scene) for scene in made)),
                 [category_of(scene) for scene in made],
                 [people_of(scene) for scene in made],
                 self.pictures(RENDERS, "calibration", None).embeddings,
@@ -195,10 +198,11 @@ class WorldEvidence:
             )
         return self._lessons
 
-    def familiar(self) -> Float[Tensor, "n v d"]:
+    def familiar(self) -> dict[str, Float[Tensor, "n t"]]:
         """The labelled renders, and drawings for unsafe captions (which are drawings all the same)."""
-        parts = [self.lessons().embeddings]
+        found = {RENDERS: self.lessons().textures}
         if self.base is not None:
-            names = sorted(set(self.lessons().contents) - {"safe"})
-            parts += [self.pictures(self.sources[1], "calibration", name).embeddings for name in names]
-        return torch.cat(parts)
+            drawn = self.sources[1]
+            names = sorted(set(self.lessons().contents) - {SAFE})
+            found[drawn] = torch.cat([self.pictures(drawn, "calibration", name).textures for name in names])
+        return found

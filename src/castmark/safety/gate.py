@@ -28,6 +28,7 @@ from castmark.errors import CheckError
 from castmark.safety.bias.image import drift_findings, reading_findings
 from castmark.safety.calibration import Calibration, find_calibration
 from castmark.safety.concepts import Concepts
+from castmark.safety.domain import strangeness, texture
 from castmark.safety.encoder import Encoder
 from castmark.safety.integrity import integrity_findings
 from castmark.safety.ladder import audit_findings
@@ -160,7 +161,7 @@ class Gate:
     ) -> list[tuple[Finding, ...]]:
         """Every rung of each picture."""
         embeddings = self.encoder.images(pixels)
-        scores = self._image_scores(embeddings)
+        scores = self._image_scores(embeddings, pixels)
         readings = self._readings(embeddings)
         audit = audit_findings(self.policy, self.calibration)
         rows: list[tuple[Finding, ...]] = []
@@ -183,15 +184,17 @@ class Gate:
             )
         return rows
 
-    def _image_scores(self, embeddings: Float[Tensor, "b v d"]) -> dict[str, list[float]]:
+    def _image_scores(
+        self, embeddings: Float[Tensor, "b v d"], pixels: Float[Tensor, "b 3 h w"]
+    ) -> dict[str, list[float]]:
         """Score of every category and trigger, and the distance from what was calibrated, of each picture."""
         found = {name: values.tolist() for name, values in self._concepts.scores(embeddings).items()}
         record = self.calibration
         for name, threshold in record.image.items():
             if threshold.scorer == "probe" and record.content is not None:
                 found[name] = record.content.log_odds(embeddings, name).tolist()
-        if record.domain_model is not None:
-            found[DOMAIN] = record.domain_model.distance(embeddings).tolist()
+        if record.kinds:
+            found[DOMAIN] = strangeness(record.kinds, texture(pixels)).tolist()
         return found
 
     def _readings(self, embeddings: Float[Tensor, "b v d"]) -> list[dict[str, Reading]]:
@@ -272,11 +275,9 @@ class Gate:
             findings.append(_at_most("L2 image", name, score, threshold.limit, action))
             if threshold.pass_at is not None and threshold.limit > threshold.pass_at:
                 findings.append(_at_most("L2 image", f"{name}: miss bound", score, threshold.pass_at, "warn"))
-        if self.calibration.domain_at is not None:
+        if self.calibration.kinds:
             away = _finite("L2 image", DOMAIN, scores[DOMAIN])
-            findings.append(
-                _at_most("L2 image", DOMAIN, away, self.calibration.domain_at, self.policy.out_of_domain)
-            )
+            findings.append(_at_most("L2 image", DOMAIN, away, 1.0, self.policy.out_of_domain))
         return findings
 
     def _trigger_finding(self, name: str, score: float) -> Finding:

@@ -22,6 +22,7 @@ from PIL import Image
 from torch import Tensor
 
 from castmark.errors import InputError
+from castmark.safety.domain import texture
 from castmark.safety.encoder import Encoder
 from castmark.safety.evidence import Lessons, Pictures
 from castmark.safety.gate import to_tensor
@@ -62,7 +63,7 @@ class OwnImages:
             raise InputError(f"{unsafe}: holds no folders; put a category's images into {unsafe}/CATEGORY")
         self._files |= {folder.name: _images(folder) for folder in folders}
         self._lists = None if prompt_file is None else _prompt_lists(prompt_file)
-        self._kept: dict[str | None, dict[Part, Tensor]] = {}
+        self._kept: dict[str | None, dict[Part, Pictures]] = {}
 
     def shows(self, category: str) -> bool:
         """Whether there is a folder of the category."""
@@ -74,13 +75,13 @@ class OwnImages:
 
     def pictures(self, source: str, split: Split, category: str | None) -> Pictures:
         """The images of a category's folder, or the safe ones. Nothing is known of groups of people."""
-        return Pictures(self._part(category, "test" if split == "test" else "calibration"))
+        return self._part(category, "test" if split == "test" else "calibration")
 
     def trigger(self, name: str, split: Split) -> Float[Tensor, "n v d"] | None:
         """The images of the folder of that name, if there is one."""
         if name not in self._files:
             return None
-        return self._part(name, "test" if split == "test" else "calibration")
+        return self._part(name, "test" if split == "test" else "calibration").embeddings
 
     def prompts(self, split: Split, category: str | None) -> tuple[list[str], list[Tensor]]:
         """Prompts of the file, halved by digest, or of the shipped lists."""
@@ -95,25 +96,29 @@ class OwnImages:
         """None: nobody has labelled these images."""
         return None
 
-    def familiar(self) -> Float[Tensor, "n v d"]:
+    def familiar(self) -> dict[str, Float[Tensor, "n t"]]:
         """The safe images set aside for it."""
-        return self._part(None, "known")
+        return {SOURCE: self._part(None, "known").textures}
 
-    def _part(self, category: str | None, part: Part) -> Tensor:
+    def _part(self, category: str | None, part: Part) -> Pictures:
         if category not in self._kept:
             self.say(f"{SOURCE}: {category or 'safe'}")
             self._kept[category] = self._embed(self._files[category])
         return self._kept[category][part]
 
-    def _embed(self, files: list[Path]) -> dict[Part, Tensor]:
-        found: dict[Part, list[Tensor]] = {"known": [], "calibration": [], "test": []}
+    def _embed(self, files: list[Path]) -> dict[Part, Pictures]:
+        found: dict[Part, list[tuple[Tensor, Tensor]]] = {"known": [], "calibration": [], "test": []}
         for digest, pixels in _pixels(files):
-            found[_part_of(digest)].append(self.encoder.images(to_tensor([pixels])))
-        if any(len(tensors) < 2 for tensors in found.values()):
+            picture = to_tensor([pixels])
+            found[_part_of(digest)].append((self.encoder.images(picture), texture(picture)))
+        if any(len(seen) < 2 for seen in found.values()):
             raise InputError(
                 f"{files[0].parent}: {len(files)} images are too few to calibrate and to test; give more"
             )
-        return {part: torch.cat(tensors) for part, tensors in found.items()}
+        return {
+            part: Pictures(torch.cat([views for views, _ in seen]), torch.cat([fine for _, fine in seen]))
+            for part, seen in found.items()
+        }
 
 
 def own_images(

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from castmark.safety.packed import Packed
 
-DECAY = 1e-3
+DECAY = 2e-2
 """Weight of the squared norm of the weights, on standardised features."""
 STEPS = 60
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import castmark_data
+from castmark.safety.domain import texture
 from castmark.safety.encoder import Encoder
 from castmark.safety.gate import to_tensor
 from castmark.safety.prompt import chunks
@@ -117,38 +118,46 @@ def rendered(
     return embed(encoder, (render(scene) for scene, _ in scenes(count, seed, split, category)))
 
 
-def drawn(
-    encoder: Encoder, base: Base, count: int, seed: int, split: Split, category: str | None
-) -> Float[Tensor, "n v d"]:
-    """Embedded views of what a base draws for the captions of such scenes.
+def drawings(
+    base: Base, count: int, seed: int, split: Split, category: str | None
+) -> Iterator[NDArray[np.uint8]]:
+    """What a base draws for the captions of such scenes.
 
     A safe caption may come out as something else, and an unsafe one without its thing: this measures the gate
     on what the base really draws for a prompt, not on known contents.
     """
-
-    def pictures() -> Iterator[NDArray[np.uint8]]:
-        shots = [
-            base.resolve(Shot(text, seed=seed + index))
-            for index, (_, text) in enumerate(scenes(count, seed + 1, split, category))
-        ]
-        for start in range(0, len(shots), 8):
-            yield from (draft.pixels for draft in base.draw(shots[start : start + 8]))
-
-    return embed(encoder, pictures())
+    shots = [
+        base.resolve(Shot(text, seed=seed + index))
+        for index, (_, text) in enumerate(scenes(count, seed + 1, split, category))
+    ]
+    for start in range(0, len(shots), 8):
+        yield from (draft.pixels for draft in base.draw(shots[start : start + 8]))
 
 
 def embed(encoder: Encoder, pictures: Iterator[NDArray[np.uint8]]) -> Float[Tensor, "n v d"]:
     """Embedded views of pictures of one size."""
-    parts: list[Tensor] = []
+    return observe(encoder, pictures)[0]
+
+
+def observe(
+    encoder: Encoder, pictures: Iterator[NDArray[np.uint8]]
+) -> tuple[Float[Tensor, "n v d"], Float[Tensor, "n t"]]:
+    """Embedded views of pictures of one size, and their textures."""
+    parts: list[tuple[Tensor, Tensor]] = []
     batch: list[NDArray[np.uint8]] = []
     for picture in pictures:
         batch.append(picture)
         if len(batch) == PICTURE_BATCH:
-            parts.append(encoder.images(to_tensor(batch)))
+            parts.append(_observed(encoder, batch))
             batch = []
     if batch:
-        parts.append(encoder.images(to_tensor(batch)))
-    return torch.cat(parts)
+        parts.append(_observed(encoder, batch))
+    return torch.cat([views for views, _ in parts]), torch.cat([textures for _, textures in parts])
+
+
+def _observed(encoder: Encoder, batch: list[NDArray[np.uint8]]) -> tuple[Tensor, Tensor]:
+    pixels = to_tensor(batch)
+    return encoder.images(pixels), texture(pixels)
 
 
 def embed_prompts(encoder: Encoder, prompts: Sequence[str]) -> list[Float[Tensor, "1 c d"]]:

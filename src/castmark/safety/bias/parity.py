@@ -123,7 +123,7 @@ def multinomial_p(counts: NDArray[np.int64], shares: Floats, rng: np.random.Gene
 
 def corrected(read: Floats, mixing: Floats) -> Floats:
     """True shares from read ones: C^-1 p~, put back on the simplex (the nearest point; Duchi et al. 2008)."""
-    return _simplex(np.linalg.solve(mixing, read))
+    return _simplex(np.asarray(np.linalg.solve(mixing, read), dtype=np.float64))
 
 
 def quota_tv(counts: Sequence[int], shares: Sequence[float]) -> float:
@@ -181,7 +181,8 @@ def _interval(
     for read in rng.multinomial(n, seen / n, 1000):
         mixing = np.eye(len(seen))
         if table is not None:
-            mixing = _columns(np.stack([rng.multinomial(int(row.sum()), row / row.sum()) for row in table]))
+            drawn = [rng.multinomial(int(row.sum()), row / row.sum()) for row in table]
+            mixing = _columns(np.stack(drawn).astype(np.float64))
         try:
             found.append(_tv(corrected(read / n, mixing), wanted))
         except np.linalg.LinAlgError:
