@@ -22,7 +22,8 @@ from castmark import __version__
 from castmark.errors import InputError
 from castmark.ledger import Ledger
 from castmark.ledger_row import Row
-from castmark.take import Verdict, write_atomically
+from castmark.report import read_summary
+from castmark.take import SUFFIX, Verdict, write_atomically
 from castmark_adapters import pack
 from castmark_adapters.subject import Subject, open_rgb
 from castmark_provenance.report import Report, State
@@ -32,6 +33,7 @@ from castmark_provenance.verify import verify
 EMBED_LIMIT = 24 * 2**20
 """Up to this many bytes of images the signed files themselves are embedded; beyond it, thumbnails."""
 THUMBNAIL, REFERENCE = 320, 192
+MEDIA_TYPE = {suffix: media_type for media_type, suffix in SUFFIX.items()}
 TONE = {State.TRUSTED: "good", State.UNMET: "warn", State.UNTRUSTED: "warn"}
 
 
@@ -105,7 +107,8 @@ class Section:
 
     title: str
     asked: int
-    seconds: float
+    figures: dict[str, Any] | None
+    """What the run came to (`castmark.report`)."""
     subjects: tuple[SubjectCard, ...]
     signed: tuple[SignedCard, ...]
     refused: tuple[Unsigned, ...]
@@ -130,7 +133,10 @@ def write_sheet(
         raise InputError("no run was given; name at least one run folder")
     anchors = local_anchors() + read_anchors(trust)
     size = sum(
-        file.stat().st_size for folder in folders for file in (folder / "images").glob("*") if file.is_file()
+        file.stat().st_size
+        for folder in folders
+        for file in (folder / "images").glob("*")
+        if file.suffix in MEDIA_TYPE
     )
     sections = [read_section(folder, anchors, thumbnails=size > EMBED_LIMIT) for folder in folders]
     page = render(sections, title or " and ".join(section.title for section in sections))
@@ -154,11 +160,11 @@ def read_section(run: Path, trust: str | None = None, *, thumbnails: bool = Fals
             for row in rows
         }
         title = ledger.source
-    named = dict.fromkeys(row.subject for row in rows if row.subject is not None)
+    named = dict.fromkeys(name for row in rows for name in row.subjects)
     return Section(
         title=Path(title).stem.replace("_", " ").replace("-", " ").capitalize(),
         asked=len(rows),
-        seconds=sum(row.seconds or 0.0 for row in rows),
+        figures=read_summary(run),
         subjects=tuple(_subject(pack.get(run / "subjects", name)) for name in named),
         signed=tuple(
             _signed(run, row, earlier[row.name], trust, thumbnails) for row in rows if row.status == "signed"
@@ -221,7 +227,7 @@ def _signed(
         width=row.width or 0,
         height=row.height or 0,
         steps=row.steps or 0,
-        uri=_thumbnail(data, THUMBNAIL) if thumbnails else _data_uri(data, "image/png"),
+        uri=_thumbnail(data, THUMBNAIL) if thumbnails else _data_uri(data, MEDIA_TYPE[path.suffix]),
         identity=row.identity,
         verdict=row.verdict,
         report=verify(path, trust=trust),

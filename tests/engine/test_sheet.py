@@ -82,6 +82,9 @@ def test_the_sheet_says_everything_and_shows_only_what_was_signed(
         "weapon scored 7.500",
         "401x32",
         hashlib.sha256(embedded).hexdigest(),
+        "images a second",
+        "Time by stage",
+        "L2 image: weapon",
     ):
         assert said in page.words
     assert EVIL in page.words
