@@ -18,7 +18,7 @@ from castmark_provenance.containers import Located
 from castmark_provenance.errors import ClaimError
 from castmark_provenance.jumbf import Manifest
 from castmark_provenance.layout import exclusion_problems, time_stamped, uncovered
-from castmark_provenance.pixels import decode, is_lossy
+from castmark_provenance.pixels import Pixels, decode, is_lossy
 from castmark_provenance.report import Check, CheckName, Outcome, Report, Signer, State
 from castmark_provenance.tree import found, items, record, records, text
 from castmark_provenance.trust import TRUST_CONFIG
@@ -46,11 +46,15 @@ def _context(anchors: str, process: int) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
-    """What a file is judged by: anchors (PEM), checks that must pass, and as of when (None: now)."""
+    """What a file is judged by: anchors (PEM), checks that must pass, and as of when (None: now).
+
+    ``pixels`` are what the file decodes to where that is known already: to the signer, who has just looked.
+    """
 
     anchors: str
     required: tuple[CheckName, ...] = ()
     at: datetime | None = None
+    pixels: Pixels | None = None
 
 
 def library_crjson(data: bytes, media_type: str, anchors: str) -> dict[str, Any] | None:
@@ -141,12 +145,14 @@ class Examination:
             for name in _CONTENT:
                 self._add(name, "not checked", "what the manifest says counts only if it is intact")
         else:
-            self._examine_content(active, results)
+            self._examine_content(active, results, terms.pixels)
         self._add("revocation", "not checked", "needs the network; this verifier works offline")
         for name in DURABLE:
             self._add(name, "not checked", "not looked for in a file that has its manifest")
 
-    def _examine_content(self, active: dict[str, Any], results: dict[str, Any]) -> None:
+    def _examine_content(
+        self, active: dict[str, Any], results: dict[str, Any], pixels: Pixels | None
+    ) -> None:
         """What an intact manifest says, whoever signed it."""
         problems = labels.vocabulary_problems(active)
         self._settle("vocabulary", problems, "labels and source types are known ones")
@@ -156,7 +162,7 @@ class Examination:
             self._add("ai_disclosure", "passed", "made by a trained model, by the signer's own assertions")
         self._check_claim(active)
         self._check_ingredients(active, results)
-        self._check_pixels()
+        self._check_pixels(pixels)
 
     def _check_layout(
         self,
@@ -269,12 +275,12 @@ class Examination:
         else:
             self._settle("ingredients", problems, f"{len(stored)} ingredients, linked and intact")
 
-    def _check_pixels(self) -> None:
+    def _check_pixels(self, pixels: Pixels | None) -> None:
         if self.claim is None:
             self._add("pixels", "not checked", "no safety record to compare them with")
             return
         try:
-            pixels = decode(self.data, self.media_type)
+            pixels = pixels or decode(self.data, self.media_type)
         except ValueError as error:
             self._add("pixels", "failed", f"they cannot be decoded ({error})")
             return

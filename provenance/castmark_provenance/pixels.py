@@ -23,6 +23,7 @@ import zlib
 from collections.abc import Generator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 
 from PIL import Image, ImageChops, ImageStat
 
@@ -64,7 +65,7 @@ class Pixels:
     height: int
     rgb: bytes
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """The digest that a safety record binds."""
         return pixel_digest(self.width, self.height, self.rgb)

@@ -21,15 +21,16 @@ import c2pa
 
 from castmark_provenance.authority import Algorithm
 from castmark_provenance.claim import Claim
-from castmark_provenance.containers import MEDIA_TYPES, bmff, sniff, traces
+from castmark_provenance.containers import MEDIA_TYPES, bmff, locate, sniff, traces
 from castmark_provenance.errors import KeyExpired, PixelMismatch, SignError, TimestampError
+from castmark_provenance.examination import Terms
 from castmark_provenance.keys import Key, PemKey, near_expiry
 from castmark_provenance.manifest import Addition, canonical, to_manifest
 from castmark_provenance.pixels import MAX_BLOCK, MAX_RMS, Pixels, decode, difference, is_lossy
 from castmark_provenance.report import State
 from castmark_provenance.timestamp import Timestamping, stamp
 from castmark_provenance.trust import TRUST_CONFIG
-from castmark_provenance.verify import verify
+from castmark_provenance.verify import examine
 
 log = logging.getLogger(__name__)
 
@@ -75,16 +76,18 @@ def sign(
             f"the signing certificate ended on {key.not_after:%Y-%m-%d}; make a new one with: "
             "castmark keygen --renew"
         )
-    _require_checked_pixels(data, media_type, claim, pixels)
+    decoded = _require_checked_pixels(data, media_type, claim, pixels)
     header = bmff.header(data) if media_type == "image/avif" else b""
     manifest = to_manifest(claim, header=header, additions=additions)
     signed = _sign(data, media_type, manifest, key, room=timestamp is not None)
-    _read_back(signed, claim, key)
+    # Where signing only put the manifest in, the pixels are those just decoded, and need no second look.
+    seen = decoded if _without_manifest(signed, media_type) == data else None
+    _read_back(signed, claim, key, seen)
     if timestamp is None:
         return signed
     try:
         stamped = stamp(signed, media_type, timestamp)
-        _read_back(stamped, claim, key, timestamp)
+        _read_back(stamped, claim, key, seen, timestamp)
     except SignError as error:
         if timestamp.on_failure == "fail":
             raise
@@ -93,7 +96,13 @@ def sign(
     return stamped
 
 
-def _require_checked_pixels(data: bytes, media_type: str, claim: Claim, pixels: bytes | None) -> None:
+def _without_manifest(signed: bytes, media_type: str) -> bytes:
+    (located,) = locate(signed, media_type)
+    return signed[: located.start] + signed[located.start + located.length :]
+
+
+def _require_checked_pixels(data: bytes, media_type: str, claim: Claim, pixels: bytes | None) -> Pixels:
+    """What the file decodes to."""
     try:
         decoded = decode(data, media_type)
     except ValueError as error:
@@ -104,7 +113,7 @@ def _require_checked_pixels(data: bytes, media_type: str, claim: Claim, pixels: 
             "sign the image the claim was made for"
         )
     if decoded.digest == claim.safety.pixel_sha256:
-        return
+        return decoded
     if not is_lossy(data, media_type):
         raise PixelMismatch(
             "the image's pixels are not those its safety check saw; check these pixels, then sign"
@@ -125,6 +134,7 @@ def _require_checked_pixels(data: bytes, media_type: str, claim: Claim, pixels: 
             f"{MAX_RMS:.0f}) and {block:.0f} in a block (at most {MAX_BLOCK}); "
             "encode it with a higher quality, or as PNG"
         )
+    return decoded
 
 
 @functools.lru_cache(maxsize=8)
@@ -181,8 +191,11 @@ def _sign(data: bytes, media_type: str, manifest: dict[str, Any], key: Key, *, r
     return signed.getvalue()
 
 
-def _read_back(signed: bytes, claim: Claim, key: Key, timestamp: Timestamping | None = None) -> None:
-    report = verify(signed, trust=key.anchors + (timestamp.anchors if timestamp else ""))
+def _read_back(
+    signed: bytes, claim: Claim, key: Key, pixels: Pixels | None, timestamp: Timestamping | None = None
+) -> None:
+    anchors = key.anchors + (timestamp.anchors if timestamp else "")
+    report = examine(signed, None, Terms(anchors=anchors, pixels=pixels))
     if timestamp and timestamp.anchors and (time := report.check("time")) and time.outcome != "passed":
         raise TimestampError(
             f"{timestamp.url}: its time-stamp is not trusted under the root given ({time.detail}); "

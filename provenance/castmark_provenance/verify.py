@@ -47,7 +47,7 @@ def verify(
     """
     terms = _terms(trust, require, at)
     if isinstance(source, bytes):
-        return _verify(source, None, terms)
+        return examine(source, None, terms)
     path = shown(source)
     try:
         data = read(Path(source))
@@ -56,7 +56,7 @@ def verify(
         return _plain(
             path, State.UNREADABLE, f"cannot be read ({reason})", "check the path and its permissions"
         )
-    return _verify(data, path, terms)
+    return examine(data, path, terms)
 
 
 def verify_all(
@@ -131,7 +131,8 @@ def _plain(path: str | None, state: State, what: str, remedy: str, media_type: s
     )
 
 
-def _verify(data: bytes, path: str | None, terms: Terms) -> Report:
+def examine(data: bytes, path: str | None, terms: Terms) -> Report:
+    """The report about these bytes: what `verify` does once they are read."""
     media_type = sniff(data)
     if media_type is None:
         return _other_format(data, path)
