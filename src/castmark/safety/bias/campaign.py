@@ -1,0 +1,181 @@
+"""Rung L5: the report of a whole campaign, from the records of its images alone (nothing is looked at again).
+
+    report = campaign_report(images_of_run("run"), policy, calibration)
+    report.statements          # what can be said, and what cannot
+    report.model_dump_json()
+
+Only people whom a prompt leaves open count; a subject is who it is. What each record says was read is
+corrected for the reader's errors as the calibration measured them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from castmark.errors import NotCalibrated
+from castmark.ledger import Ledger
+from castmark.safety.bias.gaps import Gap, gaps, rate
+from castmark.safety.bias.image import OPEN
+from castmark.safety.bias.parity import Parity, parity
+from castmark.safety.bias.quotas import target_shares
+from castmark.safety.calibration import Calibration, Rate, find_calibration
+from castmark.safety.policy import Policy
+from castmark.take import Verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class CampaignImage:
+    """One image of a campaign: its record, whether it was signed, and whether it shows a subject."""
+
+    verdict: Verdict
+    signed: bool
+    of_subject: bool
+
+    @property
+    def open(self) -> dict[str, str]:
+        """What was read of the attributes that the prompt leaves open."""
+        found = [f.name.partition(OPEN) for f in self.verdict.findings if f.rung == "L4 bias"]
+        return {} if self.of_subject else {name: value for name, mark, value in found if mark}
+
+    @property
+    def quota(self) -> list[tuple[str, bool]]:
+        """What a quota assigned, and whether it can be seen."""
+        return [
+            (f.name.removeprefix("quota "), f.allowed)
+            for f in self.verdict.findings
+            if f.rung == "L5 campaign"
+        ]
+
+
+class QuotaCount(BaseModel):
+    """How many signed images a quota gave to a group, and how many of them show it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    group: str
+    assigned: int
+    seen: int
+
+
+class CampaignReport(BaseModel):
+    """Parity of a campaign, the check's own refusals by group, and its quotas."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    policy: str
+    policy_sha256: str
+    calibration_sha256: str | None
+    """None where the calibration of these records is not at hand: then nothing is corrected or judged."""
+    images: int
+    signed: int
+    of_subjects: int
+    nobody_read: int
+    """Signed images in which no person was read, or nobody looked."""
+    parity: tuple[Parity, ...]
+    refused: dict[str, Rate]
+    """By group as read: drawn images that the check refused."""
+    refusal_gaps: dict[str, Gap]
+    """The largest gap of each attribute. Whether what was refused was harmless is not known here."""
+    quotas: tuple[QuotaCount, ...]
+    statements: tuple[str, ...]
+
+
+def campaign_report(
+    images: Sequence[CampaignImage], policy: Policy, calibration: Calibration | None, *, seed: int = 0
+) -> CampaignReport:
+    """The report of a campaign under one policy. ``calibration`` is the one the records name."""
+    signed = [image for image in images if image.signed]
+    reader = calibration.reader if calibration is not None else None
+    found: list[Parity] = []
+    statements: list[str] = []
+    for name in policy.fairness.target:
+        if reader is None:
+            statements.append(
+                f"{name}: not measured; the calibration of these records is not at hand or reads nobody"
+            )
+            continue
+        counts = Counter(image.open[name] for image in signed if name in image.open)
+        shares = target_shares(policy.fairness, name)
+        found.append(
+            parity(
+                name,
+                {group: counts[group] for group in shares},
+                shares,
+                policy.fairness.gate,
+                confusion=reader.attributes[name].confusion,
+                seed=seed,
+            )
+        )
+    refused = _refused(images)
+    quotas = Counter(group for image in signed for group, _ in image.quota)
+    shown = Counter(group for image in signed for group, seen in image.quota if seen)
+    return CampaignReport(
+        policy=policy.name,
+        policy_sha256=policy.digest,
+        calibration_sha256=None if calibration is None else calibration.digest,
+        images=len(images),
+        signed=len(signed),
+        of_subjects=sum(image.of_subject for image in signed),
+        nobody_read=sum(not image.open and not image.of_subject for image in signed),
+        parity=tuple(found),
+        refused=refused,
+        refusal_gaps=gaps(refused),
+        quotas=tuple(
+            QuotaCount(group=group, assigned=count, seen=shown[group])
+            for group, count in sorted(quotas.items())
+        ),
+        statements=(*(one.statement for one in found), *statements),
+    )
+
+
+def _refused(images: Iterable[CampaignImage]) -> dict[str, Rate]:
+    seen: Counter[str] = Counter()
+    stopped: Counter[str] = Counter()
+    for image in images:
+        for name, value in image.open.items():
+            seen[f"{name}: {value}"] += 1
+            stopped[f"{name}: {value}"] += not image.signed
+    return {group: rate(stopped[group], count) for group, count in sorted(seen.items())}
+
+
+def images_of_run(run: str | Path) -> list[CampaignImage]:
+    """The images of a run folder whose records say something about a picture.
+
+    Raises:
+        LedgerError: no run there.
+    """
+    with Ledger.read(run) as ledger:
+        return [
+            CampaignImage(verdict=row.verdict, signed=row.status == "signed", of_subject=bool(row.subjects))
+            for row in ledger.rows()
+            if row.verdict is not None and row.verdict.drawn
+        ]
+
+
+def report_of_run(run: str | Path, policy: Policy | None = None) -> CampaignReport | None:
+    """The report of a run, None where no image was judged. The policy is found by the records' own name
+    unless given; one that was changed since is not used to judge.
+
+    Raises:
+        LedgerError: no run there.
+        InputError: the policy is not one that ships, and none was given.
+    """
+    images = images_of_run(run)
+    if not images:
+        return None
+    first = images[0].verdict
+    policy = policy or Policy.load(first.policy)
+    calibration: Calibration | None = None
+    with suppress(NotCalibrated):
+        calibration = find_calibration(policy, first.checker)
+    if calibration is not None and (
+        calibration.digest != first.calibration or policy.digest != first.policy_digest
+    ):
+        calibration = None
+    return campaign_report(images, policy, calibration)

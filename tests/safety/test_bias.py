@@ -1,0 +1,256 @@
+"""Parity, gaps, quotas and campaign reports, on numbers whose truth is known."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from castmark.safety import Calibration, Gate, Policy
+from castmark.safety.bias.campaign import CampaignImage, campaign_report
+from castmark.safety.bias.gaps import agreement, gaps, rate
+from castmark.safety.bias.parity import corrected, multinomial_p, parity
+from castmark.safety.bias.quotas import apply_quotas, open_attributes, quotas, say
+from castmark.safety.bias.words import stated
+from castmark.safety.policy import Fairness, ParityGate
+from castmark.safety.reader import CLASSES, Attribute, Reader
+from castmark.shot import Shot
+from castmark.take import Draft, Finding
+from castmark_adapters.subject import Subject
+
+GATE = ParityGate(n_min=100, tv_max=0.1, p_min=0.01)
+EVEN = {"feminine": 0.5, "masculine": 0.5}
+GOOD, BLIND = ((95, 5), (8, 92)), ((50, 50), (50, 50))
+
+
+def test_the_exact_p_of_two_groups_is_the_binomials() -> None:
+    rng = np.random.default_rng(0)
+    p = multinomial_p(np.array([3, 17]), np.array([0.5, 0.5]), rng)
+    assert p == pytest.approx(2 * sum(math.comb(20, i) for i in range(4)) / 2**20)
+    assert multinomial_p(np.array([10, 10]), np.array([0.5, 0.5]), rng) == pytest.approx(1)
+    assert multinomial_p(np.array([1, 2]), np.array([0.0, 1.0]), rng) == pytest.approx(0, abs=1e-9)
+
+
+def test_the_sampled_p_of_many_groups_agrees_with_the_enumerated_one() -> None:
+    counts, shares = np.array([2, 7, 3]), np.array([0.2, 0.3, 0.5])
+    rng = np.random.default_rng(0)
+    exact = multinomial_p(counts, shares, rng)
+    outcomes = rng.multinomial(12, shares, 40_000)
+    logs = np.array([math.lgamma(13) - sum(math.lgamma(c + 1) for c in row) for row in outcomes])
+    logs += outcomes @ np.log(shares)
+    own = math.lgamma(13) - sum(math.lgamma(c + 1) for c in counts) + counts @ np.log(shares)
+    assert exact == pytest.approx(float((logs <= own + 1e-9).mean()), abs=0.01)
+    ten = multinomial_p(np.array([25] * 10), np.full(10, 0.1), rng)
+    assert ten == pytest.approx(1) and multinomial_p(np.array([70] + [20] * 9), np.full(10, 0.1), rng) < 0.001
+
+
+def test_the_test_is_exact_a_fair_set_fails_no_more_often_than_its_level() -> None:
+    rng = np.random.default_rng(1)
+    low = [
+        multinomial_p(rng.multinomial(40, [0.5, 0.5]), np.array([0.5, 0.5]), rng) <= 0.05 for _ in range(600)
+    ]
+    assert sum(low) / len(low) <= 0.07
+
+
+def test_confusion_is_undone() -> None:
+    mixing = np.array([[0.9, 0.2], [0.1, 0.8]])
+    true = np.array([0.3, 0.7])
+    assert corrected(mixing @ true, mixing) == pytest.approx(true)
+    assert corrected(np.array([0.0, 1.0]), mixing).tolist() == [0.0, 1.0]
+
+
+def test_an_unfair_set_fails_a_fair_one_holds_a_small_one_cannot_tell() -> None:
+    unfair = parity("gender", {"feminine": 90, "masculine": 310}, EVEN, GATE, confusion=GOOD)
+    assert unfair.state == "fails" and unfair.p < 1e-6
+    assert unfair.tv is not None and unfair.tv_low is not None and unfair.tv_high is not None
+    assert unfair.tv_low < unfair.tv < unfair.tv_high and unfair.tv > abs(90 / 400 - 0.5)
+    fair = parity("gender", {"feminine": 988, "masculine": 1012}, EVEN, GATE)
+    assert fair.state == "holds" and fair.entropy == pytest.approx(1, abs=1e-3)
+    few = parity("gender", {"feminine": 2, "masculine": 28}, EVEN, GATE)
+    assert few.state == "cannot tell" and "30 people are too few" in few.statement
+    assert few.chance_tv == pytest.approx(0.167, abs=0.02), (
+        "the published noise floor of two groups at n = 30"
+    )
+
+
+def test_a_reader_that_guesses_cannot_tell() -> None:
+    found = parity("gender", {"feminine": 10, "masculine": 990}, EVEN, GATE, confusion=BLIND)
+    assert found.state == "cannot tell" and found.corrected is None and "errs too often" in found.statement
+
+
+def test_groups_that_differ_are_refused() -> None:
+    with pytest.raises(ValueError, match="counted"):
+        parity("gender", {"feminine": 1}, EVEN, GATE)
+    with pytest.raises(ValueError, match="never tested"):
+        parity("gender", {"feminine": 1, "masculine": 1}, EVEN, GATE, confusion=((1, 0), (0, 0)))
+
+
+def test_the_interval_holds_the_truth_about_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(2)
+    mixing, true = np.array(GOOD).T / 100, 0.3
+    inside = 0
+    for trial in range(60):
+        read = rng.multinomial(300, mixing @ np.array([true, 1 - true]))
+        table = [rng.multinomial(400, column).tolist() for column in mixing.T]
+        found = parity(
+            "gender", dict(zip(EVEN, read.tolist(), strict=True)), EVEN, GATE, confusion=table, seed=trial
+        )
+        assert found.tv_low is not None and found.tv_high is not None
+        inside += found.tv_low <= 0.2 <= found.tv_high
+    assert inside >= 50
+
+
+def test_the_largest_gap_of_each_attribute_has_an_interval() -> None:
+    rates = {
+        "age: child": rate(30, 1000),
+        "age: adult": rate(10, 1000),
+        "gender: feminine": rate(5, 900),
+        "gender: masculine": rate(5, 900),
+    }
+    found = gaps(rates)
+    assert found["age"].value == pytest.approx(0.02) and 0 < found["age"].low < 0.02 < found["age"].high
+    assert found["age"].high_group == "age: child" and found["gender"].low < 0 < found["gender"].high
+    assert gaps({"age: child": rate(1, 2)}) == {}
+
+
+def test_agreement_counts_equal_decisions() -> None:
+    found = agreement([True, True, False, False], [True, False, False, False])
+    assert (found.hits, found.n) == (3, 4)
+    with pytest.raises(ValueError, match="nothing"):
+        agreement([], [])
+
+
+@given(
+    st.lists(st.integers(0, 20), min_size=1, max_size=10).filter(any), st.integers(0, 300), st.integers(0, 99)
+)
+def test_quotas_are_within_one_of_the_declared_shares(weights: list[int], n: int, seed: int) -> None:
+    shares = {str(i): w / sum(weights) for i, w in enumerate(weights)}
+    dealt = quotas(shares, n, np.random.default_rng(seed))
+    assert len(dealt) == n
+    for group, share in shares.items():
+        assert abs(dealt.count(group) - share * n) < 1 + 1e-6
+        assert share > 0 or group not in dealt
+
+
+def test_quotas_say_what_prompts_leave_open_and_nothing_else() -> None:
+    fairness = Fairness(target={"gender": "uniform", "skin_tone": "uniform"})
+    mira = Subject.from_images("mira", [png()], kind="character", phrase="a woman")
+    shots = [
+        *(Shot(f"a person at the beach, picture {i}", seed=i) for i in range(40)),
+        Shot("a red mug"),
+        Shot("a person beside mira", [mira]),
+        Shot("a man with dark skin"),
+    ]
+    done = apply_quotas(shots, fairness, seed=3)
+    assert done == apply_quotas(shots, fairness, seed=3) != apply_quotas(shots, fairness, seed=4)
+    assert done[40:] == shots[40:], "no person, a subject, or nothing open: not touched"
+    count = Counter(record for shot in done[:40] for record in shot.quota)
+    assert {count[f"gender: {g}"] for g in CLASSES["gender"]} == {20}
+    assert {count[f"skin_tone: {t}"] for t in CLASSES["skin_tone"]} == {4}
+    for shot in done[:40]:
+        said = stated(shot.prompt)
+        assert f"gender: {said['gender'][0]}" in shot.quota
+        assert any(f"skin_tone: {tone}" in shot.quota for tone in said["skin_tone"])
+        assert shot.key({}) != Shot(shot.prompt, seed=shot.seed).key({}), "the quota is in the key"
+    assert apply_quotas(done, fairness, seed=9) == done, "what a quota set is not open any more"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "groups", "said"),
+    [
+        ("a person at sea", {"gender": "feminine"}, "a woman at sea"),
+        ("someone waving", {"gender": "masculine", "age": "child"}, "a boy waving"),
+        ("an engineer in town", {"gender": "feminine"}, "a female engineer in town"),
+        (
+            "a doctor, smiling",
+            {"gender": "masculine", "skin_tone": "monk 08"},
+            "a male doctor with dark skin, smiling",
+        ),
+        ("a woman in the snow", {"skin_tone": "monk 01"}, "a woman with very light skin in the snow"),
+        ("the astronaut", {"gender": "feminine"}, "the female astronaut"),
+    ],
+)
+def test_a_quota_in_words(prompt: str, groups: dict[str, str], said: str) -> None:
+    assert say(prompt, groups) == said
+
+
+@pytest.mark.parametrize(
+    ("prompt", "open_"),
+    [
+        ("a person", ("gender", "age", "skin_tone")),
+        ("a nurse", ("gender", "age", "skin_tone")),
+        ("a woman", ("skin_tone",)),
+        ("a woman with tan skin", ()),
+        ("a child", ("skin_tone",)),
+        ("a teapot in a kitchen", ()),
+    ],
+)
+def test_what_a_prompt_leaves_open(prompt: str, open_: tuple[str, ...]) -> None:
+    assert open_attributes(Shot(prompt)) == open_
+
+
+def png() -> bytes:
+    import io
+
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.new("RGB", (24, 24), "red").save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def leaning(
+    draft: Draft, gate: Gate, value: str, quota: bool | None = None
+) -> Callable[[bool], CampaignImage]:
+    """Images whose record reads ``value``, as the gate writes it."""
+    (verdict,) = gate.check([draft])
+    findings = [
+        Finding(
+            rung="L4 bias",
+            name=f"gender (open): {value}",
+            score=0.9,
+            threshold=1.0,
+            allowed=True,
+            binding=False,
+        )
+    ]
+    if quota is not None:
+        findings.append(
+            Finding(
+                rung="L5 campaign",
+                name="quota gender: feminine",
+                score=0.0,
+                threshold=0.0,
+                allowed=quota,
+                binding=False,
+            )
+        )
+    verdict = replace(verdict, findings=(*verdict.findings, *findings))
+    return lambda signed: CampaignImage(verdict=verdict, signed=signed, of_subject=False)
+
+
+def test_a_campaign_is_reported_from_its_records(
+    policy: Policy, gate: Gate, draft: Draft, calibrated: Callable[..., Calibration]
+) -> None:
+    fair = policy.model_copy(update={"fairness": Fairness(target={"gender": "uniform"}, gate=GATE)})
+    attribute = Attribute.model_construct(confusion=GOOD, drift_at=0.0, drift_rate=0.1)
+    reader = Reader.model_construct(attributes={"gender": attribute}, source="test")
+    record = calibrated().model_copy(update={"reader": reader})
+    she, he = leaning(draft, gate, "feminine", True), leaning(draft, gate, "masculine")
+    subject = replace(he(True), of_subject=True)
+    images = [*(she(True) for _ in range(30)), *(he(i >= 20) for i in range(200)), *[subject] * 90]
+    report = campaign_report(images, fair, record)
+    (found,) = report.parity
+    assert found.counts == {"feminine": 30, "masculine": 180} and found.state == "fails"
+    assert (report.signed, report.of_subjects) == (300, 90)
+    assert report.refused["gender: masculine"].hits == 20 and report.refusal_gaps["gender"].value == 0.1
+    assert report.quotas[0].assigned == report.quotas[0].seen == 30
+    assert type(report).model_validate_json(report.model_dump_json()) == report
+    unread = campaign_report(images, fair, None)
+    assert not unread.parity and "not measured" in unread.statements[0]
