@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from castmark.cli_audit import audit_command
 from castmark.cli_batch import batch_command, bridge_command, vary_command
 from castmark.cli_options import (
     BaseName,
@@ -62,6 +63,7 @@ world_app = typer.Typer(
 app.command("verify")(verify_command)
 app.command("keygen")(keygen_command)
 app.command("replay")(replay_command)
+app.command("audit")(audit_command)
 app.add_typer(trust_app)
 app.command("batch")(batch_command)
 app.command("vary")(vary_command)

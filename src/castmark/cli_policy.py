@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from castmark.cli_options import Device, Quiet
+from castmark.errors import InputError
 from castmark.extras import require
 
 policy_app = typer.Typer(name="policy", help="Safety policies and their thresholds.", no_args_is_help=True)
@@ -78,3 +79,27 @@ def policy_calibrate(
         if not quiet:
             for line in record.summary():
                 typer.echo(f"  {line}")
+
+
+@policy_app.command("report")
+def policy_report(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
+    policy: Annotated[
+        str | None, typer.Option("--policy", help="Its policy, where that is a file of your own.")
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the report here.")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """What a run's records say of its fairness: parity of people left open, refusals by group, quotas."""
+    require("castmark policy report", "engine")
+    from castmark.safety import Policy
+    from castmark.safety.bias.campaign import report_of_run
+    from castmark.take import write_atomically
+
+    report = report_of_run(run, None if policy is None else Policy.load(policy))
+    if report is None:
+        raise InputError(f"{run}: no image was judged, so there is nothing to report")
+    if json_file is not None:
+        write_atomically(json_file, (report.model_dump_json(indent=2) + "\n").encode())
+    if not quiet:
+        typer.echo("\n".join(report.statements) or "no shares are declared in the policy")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 SUITES: dict[str, str] = {
     "pipeline": "images a second, and where the time of one image goes: draw, check, encode, sign",
+    "safety": "what the gate catches, whom it wrongs, what shakes it, and what it costs",
 }
 """Suites and what they measure; each is the module of its name here."""
 

@@ -19,6 +19,8 @@ from castmark.safety.packed import Packed
 
 DIRECTIONS = 16
 SIDES = (128, 64, 32)
+SCALE_MIN = 0.05
+"""What never varies among the calibrated pictures must not make a hair's breadth of it infinitely strange."""
 LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9, 0.98)
 
 
@@ -76,7 +78,7 @@ class Kind(BaseModel):
     def of(cls, textures: Float[Tensor, "n t"], directions: int = DIRECTIONS) -> Kind:
         """The Gaussian of ``n`` pictures; the limit is still to be calibrated."""
         values = textures.double()
-        mean, scale = values.mean(0), values.std(0).clamp_min(1e-4)
+        mean, scale = values.mean(0), values.std(0).clamp_min(SCALE_MIN)
         _, singular, rows = torch.linalg.svd((values - mean) / scale, full_matrices=False)
         spread = singular.square() / max(1, len(values) - 1)
         kept = max(1, min(directions, len(values) // 6, values.shape[1] - 1))

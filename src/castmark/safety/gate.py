@@ -144,6 +144,23 @@ class Gate:
         """
         return _guarded("checking the pictures", lambda: self._check(drafts))
 
+    def read(self, drafts: Sequence[Draft]) -> list[dict[str, Reading]]:
+        """What is read of the person in each draft; nothing where nobody is seen or the calibration has no
+        reader.
+
+        Raises:
+            CheckError: a draft that is no picture, or a judge that broke.
+        """
+
+        def work() -> list[dict[str, Reading]]:
+            rows: list[dict[str, Reading]] = [{} for draft in drafts if _is_picture(draft)]
+            for indices, pixels in _by_size(drafts):
+                for index, reading in zip(indices, self._readings(self.encoder.images(pixels)), strict=True):
+                    rows[index] = reading
+            return rows
+
+        return _guarded("reading the pictures", work)
+
     def _check(self, drafts: Sequence[Draft]) -> list[Verdict]:
         digests = [draft.pixel_digest for draft in drafts if _is_picture(draft)]
         rows: list[tuple[Finding, ...]] = [()] * len(drafts)
