@@ -1,0 +1,77 @@
+"""Grey planes of pictures: luma, working size, local statistics.
+
+Everything is looked at with a side (the square root of the area) of `WORK` pixels, where the mark's finest
+wave is about four pixels long, whatever size the picture came in.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Pixels: TypeAlias = NDArray[np.uint8]
+Plane: TypeAlias = NDArray[np.floating[Any]]
+
+WORK = 256
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+"""ITU-R BT.601, as JPEG has it."""
+_HIGH_PASS = 6
+_LOCAL = 4
+_FLOOR = 0.6
+
+
+def side(pixels: Pixels) -> float:
+    """Square root of the area, in pixels."""
+    return float(np.sqrt(pixels.shape[0] * pixels.shape[1]))
+
+
+def working(pixels: Pixels) -> Plane:
+    """Luma 0 to 255 of UInt8 pixels "h w 3", at working size."""
+    height, width = pixels.shape[:2]
+    ratio = WORK / side(pixels)
+    size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
+    grey = Image.fromarray(pixels).convert("L")
+    if size == (width, height):
+        return np.asarray(grey, np.float32)
+    return np.asarray(grey.convert("F").resize(size, Image.Resampling.BICUBIC), np.float32)
+
+
+def resized(plane: Plane, height: int, width: int) -> Plane:
+    """The plane, bilinear, at another size."""
+    if plane.shape == (height, width):
+        return plane
+    return np.asarray(Image.fromarray(plane).resize((width, height), Image.Resampling.BILINEAR), np.float32)
+
+
+def mean(plane: Plane, radius: int) -> Plane:
+    """Mean over squares of side 2 radius + 1, edges repeated."""
+    across = _running(plane, radius)
+    return _running(across.T, radius).T
+
+
+def high_pass(plane: Plane) -> Plane:
+    """The plane without what is coarser than the mark."""
+    return plane - mean(mean(plane, _HIGH_PASS), _HIGH_PASS)
+
+
+def evenness(detail: Plane) -> Plane:
+    """What to multiply detail by so that it has about the same power everywhere: a matched filter gives
+    each place the weight of its own noise."""
+    return 1 / (np.sqrt(mean(detail * detail, _LOCAL)) + np.float32(_FLOOR))
+
+
+def deviation(plane: Plane, radius: int) -> Plane:
+    """Local standard deviation over squares of side 2 radius + 1."""
+    centre = mean(plane, radius)
+    return np.sqrt(np.maximum(mean(plane * plane, radius) - centre * centre, 0))
+
+
+def _running(plane: Plane, radius: int) -> Plane:
+    """Running mean along the rows."""
+    padded = np.pad(plane, ((0, 0), (radius + 1, radius)), mode="edge")
+    total = np.cumsum(padded, axis=1, dtype=np.float64)
+    width = 2 * radius + 1
+    return ((total[:, width:] - total[:, :-width]) / width).astype(np.float32)

@@ -1,0 +1,117 @@
+"""Finds the mark in a picture of unknown scale and offset.
+
+For each scale of a ladder, the pilots' correlation at every offset is one inverse Fourier transform of the
+harmonics times the pilots' conjugates. The best few are refined: height and width of the tile apart (rounded
+sizes stretch a picture a little), and the offset to a fraction of a pixel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from castmark_provenance.durable.carrier import (
+    COLUMNS,
+    HARMONICS,
+    HIGHEST,
+    PILOT_VALUES,
+    PILOTS,
+    ROWS,
+    Plane,
+    Spectrum,
+    harmonics,
+    rows_of,
+)
+
+SMALLEST, LARGEST = 0.94, 1.5
+"""Tile sizes looked for, as shares of an uncropped picture's: 1.5 is a crop to 44% of the area."""
+_RUNG = 0.012
+_FINE = np.linspace(-0.009, 0.009, 7)
+_COARSE_OFFSETS, _FINE_OFFSETS = 32, 48
+_NUDGE = np.linspace(-0.012, 0.012, 7)
+_LOUD = 2.0
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """One place where the mark may lie."""
+
+    pilots: float
+    """Normalised correlation with the pilots: standard normal at a random place of an unmarked picture."""
+    tile: tuple[float, float]
+    """Height and width of the tile, in pixels of the plane."""
+    offset: tuple[float, float]
+    """Where the picture's corner lies in the tile, in [0, 1) of its height and width."""
+    spectrum: Spectrum
+    """The harmonics, turned so that the tile begins at the corner."""
+
+
+def uncropped(plane: Plane, tile: tuple[float, float]) -> list[Alignment]:
+    """The alignment near the tile an uncropped picture has."""
+    return [_refine(plane, tile)]
+
+
+def search(plane: Plane, tile: tuple[float, float], keep: int) -> list[Alignment]:
+    """The ``keep`` most promising alignments over the whole ladder of scales, best first."""
+    ladder: NDArray[np.float64] = np.exp(np.arange(np.log(SMALLEST), np.log(LARGEST), _RUNG))
+    halves = rows_of(plane, tile[0] * ladder)
+    spectra = np.stack([harmonics(half, tile[1] * s) for half, s in zip(halves, ladder, strict=True)])
+    best = _offsets(_limited(spectra), _COARSE_OFFSETS).max(axis=(1, 2))
+    rungs = np.argsort(best)[::-1][:keep]
+    scales = [float(ladder[rung]) for rung in rungs]
+    found = [_refine(plane, (tile[0] * scale, tile[1] * scale)) for scale in scales]
+    return sorted(found, key=lambda alignment: -alignment.pilots)
+
+
+def _refine(plane: Plane, tile: tuple[float, float]) -> Alignment:
+    heights, widths = tile[0] * (1 + _FINE), tile[1] * (1 + _FINE)
+    halves = rows_of(plane, heights)
+    spectra = _limited(np.stack([harmonics(halves, width) for width in widths], axis=1))
+    scores = _offsets(spectra, _FINE_OFFSETS)
+    tall, wide, down, right = np.unravel_index(scores.argmax(), scores.shape)
+    spectrum = spectra[tall, wide]
+    steps = np.stack(np.meshgrid(_NUDGE, _NUDGE, indexing="ij"), axis=-1).reshape(-1, 2)
+    turns = np.array([down, right]) / _FINE_OFFSETS + steps
+    pilots = spectrum[PILOTS] * PILOT_VALUES.conj()
+    lined = (pilots * _turned(turns[:, :1], turns[:, 1:], PILOTS)).real.sum(axis=1)
+    turn = turns[lined.argmax()]
+    return Alignment(
+        pilots=float(lined.max() / _spread(spectrum)),
+        tile=(float(heights[tall]), float(widths[wide])),
+        offset=(float(-turn[0] % 1), float(-turn[1] % 1)),
+        spectrum=(spectrum * _turned(turn[0], turn[1], np.arange(HARMONICS))).astype(np.complex64),
+    )
+
+
+def _turned(down: NDArray[np.float64], right: NDArray[np.float64], which: NDArray[np.intp]) -> Spectrum:
+    return np.exp(2j * np.pi * (down * ROWS[which] + right * COLUMNS[which])).astype(np.complex64)
+
+
+def _limited(spectra: Spectrum) -> Spectrum:
+    """Loud harmonics (a picture's own stripes and tiles) cut to twice the median, the rest in proportion."""
+    size = np.abs(spectra)
+    limit = _LOUD * np.median(size, axis=-1, keepdims=True) + np.float32(1e-9)
+    return spectra / np.maximum(size, limit)
+
+
+def _offsets(spectra: Spectrum, grid: int) -> NDArray[np.float32]:
+    """Pilot correlation "... grid grid" at every offset, in standard deviations."""
+    table = np.zeros((*spectra.shape[:-1], grid, grid // 2 + 1), np.complex64)
+    products = spectra[..., PILOTS] * PILOT_VALUES.conj()
+    rows, columns = ROWS[PILOTS], COLUMNS[PILOTS]
+    # irfft2 adds the conjugate of every column but the first, where both of a pair are set here.
+    table[..., rows % grid, columns] = products / 2
+    first = columns == 0
+    table[..., -rows[first] % grid, 0] = products[..., first].conj() / 2
+    full = np.fft.irfft2(table, s=(grid, grid)) * grid**2
+    return (full / _spread(spectra)[..., None, None]).astype(np.float32)
+
+
+def _spread(spectra: Spectrum) -> NDArray[np.float32]:
+    """Standard deviation of the pilots' correlation where there is no mark."""
+    return np.sqrt(np.sum(np.abs(spectra[..., PILOTS]) ** 2, axis=-1) / 2) + np.float32(1e-9)
+
+
+assert HIGHEST < _COARSE_OFFSETS // 2

@@ -1,0 +1,120 @@
+"""A stripped copy leads back to its manifest, and a mark moved to another picture does not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from durable_samples import Pixels, drawing, encoded, jpeg, scaled, screenshot, signed_and_registered
+
+from castmark_provenance.authority import keygen
+from castmark_provenance.durable.errors import RegistryError
+from castmark_provenance.durable.layer import DurableLayer
+from castmark_provenance.durable.recovery import look_up, recover
+from castmark_provenance.durable.watermark import embed
+from castmark_provenance.keys import PemKey
+from castmark_provenance.report import State
+from castmark_provenance.verify import verify
+
+
+@pytest.fixture
+def layer() -> DurableLayer:
+    return DurableLayer.open()
+
+
+def test_signed_pictures_stay_trusted_and_declare_both(layer: DurableLayer, key: PemKey) -> None:
+    _, data = signed_and_registered(layer, key, drawing(0), "beach")
+    report = verify(data, trust=key.anchors)
+    assert report.state is State.TRUSTED, report.verdict
+
+
+@pytest.mark.parametrize(
+    "change",
+    [jpeg, lambda p: scaled(p, 0.5), lambda p: p[26:, :-26], screenshot],
+    ids=["JPEG 75", "half size", "crop", "screenshot"],
+)
+def test_a_stripped_copy_is_recovered(layer: DurableLayer, key: PemKey, change: object) -> None:
+    assert callable(change)
+    marked, _ = signed_and_registered(layer, key, drawing(0), "beach")
+    signed_and_registered(layer, key, drawing(1), "forest")
+    found = recover(encoded(change(marked)), trust=key.anchors)
+    assert found is not None
+    assert (found.by, found.entry.title, found.signer_problems) == ("watermark", "beach", ())
+    assert found.claim is not None
+    assert found.claim.title == "beach"
+    assert found.signer is not None
+
+
+def test_without_its_mark_it_is_found_by_its_looks(layer: DurableLayer, key: PemKey) -> None:
+    plain = drawing(0)
+    signed_and_registered(layer, key, plain, "beach")
+    signed_and_registered(layer, key, drawing(1), "forest")
+    found = recover(encoded(jpeg(plain)), trust="")
+    assert found is not None
+    assert (found.by, found.watermark, found.entry.title) == ("fingerprint", None, "beach")
+    assert found.signer_problems == ("signingCredential.untrusted",)
+
+
+def test_a_mark_moved_to_another_picture_recovers_nothing(layer: DurableLayer, key: PemKey) -> None:
+    signed_and_registered(layer, key, drawing(0), "beach")
+    forged = embed(drawing(1), layer.identifier("shot key of beach"))
+    found = look_up(encoded(forged), layer.registry, key.anchors)
+    assert found.recovery is None
+    assert "for another picture" in found.why
+
+
+def test_strangers_are_not_recovered(layer: DurableLayer, key: PemKey) -> None:
+    signed_and_registered(layer, key, drawing(0), "beach")
+    assert "not in the registry" in look_up(encoded(embed(drawing(2), 5)), layer.registry, "").why
+    assert recover(encoded(drawing(2)), registry=layer.registry, trust="") is None
+
+
+def test_two_pictures_alike_are_not_guessed_between(layer: DurableLayer, key: PemKey) -> None:
+    plain = drawing(0)
+    signed_and_registered(layer, key, plain, "beach")
+    signed_and_registered(layer, key, plain, "beach again")
+    found = look_up(encoded(plain), layer.registry, key.anchors)
+    assert found.recovery is None
+    assert "several" in found.why
+
+
+def test_a_changed_manifest_in_the_registry_is_not_believed(layer: DurableLayer, key: PemKey) -> None:
+    marked, _ = signed_and_registered(layer, key, drawing(0), "beach")
+    (entry,) = layer.registry.entries()
+    at = entry.manifest.index(b"beach")
+    changed = entry.manifest[:at] + b"peach" + entry.manifest[at + 5 :]
+    other = DurableLayer.open(layer.registry.file.with_name("other.sqlite"))
+    other.registry.add(entry.model_copy(update={"manifest": changed}))
+    found = look_up(encoded(jpeg(marked)), other.registry, key.anchors)
+    assert found.recovery is None
+    assert "cannot be used" in found.why
+
+
+def test_the_signer_of_what_is_recovered_is_named(
+    layer: DurableLayer, key: PemKey, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    stranger = PemKey.load_folder(keygen(tmp_path_factory.mktemp("stranger") / "k", name="Somebody else"))
+    marked, _ = signed_and_registered(layer, stranger, drawing(3), "city")
+    found = recover(encoded(marked), trust=key.anchors)
+    assert found is not None
+    assert found.signer_problems == ("signingCredential.untrusted",)
+    assert found.signer is not None
+    assert found.signer.common_name == "Somebody else"
+
+
+def test_no_registry_and_no_picture_are_errors(layer: DurableLayer) -> None:
+    with pytest.raises(ValueError, match="cannot identify"):
+        recover(b"no picture", registry=layer.registry)
+    layer.registry.close()
+    layer.registry.file.unlink()
+    with pytest.raises(RegistryError, match="no registry"):
+        recover(encoded(drawing(0)))
+
+
+def test_transparent_and_grey_copies(layer: DurableLayer, key: PemKey) -> None:
+    marked, _ = signed_and_registered(layer, key, drawing(0), "beach")
+    opaque = np.dstack([marked, np.full(marked.shape[:2], 255, np.uint8)])
+    for copy in (opaque, np.asarray(marked @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)):
+        pixels: Pixels = copy
+        found = recover(encoded(pixels), trust=key.anchors)
+        assert found is not None
+        assert found.entry.title == "beach"
