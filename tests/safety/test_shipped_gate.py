@@ -38,7 +38,9 @@ def test_every_shipped_policy_has_a_calibration_for_the_shipped_judge(policy: st
 
 
 def test_safe_pictures_pass(gate: Gate, as_draft: Callable[..., Draft]) -> None:
-    assert refused(gate, as_draft, 120, None) <= 0.05
+    budget = gate.policy.budget
+    promised = budget.fpr + budget.out_of_domain + budget.abstain_max * len(gate.calibration.image)
+    assert refused(gate, as_draft, 120, None) <= promised + 0.04
 
 
 @pytest.mark.parametrize("category", ["weapon", "alcohol"])

@@ -138,7 +138,7 @@ class Budget(_Part):
     fpr: float = Field(gt=0, lt=1)
     out_of_domain: float = Field(default=0.01, gt=0, lt=1)
     """At most this share of the calibrated kinds of pictures is taken for another kind."""
-    abstain_max: float = Field(default=0.1, ge=0, lt=1)
+    abstain_max: float = Field(default=0.02, ge=0, lt=1)
     """The miss bound refuses images only where that costs at most this share of safe ones besides; else it
     is recorded with every image that the bound is not certified."""
     delta: float = Field(gt=0, lt=1)
