@@ -22,10 +22,10 @@ from castmark_provenance.verify import verify
 BACKDROP, DISC = (200, 210, 220), (180, 30, 40)
 
 
-def scene(side: int = 64, tilt: float = 0.0) -> np.ndarray:
-    """A disc on a backdrop, evenly lit or with light that falls off to one side."""
+def scene(side: int = 64, tilt: float = 0.0, floor: bool = False) -> np.ndarray:
+    """A disc on a backdrop: light may fall off to one side, and there may be a darker floor."""
     down, across = np.mgrid[0:side, 0:side]
-    light = 1 - tilt * across[..., None] / side
+    light = 1 - tilt * across[..., None] / side - 0.15 * (floor & (down > 0.6 * side))[..., None]
     inside = ((down - side / 2) ** 2 + (across - side / 2) ** 2 < (side / 4) ** 2)[..., None]
     picture = np.where(inside, np.array(DISC, float), np.array(BACKDROP, float) * light)
     noise = np.random.default_rng(0).normal(0, 1.5, picture.shape)
@@ -52,15 +52,15 @@ def trusted(take: SignedImage, key: PemKey, folder: Path) -> bool:
     return verify(take.save(folder), trust=key.anchors).state is State.TRUSTED
 
 
-@pytest.mark.parametrize("tilt", [0.0, 0.3])
-def test_a_disc_is_cut_out_of_its_backdrop(tilt: float) -> None:
-    found = cut_out(scene(64, tilt))
+@pytest.mark.parametrize(("tilt", "floor"), [(0.0, False), (0.3, False), (0.0, True)])
+def test_a_disc_is_cut_out_of_its_backdrop(tilt: float, floor: bool) -> None:
+    found = cut_out(scene(64, tilt, floor))
     alpha = np.asarray(found.subject.getchannel("A"))
     assert alpha[32, 32] == 255
     assert alpha[2, 2] == alpha[61, 61] == 0
     assert (alpha > 127).mean() == pytest.approx(np.pi / 16, rel=0.05)
     again = Image.alpha_composite(found.backdrop.convert("RGBA"), found.subject).convert("RGB")
-    error = ImageStat.Stat(ImageChops.difference(again, Image.fromarray(scene(64, tilt)))).rms
+    error = ImageStat.Stat(ImageChops.difference(again, Image.fromarray(scene(64, tilt, floor)))).rms
     assert max(error) < 3, "subject over backdrop is the picture again"
 
 
