@@ -243,6 +243,9 @@ def bench(
         Path | None, typer.Option("--json", help="Write the figures here, a page beside it.")
     ] = None,
     n: Annotated[int | None, typer.Option("--n", min=1, help="Scale: how many samples.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option("--minutes", min=0, help="Time for fuzzing (provenance).")
+    ] = None,
     threads: Threads = None,
     quiet: Quiet = False,
 ) -> None:
@@ -253,7 +256,7 @@ def bench(
         typer.echo("\n".join(f"{name}  {about}" for name, about in SUITES.items()))
         return
     _engine("castmark bench", "world")
-    result = run_suite(suite, n=n, threads=threads)
+    result = run_suite(suite, n=n, threads=threads, minutes=minutes)
     if json_file is not None:
         result.write(json_file)
     if not quiet:

@@ -71,7 +71,7 @@ def test_several_at_once_come_in_order(folder: Path) -> None:
 
 def test_the_answer_keeps_to_the_published_schema(folder: Path) -> None:
     published = json.loads(files("castmark_provenance").joinpath("verify.schema.json").read_text())
-    assert published == Answer.model_json_schema(by_alias=True), "write Answer.model_json_schema(by_alias=True) to verify.schema.json"
+    assert published == Answer.model_json_schema(by_alias=True), "write it anew"
     _, out = run("--json", str(folder))
     answer = Answer.model_validate_json(out)
     assert len(answer.files) == 5

@@ -16,14 +16,18 @@ if TYPE_CHECKING:
     from castmark.bench.harness import SuiteResult
 
 SUITES: dict[str, str] = {
+    "base": "does the base draw what the words say, sharply, and how fast, at 1, 4 and 8 steps",
+    "provenance": "is what is signed trusted, is every change caught, and how fast are signing and verifying",
     "pipeline": "images a second, and where the time of one image goes: draw, check, encode, sign",
     "safety": "what the gate catches, whom it wrongs, what shakes it, and what it costs",
 }
 """Suites and what they measure; each is the module of its name here."""
 
 
-def run_suite(name: str, *, n: int | None = None, threads: int | None = None) -> SuiteResult:
-    """Run a suite. ``n`` scales it (None: the suite's own size).
+def run_suite(
+    name: str, *, n: int | None = None, threads: int | None = None, minutes: float | None = None
+) -> SuiteResult:
+    """Run a suite. ``n`` scales it (None: the suite's own size); ``minutes`` is for suites that have a clock.
 
     Raises:
         InputError: there is no such suite.
@@ -33,4 +37,5 @@ def run_suite(name: str, *, n: int | None = None, threads: int | None = None) ->
     from castmark.bench.harness import collect
 
     module = import_module(f"castmark.bench.{name}")
-    return collect(name, lambda: module.run(n=n, threads=threads))
+    clock = {} if minutes is None else {"minutes": minutes}
+    return collect(name, lambda: module.run(n=n, threads=threads, **clock))

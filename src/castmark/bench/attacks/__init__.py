@@ -1,0 +1,1 @@
+"""What suite ``provenance`` does to signed files: tampering, killing, fuzzing; and another's opinion."""
