@@ -108,10 +108,18 @@ def look_up(data: bytes, registry: Registry, anchors: str) -> Search:
         RegistryError, ValueError: as `recover`.
     """
     pixels = pixels_of(data)
-    mark = read(pixels)
-    if mark is not None:
-        return _by_watermark(pixels, mark, registry, anchors)
-    return _by_fingerprint(pixels, registry, anchors)
+    return match(pixels, read(pixels), registry, anchors)
+
+
+def match(pixels: Pixels, mark: Mark | None, registry: Registry, anchors: str) -> Search:
+    """What comes after decoding: the registered manifest of the picture with this watermark, or these looks.
+
+    Raises:
+        RegistryError: the registry cannot be read.
+    """
+    if mark is None:
+        return _by_fingerprint(pixels, registry, anchors)
+    return _by_watermark(pixels, mark, registry, anchors)
 
 
 def pixels_of(data: bytes) -> Pixels:

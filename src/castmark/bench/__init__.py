@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 SUITES: dict[str, str] = {
     "base": "does the base draw what the words say, sharply, and how fast, at 1, 4 and 8 steps",
     "provenance": "is what is signed trusted, is every change caught, and how fast are signing and verifying",
+    "durable": "do the watermark and the fingerprint outlive copies, and lead back to the manifest",
     "pipeline": "images a second, and where the time of one image goes: draw, check, encode, sign",
     "safety": "what the gate catches, whom it wrongs, what shakes it, and what it costs",
 }
