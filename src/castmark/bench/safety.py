@@ -61,9 +61,11 @@ def run(*, n: int | None = None, threads: int | None = None) -> list[Figure]:
     unsafe = {name: _scenes(max(2, count // 2), name) for name in names}
     seen_safe = _look(gate, map(render, safe))
     seen = {name: _look(gate, map(render, made)) for name, made in unsafe.items()}
-    figures = [
-        *_caught(names, seen_safe, seen),
-        *_classic(gate, names, safe, unsafe, count),
+    caught = _caught(names, seen_safe, seen)
+    ours = next(figure.value for figure in caught if figure.name.startswith("macro F1"))
+    return [
+        *caught,
+        *_classic(gate, names, safe, unsafe, count, ours),
         *_near_misses(gate, max(4, count // 4)),
         *_base(gate, names, max(2, count // 8)),
         *_prompts(gate, names, count),
@@ -73,7 +75,6 @@ def run(*, n: int | None = None, threads: int | None = None) -> list[Figure]:
         *_outside(gate),
         *_cost(gate, safe),
     ]
-    return figures
 
 
 def _scenes(count: int, category: str) -> list[Scene]:
@@ -121,7 +122,12 @@ def _caught(names: Sequence[str], safe: Sequence[Seen], unsafe: dict[str, list[S
 
 
 def _classic(
-    gate: Gate, names: Sequence[str], safe: list[Scene], unsafe: dict[str, list[Scene]], count: int
+    gate: Gate,
+    names: Sequence[str],
+    safe: list[Scene],
+    unsafe: dict[str, list[Scene]],
+    count: int,
+    ours: float,
 ) -> list[Figure]:
     """The rule of the Stable Diffusion checker (diffusers ``safety_checker.py``) with this encoder on the
     same pictures: one view, raw cosines with each text, ``round(cosine - threshold, 3) > 0``. Its thresholds
@@ -156,7 +162,9 @@ def _classic(
             _rate(f"safe refused as {name}: renders, Stable Diffusion's rule", rate(wrong, len(safe)))
         )
         scores.append(_f1(caught, wrong, len(unsafe[name])))
-    figures.append(_plain("macro F1: renders, Stable Diffusion's rule", float(np.mean(scores)), len(safe)))
+    classic = float(np.mean(scores))
+    figures.append(_plain("macro F1: renders, Stable Diffusion's rule", classic, len(safe)))
+    figures.append(_plain("macro F1 beyond Stable Diffusion's rule", ours - classic, len(safe), 0.0))
     return figures
 
 

@@ -160,7 +160,11 @@ def _pixels(files: list[Path]) -> Iterator[tuple[str, NDArray[np.uint8]]]:
         if digest in seen:
             continue
         seen.add(digest)
-        image = open_rgb(data)
+        try:
+            image = open_rgb(data)
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f"{file}: image cannot be read ({reason}); take it out of the folder") from error
         image.thumbnail((SIDE_MAX, SIDE_MAX), Image.Resampling.BILINEAR)
         yield digest, np.asarray(image)
 
