@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
@@ -29,6 +29,9 @@ from castmark_adapters.subject import Subject, open_rgb
 from castmark_provenance.report import Report, State
 from castmark_provenance.trust import local_anchors, read_anchors
 from castmark_provenance.verify import verify
+
+if TYPE_CHECKING:
+    from castmark.safety.bias.campaign import CampaignReport
 
 EMBED_LIMIT = 24 * 2**20
 """Up to this many bytes of images the signed files themselves are embedded; beyond it, thumbnails."""
@@ -113,6 +116,8 @@ class Section:
     signed: tuple[SignedCard, ...]
     refused: tuple[Unsigned, ...]
     failed: tuple[Unsigned, ...]
+    fairness: CampaignReport | None = None
+    """What the records say of people whom the prompts left open."""
 
 
 def write_sheet(
@@ -160,6 +165,8 @@ def read_section(run: Path, trust: str | None = None, *, thumbnails: bool = Fals
             for row in rows
         }
         title = ledger.source
+    from castmark.safety.bias.campaign import fairness_of_run  # brings torch: only when a sheet is made
+
     named = dict.fromkeys(name for row in rows for name in row.subjects)
     return Section(
         title=Path(title).stem.replace("_", " ").replace("-", " ").capitalize(),
@@ -171,6 +178,7 @@ def read_section(run: Path, trust: str | None = None, *, thumbnails: bool = Fals
         ),
         refused=tuple(_unsigned(row, row.seed, row.verdict) for row in rows if row.status == "refused"),
         failed=tuple(_unsigned(row, row.seed, None) for row in rows if row.status == "failed"),
+        fairness=fairness_of_run(run),
     )
 
 

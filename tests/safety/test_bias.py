@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from castmark.safety.bias.words import stated
 from castmark.safety.policy import Fairness, ParityGate
 from castmark.safety.reader import CLASSES, Attribute, Reader
 from castmark.shot import Shot
-from castmark.take import Draft, Finding
+from castmark.take import Draft, Finding, Verdict
 from castmark_adapters.subject import Subject
 
 GATE = ParityGate(n_min=100, tv_max=0.1, p_min=0.01)
@@ -254,3 +255,51 @@ def test_a_campaign_is_reported_from_its_records(
     assert type(report).model_validate_json(report.model_dump_json()) == report
     unread = campaign_report(images, fair, None)
     assert not unread.parity and "not measured" in unread.statements[0]
+
+
+def test_a_run_is_reported_on_its_sheet_and_by_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from engine_fakes import FakeChecker, fake_studio
+    from typer.testing import CliRunner
+
+    from castmark.cli_policy import policy_app
+    from castmark.jobs import Job, JobRow
+    from castmark.safety.bias import campaign
+    from castmark.sheet import write_sheet
+    from castmark_provenance.authority import keygen
+    from castmark_provenance.keys import PemKey
+
+    class Reading(FakeChecker):
+        def check(self, drafts: Sequence[Draft]) -> list[Verdict]:
+            seen = Finding(
+                rung="L4 bias",
+                name="gender (open): feminine",
+                score=0.9,
+                threshold=1.0,
+                allowed=True,
+                binding=False,
+            )
+            return [
+                replace(v, policy="general-audience", findings=(*v.findings, seen))
+                for v in super().check(drafts)
+            ]
+
+    key = PemKey.load_folder(keygen(tmp_path / "keys"))
+    rows = tuple(JobRow(name=f"row{i}", prompt="a person", seed=i) for i in range(3))
+    fake_studio(key, checker=Reading()).run(Job(source="people.csv", rows=rows), tmp_path / "run")
+    done = CliRunner().invoke(
+        policy_app, ["report", str(tmp_path / "run"), "--json", str(tmp_path / "fair.json")]
+    )
+    assert done.exit_code == 0 and "not at hand" in done.output
+    assert '"signed": 3' in (tmp_path / "fair.json").read_text()
+
+    attribute = Attribute.model_construct(confusion=GOOD, drift_at=0.0, drift_rate=0.1)
+    reader = Reader.model_construct(attributes={"gender": attribute}, source="test")
+    policy = Policy.load().model_copy(update={"fairness": Fairness(target={"gender": "uniform"}, gate=GATE)})
+    report = campaign.campaign_report(
+        campaign.images_of_run(tmp_path / "run"), policy, Calibration.model_construct(reader=reader)
+    )
+    monkeypatch.setattr(campaign, "report_of_run", lambda run: report)
+    page = write_sheet([tmp_path / "run"], tmp_path / "sheet.html").read_text()
+    assert "3 people are too few to tell" in page and "feminine 3" in page

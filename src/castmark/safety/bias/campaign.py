@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from castmark.errors import NotCalibrated
+from castmark.errors import InputError, NotCalibrated
 from castmark.ledger import Ledger
 from castmark.safety.bias.gaps import Gap, gaps, rate
 from castmark.safety.bias.image import OPEN
@@ -179,3 +179,17 @@ def report_of_run(run: str | Path, policy: Policy | None = None) -> CampaignRepo
     ):
         calibration = None
     return campaign_report(images, policy, calibration)
+
+
+def fairness_of_run(run: str | Path) -> CampaignReport | None:
+    """The report for a contact sheet: None where nothing shows a person left open, or the policy is a file
+    that is not at hand (``castmark policy report`` takes it).
+
+    Raises:
+        LedgerError: no run there.
+    """
+    try:
+        report = report_of_run(run)
+    except InputError:
+        return None
+    return report if report is not None and report.signed > report.of_subjects else None
