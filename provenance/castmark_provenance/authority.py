@@ -179,6 +179,9 @@ def _write_folder(
             ):
                 _write(staging / f"{stem}.pem", b"".join(_pem(i.certificate) for i in chain), 0o644)
                 _write(staging / f"{stem}.key", _private_pem(identity.private_key, passphrase), 0o600)
+            choice = target / "timestamp.json"
+            if choice.is_file():
+                shutil.copy(choice, staging)  # the declared choice outlives the key
             if replace:
                 replace(target)
             # rename refuses a folder that is not empty: of two processes, the second sees the first one's key

@@ -4,6 +4,7 @@
                                                  [--at TIME] [--jobs N]
     python -m castmark_provenance keygen [--renew]
     python -m castmark_provenance trust add | list | remove | import
+    python -m castmark_provenance timestamp [URL] [--on-failure fail | sign_without]
 
 ``verify`` exits with the worst of its files, worst first: 1 tampered or invalid; 7 unreadable; 3 intact,
 signer not trusted; 4 no manifest; 5 recovered (reserved); 6 trusted, a requirement unmet; 0 all trusted. 2 is
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from castmark_provenance.cli_timestamp import timestamp_command
 from castmark_provenance.cli_trust import trust_app
 from castmark_provenance.console import fail, printable
 
@@ -33,6 +35,7 @@ app = typer.Typer(
     name="castmark-provenance", no_args_is_help=True, add_completion=False, rich_markup_mode=None
 )
 app.add_typer(trust_app)
+app.command("timestamp")(timestamp_command)
 
 
 @app.command("verify")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol, cast
@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from castmark_provenance.authority import Algorithm, PrivateKey, keygen, occupied
 from castmark_provenance.errors import KeyExists, KeyExpired, KeyMaterialError, KeyMismatch
 from castmark_provenance.home import key_folder
+from castmark_provenance.timestamp import Timestamping, read_choice
 
 NEAR_EXPIRY = timedelta(days=30)
 
@@ -57,6 +58,11 @@ class Key(Protocol):
         """End of the signing certificate's validity (UTC)."""
         ...
 
+    @property
+    def timestamp(self) -> Timestamping | None:
+        """Whom its signatures are time-stamped by, and what to do without an answer; None for nobody."""
+        ...
+
     def sign(self, data: bytes) -> bytes:
         """The signature over ``data``: r || s of fixed width for ECDSA (IEEE P1363), raw for Ed25519."""
         ...
@@ -73,6 +79,7 @@ class CallbackKey:
     chain: str
     anchors: str
     callback: Callable[[bytes], bytes]
+    timestamp: Timestamping | None = None
 
     def __post_init__(self) -> None:
         certificate = _certificates(self.chain.encode(), "the callback key's chain")[0]
@@ -115,6 +122,7 @@ class PemKey:
     anchors: str
     not_after: datetime
     _private: PrivateKey = field(repr=False)
+    timestamp: Timestamping | None = None
 
     @classmethod
     def load(
@@ -163,7 +171,8 @@ class PemKey:
         secret = passphrase or environment_passphrase()
         if secret and b"ENCRYPTED" not in _read(folder / "signer.key")[:64]:
             secret = None  # the variable is for another key
-        return cls.load(folder / "signer.pem", folder / "signer.key", folder / "root.pem", passphrase=secret)
+        key = cls.load(folder / "signer.pem", folder / "signer.key", folder / "root.pem", passphrase=secret)
+        return replace(key, timestamp=read_choice(folder))
 
     def sign(self, data: bytes) -> bytes:
         """The signature over ``data``, in the form COSE wants (RFC 9053 section 2)."""

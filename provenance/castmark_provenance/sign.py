@@ -54,7 +54,7 @@ def sign(
     """Signed bytes of the encoded image ``data``.
 
     ``pixels`` are the row-major 8-bit RGB bytes the check saw; a lossy file (JPEG, AVIF, lossy WebP) needs
-    them where it decodes to others (the rules are in `pixels`). ``timestamp``: whom to ask for a time-stamp.
+    them where it decodes to others (the rules are in `pixels`). ``timestamp`` overrides the key's choice.
     ``additions`` are further assertions, such as a soft binding of a watermark that is in ``data`` already.
 
     Raises:
@@ -77,6 +77,7 @@ def sign(
             "castmark keygen --renew"
         )
     decoded = _require_checked_pixels(data, media_type, claim, pixels)
+    timestamp = timestamp or key.timestamp
     header = bmff.header(data) if media_type == "image/avif" else b""
     manifest = to_manifest(claim, header=header, additions=additions)
     signed = _sign(data, media_type, manifest, key, room=timestamp is not None)

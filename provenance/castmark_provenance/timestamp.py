@@ -11,20 +11,23 @@ unsigned header (``sigTst2``, C2PA specification 2.4, section "Time-stamps"): it
 from __future__ import annotations
 
 import hashlib
+import json
 import secrets
 import threading
 import time
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from castmark_provenance.containers import locate, with_store
-from castmark_provenance.errors import TimestampError
+from castmark_provenance.errors import KeyMaterialError, TimestampError
 from castmark_provenance.jumbf import parse_store
 from castmark_provenance.layout import sign1_parts
 
+FILE = "timestamp.json"
 MAX_REPLY = 64 * 1024
 GRANTED = ("granted", "granted_with_mods")
 """PKIStatus (RFC 3161 section 2.4.2)."""
@@ -54,6 +57,43 @@ class Timestamping:
             raise TimestampError(f"on_failure {self.on_failure!r}: choose 'fail' or 'sign_without'")
         if not self.deadline > 0:
             raise TimestampError(f"a deadline of {self.deadline} s: give more than 0")
+
+
+def read_choice(folder: Path) -> Timestamping | None:
+    """The choice kept beside a key (``timestamp.json``), or None.
+
+    Raises:
+        KeyMaterialError: it cannot be read; nothing is signed rather than signed otherwise than declared.
+    """
+    try:
+        return Timestamping(**json.loads((folder / FILE).read_bytes()))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, TimestampError) as error:
+        raise KeyMaterialError(
+            f"{folder / FILE}: the choice of time-stamps cannot be read ({error}); set it anew with: "
+            "castmark timestamp"
+        ) from error
+
+
+def keep_choice(folder: Path, choice: Timestamping | None) -> None:
+    """Keep a choice beside the key in ``folder``, or none.
+
+    Raises:
+        KeyMaterialError: there is no key, or the folder cannot be written.
+    """
+    if not (folder / "signer.pem").is_file():
+        raise KeyMaterialError(f"{folder}: there is no key here; make one with: castmark keygen")
+    file = folder / FILE
+    try:
+        if choice is None:
+            file.unlink(missing_ok=True)
+            return
+        fresh = file.with_suffix(".part")
+        fresh.write_text(json.dumps(asdict(choice), indent=2) + "\n")
+        fresh.replace(file)
+    except OSError as error:
+        raise KeyMaterialError(f"{file}: cannot be written ({error.strerror}); fix permissions") from error
 
 
 def stamp(signed: bytes, media_type: str, choice: Timestamping) -> bytes:

@@ -35,6 +35,7 @@ from castmark.errors import CastmarkError, InputError, MissingExtra, RefusedErro
 from castmark.extras import require
 from castmark_adapters.errors import AdapterError
 from castmark_provenance.cli import keygen_command, verify_command
+from castmark_provenance.cli_timestamp import timestamp_command
 from castmark_provenance.cli_trust import trust_app
 from castmark_provenance.errors import ProvenanceError
 
@@ -65,6 +66,7 @@ app.command("keygen")(keygen_command)
 app.command("replay")(replay_command)
 app.command("audit")(audit_command)
 app.add_typer(trust_app)
+app.command("timestamp")(timestamp_command)
 app.command("batch")(batch_command)
 app.command("vary")(vary_command)
 app.command("bridge")(bridge_command)

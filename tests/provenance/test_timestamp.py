@@ -11,9 +11,12 @@ import pytest
 from provenance_samples import MEDIA, claim_for, encode, picture
 from short_lived import short_lived_key
 from timestamp_server import Authority, serving
+from typer.testing import CliRunner
 
+from castmark_provenance.authority import keygen, renew
+from castmark_provenance.cli import app
 from castmark_provenance.containers import locate, with_store
-from castmark_provenance.errors import TimestampError
+from castmark_provenance.errors import KeyMaterialError, TimestampError
 from castmark_provenance.keys import CallbackKey, Key, PemKey
 from castmark_provenance.report import State
 from castmark_provenance.sign import sign
@@ -93,6 +96,34 @@ def test_nobody_there_and_bad_choices(key: PemKey) -> None:
     for wrong in ({"url": "ftp://a/b"}, {"url": "nonsense"}, {"deadline": 0}, {"on_failure": "ignore"}):
         with pytest.raises(TimestampError):
             Timestamping(**{"url": "http://127.0.0.1/", **wrong})
+
+
+def test_the_choice_is_kept_beside_the_key(tmp_path: Path, authority: Authority) -> None:
+    folder = keygen(tmp_path / "keys")
+    (tmp_path / "tsa.pem").write_text(authority.root)
+
+    def choose(*arguments: str) -> str:
+        result = CliRunner().invoke(app, ["timestamp", *arguments, "--key", str(folder)])
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    assert choose() == "no time-stamps\n"
+    with serving(authority) as url:
+        assert "on failure: fail" in choose(url, "--root", str(tmp_path / "tsa.pem"), "--deadline", "5")
+        key = PemKey.load_folder(folder)
+        assert (
+            verify(stamped(key, None), trust=key.anchors + authority.root).check("time").outcome == "passed"
+        )
+    renew(folder)
+    with pytest.raises(TimestampError):
+        stamped(PemKey.load_folder(folder), None)
+    choose(url, "--on-failure", "sign_without")
+    assert stamped(PemKey.load_folder(folder), None)
+    (folder / "timestamp.json").write_text("{}")
+    with pytest.raises(KeyMaterialError, match="choice of time-stamps"):
+        PemKey.load_folder(folder)
+    assert choose("--off") == "no time-stamps\n"
+    assert PemKey.load_folder(folder).timestamp is None
 
 
 def test_a_changed_time_stamp(key: PemKey, authority: Authority) -> None:
