@@ -44,7 +44,7 @@ class Ingredient:
     """Something an adapter brings into the image, bound by the sha256 of its bytes."""
 
     title: str
-    role: Literal["reference", "lora", "reference-adapter"]
+    role: Literal["reference", "lora", "reference-adapter", "start"]
     sha256: str
     media_type: str = "application/octet-stream"
 

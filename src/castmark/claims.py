@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -40,14 +41,15 @@ def claim_of(
     """The claim about one image. ``ingredients`` are those of the adapters it was drawn with.
 
     The shot's key is published salted, as the prompt is: bare, anybody could test a guess at the
-    prompt. A finding's detail stays out, because it may quote the prompt.
+    prompt. A finding's detail stays out, because it may quote the prompt; and unless the prompt is disclosed,
+    so do the names of subjects and of their files: they are counted instead.
 
     Raises:
         ValueError: a score that is not finite, or a digest that is none (pydantic's ValidationError): such an
             image is never signed.
     """
     return Claim(
-        title=shot.name or f"shot-{key[:12]}",
+        title=shot.name or f"shot-{salted(salt, key)[:12]}",
         created=datetime.now(UTC),
         generator=GENERATOR,
         generator_version=__version__,
@@ -58,17 +60,29 @@ def claim_of(
         width=draft.pixels.shape[1],
         height=draft.pixels.shape[0],
         base=ModelRecord(name=base.name, sha256=base.digest, licence=base.licence),
-        ingredients=tuple(
-            IngredientRecord(title=item.title, role=item.role, sha256=item.sha256, media_type=item.media_type)
-            for item in ingredients
-        ),
-        safety=safety_record(verdict),
+        ingredients=tuple(_ingredients(ingredients, named=prompt.text is not None)),
+        safety=safety_record(verdict, () if prompt.text is not None else _names(shot)),
         settings=dict(draft.settings) | ({"quota": "; ".join(shot.quota)} if shot.quota else {}),
     )
 
 
-def safety_record(verdict: Verdict) -> SafetyRecord:
+def _names(shot: Shot) -> tuple[str, ...]:
+    return tuple(subject.name for subject in shot.subjects)
+
+
+def _ingredients(ingredients: Iterable[Ingredient], *, named: bool) -> Iterator[IngredientRecord]:
+    """The record of each; by number within its role where it is not to be named."""
+    count: Counter[str] = Counter()
+    for item in ingredients:
+        count[item.role] += 1
+        title = item.title if named else f"{item.role} {count[item.role]}"
+        yield IngredientRecord(title=title, role=item.role, sha256=item.sha256, media_type=item.media_type)
+
+
+def safety_record(verdict: Verdict, unnamed: Sequence[str] = ()) -> SafetyRecord:
     """The verdict as the manifest carries it, every finding with its score and threshold.
+
+    Of subjects that are to stay ``unnamed``, findings say "subject 1" and so on.
 
     Raises:
         ValueError: a score that is not finite.
@@ -83,7 +97,7 @@ def safety_record(verdict: Verdict) -> SafetyRecord:
         findings=tuple(
             FindingRecord(
                 rung=f.rung,
-                name=f.name,
+                name=_without(f.name, unnamed) if f.rung == "L3 subject" else f.name,
                 score=f.score,
                 threshold=f.threshold,
                 allowed=f.allowed,
@@ -92,3 +106,9 @@ def safety_record(verdict: Verdict) -> SafetyRecord:
             for f in verdict.findings
         ),
     )
+
+
+def _without(text: str, names: Sequence[str]) -> str:
+    for number, name in enumerate(names, start=1):
+        text = text.replace(name, f"subject {number}")
+    return text

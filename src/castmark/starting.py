@@ -47,7 +47,7 @@ def start_ingredient(shot: Shot) -> tuple[Ingredient, ...]:
     """The start image as something the picture was made from."""
     if shot.start is None:
         return ()
-    return (Ingredient(title="start image", role="reference", sha256=shot.start.sha256),)
+    return (Ingredient(title="start image", role="start", sha256=shot.start.sha256),)
 
 
 def _diffusers(base: Base, shots: Sequence[ResolvedShot], images: Sequence[Image.Image]) -> list[Draft]:

@@ -81,7 +81,7 @@ def test_another_base_and_another_subject_are_named(
         files.append(buffer.getvalue())
     changed = Subject.from_images("mira", files, kind="character", phrase="a woman with red hair")
     found = again(run, fake_studio(key), changed)
-    assert sum(line.startswith("reference mira: ") for line in found.differences) >= 1
+    assert sum(line.startswith("reference reference ") for line in found.differences) >= 1
 
 
 def test_pixels_that_differ_for_no_recorded_reason(run: Path, key: PemKey, mira: Subject) -> None:

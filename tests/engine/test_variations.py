@@ -42,7 +42,7 @@ def test_variations_start_from_the_image_with_seeds_of_their_own(
         assert report.state is State.TRUSTED
         assert report.claim is not None
         digests = {item.title: item.sha256 for item in report.claim.ingredients}
-        assert digests["start image"] == hashlib.sha256(start.read_bytes()).hexdigest()
+        assert digests["start 1"] == hashlib.sha256(start.read_bytes()).hexdigest()
         near, far = (np.asarray(Image.open(p), float) for p in (path, start))
         assert np.abs(near - far).mean() < 64, "three quarters of it are the start image in the fake"
 
