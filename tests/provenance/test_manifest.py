@@ -16,7 +16,8 @@ from pydantic import ValidationError
 from castmark_provenance.claim import Claim, IngredientRecord, PromptRecord, new_salt
 from castmark_provenance.errors import ClaimError, SignError
 from castmark_provenance.keys import PemKey
-from castmark_provenance.manifest import canonical, from_manifest
+from castmark_provenance.manifest import Addition, canonical, from_manifest
+from castmark_provenance.report import State
 from castmark_provenance.sign import sign
 from castmark_provenance.verify import verify
 
@@ -130,3 +131,33 @@ def test_a_manifest_of_others_and_a_broken_one_of_ours(png: bytes) -> None:
             broken = {**good, "assertion_store": {**good["assertion_store"], label: body}}
             with pytest.raises(ClaimError):
                 from_manifest(broken)
+
+
+def test_a_start_image_is_the_parent(key: PemKey) -> None:
+    image = picture()
+    start = IngredientRecord(title="start 1", role="start", sha256=digest("start"), media_type="image/png")
+    claim = claim_for(image, ingredients=(start,))
+    data = sign(encode(image), "image/png", claim, key)
+    store = active(data)["assertion_store"]
+    first = store["c2pa.actions.v2"]["actions"][0]
+    assert first["digitalSourceType"].endswith("/compositeWithTrainedAlgorithmicMedia")
+    ingredients = [body for label, body in store.items() if label.startswith("c2pa.ingredient.v3")]
+    assert {body["relationship"] for body in ingredients} == {"inputTo", "parentOf"}
+    report = verify(data, trust=key.anchors, require=["ai_disclosure", "ingredients"])
+    assert (report.state, report.claim) == (State.TRUSTED, canonical(claim))
+
+
+def test_an_addition_is_signed_with_its_action(key: PemKey) -> None:
+    """The seam for soft bindings: the caller's own assertion and action, beside ours."""
+    image = picture()
+    addition = Addition(
+        label="org.example.note", data={"about": "a picture"}, action={"action": "c2pa.edited"}
+    )
+    data = sign(encode(image), "image/png", claim_for(image), key, additions=[addition])
+    store = active(data)["assertion_store"]
+    assert store["org.example.note"] == {"about": "a picture"}
+    assert [action["action"] for action in store["c2pa.actions.v2"]["actions"]] == [
+        "c2pa.created",
+        "c2pa.edited",
+    ]
+    assert verify(data, trust=key.anchors).state is State.TRUSTED
