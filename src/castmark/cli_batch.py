@@ -61,6 +61,12 @@ def batch_command(
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out rows that are not valid.")] = False,
     redraws: Redraws = 0,
     retries: Retries = 1,
+    quota_seed: Annotated[
+        int | None,
+        typer.Option(
+            "--quota-seed", min=0, help="Give people left open the policy's shares, dealt by this seed."
+        ),
+    ] = None,
     steps: Steps = None,
     adaptive: Adaptive = None,
     batch_size: BatchSize = None,
@@ -107,7 +113,16 @@ def batch_command(
         base, policy, key, steps, adaptive, batch_size, device, threads, disclose_prompt, parameters
     )
     _run(
-        studio, job, out, known.values(), redraws, retries, price_per_hour, quiet, rate_of=base or "embedded"
+        studio,
+        job,
+        out,
+        known.values(),
+        redraws,
+        retries,
+        price_per_hour,
+        quiet,
+        rate_of=base or "embedded",
+        quota_seed=quota_seed,
     )
 
 
@@ -220,6 +235,7 @@ def _run(
     quiet: bool,
     *,
     rate_of: str | None = None,
+    quota_seed: int | None = None,
 ) -> None:
     from castmark.console import Reporter
     from castmark.report import read_summary, remember_rate
@@ -232,6 +248,7 @@ def _run(
             redraws=redraws,
             retries=retries,
             price_per_hour=price_per_hour,
+            quota_seed=quota_seed,
             on_event=reporter.row_done,
         )
     if rate_of is not None and summary.drawn and (figures := read_summary(out)) is not None:

@@ -7,7 +7,7 @@ the same for all of them: plan, draw what is not done, write each image and then
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -134,6 +134,7 @@ def run(
     redraws: int = 0,
     retries: int = 0,
     price_per_hour: float | None = None,
+    quotas: Callable[[Sequence[Shot]], Iterable[Shot]] | None = None,
     on_event: Callable[[RowDone], object] | None = None,
 ) -> RunSummary:
     """Bring the run folder ``out`` to what ``job`` asks for, drawing only rows that are new, changed or lost.
@@ -142,7 +143,8 @@ def run(
     ``retries`` times; every refusal is kept in the journal. A row that fails does not stop the others. Run
     again, finished or killed, it goes on from there. Rows left without an image are written to ``errors.csv``
     (or ``.jsonl``) in ``out``: corrected, that file is a job for the same folder, which replaces those rows.
-    ``summary.json`` says what the run came to (`castmark.report`).
+    ``summary.json`` says what the run came to (`castmark.report`). ``quotas`` sees all of the job's shots at
+    once and says what their prompts leave open (`castmark.safety.bias.quotas`).
 
     Raises:
         InputError: an unknown subject, or two images of one name; nothing was drawn.
@@ -158,6 +160,7 @@ def run(
     drawn = 0
     with Ledger.open(out, job.source, amend=amend) as ledger:
         planned = (image.shot for image in plan(job, cast_list.__getitem__))
+        planned = planned if quotas is None else quotas(list(planned))
         ledger.plan(((shot, runner.key(shot)) for shot in planned), amend=amend)
         if amend:  # the rows it leaves alone may have other subjects
             kept = set(pack.listed(Path(out) / SUBJECTS)) - set(cast_list)

@@ -239,9 +239,13 @@ class Studio:
         redraws: int = 0,
         retries: int = 0,
         price_per_hour: float | None = None,
+        quota_seed: int | None = None,
         on_event: Callable[[RowDone], object] | None = None,
     ) -> RunSummary:
         """Bring the run folder ``out`` to what a job (or a job file) asks for; see `castmark.runners.run`.
+
+        With a ``quota_seed``, people whom prompts leave open get the shares that the policy declares, dealt
+        by that seed (`castmark.safety.bias.quotas`); the same job with the same seed deals the same.
 
         Raises:
             InputError: more redraws than the policy allows.
@@ -254,6 +258,11 @@ class Studio:
                 f"{redraws} redraws of a refused image: the policy allows {self.checker.max_redraws}, "
                 "because trying until the check errs wears out its bound; ask for fewer"
             )
+        quotas = None
+        if quota_seed is not None:
+            from castmark.safety.bias.quotas import apply_quotas
+
+            quotas = partial(apply_quotas, fairness=self.checker.fairness, seed=quota_seed)
         found = job if isinstance(job, Job) else read_job(job)
         known = subjects if callable(subjects) else {subject.name: subject for subject in subjects}
         return run(
@@ -264,6 +273,7 @@ class Studio:
             redraws=redraws,
             retries=retries,
             price_per_hour=price_per_hour,
+            quotas=quotas,
             on_event=on_event,
         )
 

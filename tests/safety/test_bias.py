@@ -303,3 +303,30 @@ def test_a_run_is_reported_on_its_sheet_and_by_the_command(
     monkeypatch.setattr(campaign, "report_of_run", lambda run: report)
     page = write_sheet([tmp_path / "run"], tmp_path / "sheet.html").read_text()
     assert "3 people are too few to tell" in page and "feminine 3" in page
+
+
+def test_a_batch_deals_the_declared_shares_and_signs_what_it_dealt(tmp_path: Path) -> None:
+    from engine_fakes import FakeChecker, fake_studio
+
+    from castmark.errors import InputError
+    from castmark.jobs import Job, JobRow
+    from castmark.ledger import Ledger
+    from castmark_provenance.authority import keygen
+    from castmark_provenance.keys import PemKey
+    from castmark_provenance.verify import verify
+
+    studio = fake_studio(PemKey.load_folder(keygen(tmp_path / "keys")), checker=FakeChecker())
+    rows = (JobRow(name="people", prompt="a person at sea", count=6), JobRow(name="mug", prompt="a red mug"))
+    job = Job(source="people.csv", rows=rows)
+    assert studio.run(job, tmp_path / "run", quota_seed=5).ok
+    with Ledger.read(tmp_path / "run") as ledger:
+        prompts = Counter(row.prompt for row in ledger.rows())
+        files = {row.prompt: tmp_path / "run" / "images" / str(row.file) for row in ledger.rows()}
+    assert prompts == {"a woman at sea": 3, "a man at sea": 3, "a red mug": 1}
+    signed = {prompt: verify(file).claim for prompt, file in files.items()}
+    assert signed["a woman at sea"] is not None and signed["a red mug"] is not None
+    assert signed["a woman at sea"].settings["quota"] == "gender: feminine"
+    assert "quota" not in signed["a red mug"].settings
+    assert studio.run(job, tmp_path / "run", quota_seed=5).drawn == 0, "the same seed deals the same"
+    with pytest.raises(InputError, match="policy allows 3"):
+        studio.run(job, tmp_path / "run", redraws=4)

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from castmark.errors import BaseError
+from castmark.safety.policy import Fairness
 from castmark.shot import ResolvedShot, Shot
 from castmark.studio import Studio
 from castmark.take import Draft, Finding, Verdict
@@ -95,6 +96,7 @@ class FakeChecker:
     fingerprint: str = digest("checker")
     bad_seeds: frozenset[int] = frozenset()
     max_redraws: int = 3
+    fairness: Fairness = Fairness(target={"gender": "uniform"})  # noqa: RUF009
     on_check: Callable[[Sequence[Draft]], None] = lambda drafts: None
 
     def check_prompt(self, text: str) -> Verdict:

@@ -32,7 +32,7 @@ from castmark.safety.domain import strangeness, texture
 from castmark.safety.encoder import Encoder
 from castmark.safety.integrity import integrity_findings
 from castmark.safety.ladder import audit_findings
-from castmark.safety.policy import DEFAULT_POLICY, Action, Policy
+from castmark.safety.policy import DEFAULT_POLICY, Action, Fairness, Policy
 from castmark.safety.prompt import WordList, chunks
 from castmark.safety.reader import Reading
 from castmark.shot import ResolvedShot, Shot
@@ -60,6 +60,11 @@ class Checker(Protocol):
     @property
     def max_redraws(self) -> int:
         """How often a refused image may be drawn again."""
+        ...
+
+    @property
+    def fairness(self) -> Fairness:
+        """Declared shares of people whom prompts leave open."""
         ...
 
     def check_prompt(self, text: str) -> Verdict:
@@ -100,6 +105,11 @@ class Gate:
     def max_redraws(self) -> int:
         """How often the policy lets a refused image be drawn again."""
         return self.policy.max_redraws
+
+    @property
+    def fairness(self) -> Fairness:
+        """Declared shares of people whom prompts leave open."""
+        return self.policy.fairness
 
     @classmethod
     def open(
