@@ -209,11 +209,21 @@ def _started(folder: Path, png: bytes, key: PemKey, count: int) -> Iterator[Figu
     command = [place / "bin" / "castmark", "verify", folder / "image.png", "--trust", folder / "root.pem"]
     environment = {"PATH": os.environ["PATH"], "CASTMARK_HOME": str(folder / "home")}
 
-    def once() -> None:
+    walls: list[float] = []
+    cpus: list[float] = []
+    for turn in range(count + 1):
+        wall, before = time.perf_counter(), os.times()
         subprocess.run(command, check=True, capture_output=True, env=environment, timeout=60)
-
-    times = [wall for wall, _ in _times(once, count)]
-    yield median("castmark verify, start and one file", times, "ms", target=TARGETS["start"])
+        after = os.times()
+        if turn:  # the first writes the compiled modules
+            walls.append(1000 * (time.perf_counter() - wall))
+            spent = (
+                after.children_user + after.children_system,
+                before.children_user + before.children_system,
+            )
+            cpus.append(1000 * (spent[0] - spent[1]))
+    yield median("castmark verify, start and one file", walls, "ms", target=TARGETS["start"])
+    yield median("castmark verify, start and one file, CPU time", cpus, "ms")
 
 
 def _fuzzed(key: PemKey, seconds: float) -> Iterator[Figure]:
