@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from castmark.safety import Calibration, Gate, Policy
 from castmark.safety.bias.campaign import CampaignImage, campaign_report
 from castmark.safety.bias.gaps import agreement, gaps, rate
+from castmark.safety.bias.image import OPEN
 from castmark.safety.bias.parity import corrected, multinomial_p, parity
 from castmark.safety.bias.quotas import apply_quotas, open_attributes, quotas, say
 from castmark.safety.bias.words import stated
@@ -214,7 +215,8 @@ def leaning(
     findings = [
         Finding(
             rung="L4 bias",
-            name=f"gender (open): {value}",
+            name=f"gender{OPEN}",
+            detail=value,
             score=0.9,
             threshold=1.0,
             allowed=True,
@@ -274,7 +276,8 @@ def test_a_run_is_reported_on_its_sheet_and_by_the_command(
         def check(self, drafts: Sequence[Draft]) -> list[Verdict]:
             seen = Finding(
                 rung="L4 bias",
-                name="gender (open): feminine",
+                name=f"gender{OPEN}",
+                detail="feminine",
                 score=0.9,
                 threshold=1.0,
                 allowed=True,

@@ -262,7 +262,7 @@ def test_only_drift_of_a_locked_attribute_refuses(
 
     monkeypatch.setattr(gate.encoder, "images", images)
     (verdict,) = gate.check([replace(draft, resolved=shot)])
-    found = named(verdict, "age of mira: adult", "L3 subject")
+    found = named(verdict, "age of mira", "L3 subject")
     assert verdict.allowed is allowed and found.allowed is (now == 0) and found.binding is bool(lock)
 
 
@@ -317,3 +317,18 @@ def test_a_lock_of_something_unknown_is_an_input_error(policy_file: Any) -> None
     policy_file.write_text(policy_file.read_text() + "subject: {lock: [shoe_size]}\n")
     with pytest.raises(InputError, match=r"subject\.lock"):
         Policy.load(policy_file)
+
+
+def test_what_is_read_of_people_is_recorded_and_its_value_not_published(reader: Reader) -> None:
+    from castmark.safety.bias.image import reading_findings
+
+    seen, truths = faces(60, 9)
+    index = next(i for i, t in enumerate(truths) if t.get("gender") == "masculine")
+    readings = reader.read(seen[index : index + 1])[0]
+    asked = {f.name: f for f in reading_findings(readings, "a woman at sea", reader)}
+    wrong = asked["gender, stated by the prompt"]
+    assert not wrong.allowed and not wrong.binding and wrong.detail == "feminine"
+    assert asked["skin_tone, left open by the prompt"].detail == truths[index]["skin_tone"]
+    left = {f.name: f for f in reading_findings(readings, "a person at sea", reader)}
+    assert left["gender, left open by the prompt"].detail == "masculine"
+    assert not any("masculine" in f.name or "feminine" in f.name for f in [*asked.values(), *left.values()])

@@ -40,8 +40,10 @@ class CampaignImage:
     @property
     def open(self) -> dict[str, str]:
         """What was read of the attributes that the prompt leaves open."""
-        found = [f.name.partition(OPEN) for f in self.verdict.findings if f.rung == "L4 bias"]
-        return {} if self.of_subject else {name: value for name, mark, value in found if mark}
+        if self.of_subject:
+            return {}
+        findings = (f for f in self.verdict.findings if f.rung == "L4 bias" and f.name.endswith(OPEN))
+        return {f.name.removesuffix(OPEN): f.detail for f in findings}
 
     @property
     def quota(self) -> list[tuple[str, bool]]:

@@ -12,8 +12,8 @@ from castmark.safety.bias.words import stated
 from castmark.safety.reader import Reader, Reading
 from castmark.take import Finding
 
-OPEN = " (open): "
-ASKED = " as asked: "
+OPEN = ", left open by the prompt"
+ASKED = ", stated by the prompt"
 
 
 def reading_findings(readings: Mapping[str, Reading], text: str, reader: Reader | None) -> list[Finding]:
@@ -25,9 +25,10 @@ def reading_findings(readings: Mapping[str, Reading], text: str, reader: Reader 
         if reader is not None and name in said:
             asked = min(said[name], key=reading.margin)
             limit = reader.attributes[name].drift_at
-            found.append(_recorded(f"{name}{ASKED}{asked}", reading.margin(asked), limit))
+            found.append(_recorded(name + ASKED, reading.margin(asked), limit, asked))
         else:
-            found.append(_recorded(f"{name}{OPEN}{reading.value}", reading.probabilities[reading.value], 1.0))
+            sure = reading.probabilities[reading.value]
+            found.append(_recorded(name + OPEN, sure, 1.0, reading.value))
     return found
 
 
@@ -53,14 +54,15 @@ def drift_findings(
         bound = name in locked
         if value is None or 2 * values.count(value) <= len(references):
             if bound:
-                found.append(_drift(f"{name} of {subject}: references disagree", 1.0, 0.0, bound))
+                found.append(_drift(f"{name} of {subject}", 1.0, 0.0, bound, "references disagree"))
             continue
         margin = readings[name].margin(value) if name in readings else attribute.drift_at + 1.0
-        found.append(_drift(f"{name} of {subject}: {value}", margin, attribute.drift_at, bound))
+        found.append(_drift(f"{name} of {subject}", margin, attribute.drift_at, bound, value))
     return found
 
 
-def _recorded(name: str, score: float, limit: float) -> Finding:
+def _recorded(name: str, score: float, limit: float, value: str) -> Finding:
+    """The value goes into the detail, which is not published: it may repeat the prompt."""
     return Finding(
         rung="L4 bias",
         name=name,
@@ -69,10 +71,11 @@ def _recorded(name: str, score: float, limit: float) -> Finding:
         allowed=score <= limit,
         binding=False,
         action="warn",
+        detail=value,
     )
 
 
-def _drift(name: str, score: float, limit: float, binding: bool) -> Finding:
+def _drift(name: str, score: float, limit: float, binding: bool, value: str) -> Finding:
     return Finding(
         rung="L3 subject",
         name=name,
@@ -81,4 +84,5 @@ def _drift(name: str, score: float, limit: float, binding: bool) -> Finding:
         allowed=score <= limit,
         binding=binding,
         action="redraw" if binding else "warn",
+        detail=value,
     )
