@@ -62,6 +62,18 @@ KNOWN_LABELS = frozenset(
         "c2pa.thumbnail.ingredient", "c2pa.time-stamp", "c2pa.training-mining",
     }
 )  # fmt: skip
+KNOWN_ACTIONS = frozenset(
+    f"c2pa.{name}"
+    for name in (
+        "addedText", "adjustedColor", "changedSpeed", "color_adjustments", "converted", "copied", "created",
+        "cropped", "deleted", "drawing", "dubbed", "edited", "edited.metadata", "enhanced", "filtered",
+        "formatted", "managed", "mastered", "mixed", "opened", "orientation", "placed", "printed", "produced",
+        "published", "redacted", "remixed", "removed", "repackaged", "resized", "resized.proportional",
+        "saved", "transcoded", "translated", "trimmed", "unknown", "version_updated", "watermarked",
+        "watermarked.bound", "watermarked.unbound",
+    )
+)  # fmt: skip
+"""Those that older editions of the specification had too."""
 KNOWN_SOURCE_TYPES = frozenset(
     SOURCE_TYPES + name
     for name in (
@@ -208,7 +220,7 @@ def reachable(manifests: Mapping[str, Any], active: str) -> set[str]:
 
 
 def vocabulary_problems(manifest: Mapping[str, Any]) -> list[str]:
-    """Labels of C2PA that do not exist, and source types outside the IPTC vocabulary."""
+    """Labels and actions of C2PA that do not exist, and source types outside the IPTC vocabulary."""
     problems: list[str] = []
     for label, body in assertions(manifest).items():
         plain = re.sub(r"__\d+$", "", label)
@@ -218,6 +230,10 @@ def vocabulary_problems(manifest: Mapping[str, Any]) -> list[str]:
         if plain.startswith("c2pa.") and not known:
             problems.append(f"there is no assertion {plain!r}")
         if plain.startswith("c2pa.actions"):
+            for action in _actions(body):
+                name = text(action.get("action")) or ""
+                if name.startswith("c2pa.") and name not in KNOWN_ACTIONS:
+                    problems.append(f"there is no action {name!r}")
             for source in found(body, "digitalSourceType"):
                 if text(source) not in KNOWN_SOURCE_TYPES:
                     problems.append(f"there is no digital source type {source!r}")

@@ -192,6 +192,10 @@ def _label(manifest: dict[str, Any]) -> None:
     manifest["assertions"].append({"label": "c2pa.invented", "data": {"x": 1}})
 
 
+def _action(manifest: dict[str, Any]) -> None:
+    body_of(manifest, "c2pa.actions.v2")["actions"].append({"action": "c2pa.invented"})
+
+
 def _forbidden(manifest: dict[str, Any]) -> None:
     body_of(manifest, "org.castmark.safety")["findings"][1]["allowed"] = False
 
@@ -279,6 +283,7 @@ TABLE: tuple[Row, ...] = (
         "a source type that does not exist", lambda b: false_manifest(b, _source_type), INVALID, "vocabulary"
     ),
     Row("a label that does not exist", lambda b: false_manifest(b, _label), INVALID, "vocabulary"),
+    Row("an action that does not exist", lambda b: false_manifest(b, _action), INVALID, "vocabulary"),
     # and more of our own
     Row("a finding that forbids", lambda b: false_manifest(b, _forbidden), INVALID, "safety_record"),
     Row("a check left out", lambda b: false_manifest(b, _unchecked), INVALID, "safety_record"),
