@@ -33,13 +33,9 @@ def judged(
     own = next(iter(ready.values())).resolved.steps if ready else 0
     for steps in (*(rung for rung in rungs if rung < own), own):
         drafts = each_of([(index, _at(one, steps)) for index, one in left.items()], draw)
-        found |= {index: draft for index, draft in drafts.items() if isinstance(draft, Exception)}
-        good = [(index, draft) for index, draft in drafts.items() if isinstance(draft, Draft)]
-        for index, result in each_of(good, check).items():
+        for index, result in checked(drafts, check).items():
+            found[index] = result
             if isinstance(result, Exception):
-                broke = CheckBroke()
-                broke.__cause__ = result
-                found[index] = broke
                 continue
             draft, verdict = result
             spent[index] += steps
@@ -52,6 +48,18 @@ def judged(
         left = {index: one for index, one in left.items() if wants_more(found[index])}
         if not left:
             break
+    return found
+
+
+def checked(
+    drafts: Mapping[int, Draft | Exception],
+    check: Callable[[Sequence[Draft]], list[tuple[Draft, Verdict]]],
+) -> dict[int, Judged]:
+    """Drawings with their verdicts; what went wrong in drawing stays, in checking it is a `CheckBroke`."""
+    found: dict[int, Judged] = {i: draft for i, draft in drafts.items() if isinstance(draft, Exception)}
+    good = [(index, draft) for index, draft in drafts.items() if isinstance(draft, Draft)]
+    for index, result in each_of(good, check).items():
+        found[index] = CheckBroke(result) if isinstance(result, Exception) else result
     return found
 
 

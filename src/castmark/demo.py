@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 REFERENCES = 4
 SIDE = 256
-REDRAWS = 6
+REDRAWS = 3
 LEARN_STEPS = 200
 LICENCE = "Apache-2.0 (rendered by castmark_world)"
 CHARACTER_SCENES = {

@@ -33,6 +33,7 @@ def open_studio(
     disclose_prompt: bool = False,
     parameters: bool = False,
     adaptive: Sequence[int] = (),
+    watermark: bool = True,
 ) -> Studio:
     """See `castmark.studio.Studio.open`."""
     require("Studio.open", "engine")
@@ -40,9 +41,11 @@ def open_studio(
     from castmark.studio import Studio
     from castmark.wardrobe import EngineWardrobe
     from castmark_adapters.identity import IdentityScorer
+    from castmark_provenance.durable.layer import DurableLayer
 
     # Cheapest first: a wrong key or policy is told before the models are loaded.
     signing_key = open_key(key)
+    durable = DurableLayer.open() if watermark else None
     checker = open_checker(policy, device)
     opened = open_drawing_base(base, device, threads)
     scorer = IdentityScorer.load(castmark_data.path(EMBEDDED, "reference"))
@@ -59,6 +62,7 @@ def open_studio(
         disclose_prompt=disclose_prompt,
         parameters=parameters,
         adaptive=adaptive,
+        durable=durable,
     )
 
 

@@ -1,28 +1,49 @@
 """The pipeline: shots in, takes out, in order, with drawing and finishing overlapped and memory flat.
 
-    shots -> window -> batches -> [drawing thread: draw, check] -> [workers: encode, sign, write] -> takes
+    shots -> batches -> [one thread: draw] -> [one: check] -> [workers: encode, sign, write] -> takes
 
-One thread draws, so that a base and what it wears are never shared; workers finish, in code that lets go of
-the interpreter's lock (zlib, the C2PA library, the disk). Every queue is bounded: at most `WINDOW` batches of
-shots are read ahead, and at most `AHEAD` batches are between the first stage and the last. Shots that may be
-drawn together are, also where others stand between them; takes come in the order of the shots all the same.
+One thread draws, so that a base and what it wears are never shared, and one checks what was drawn before;
+workers finish, in code that lets go of the interpreter's lock (zlib, the C2PA library, the disk). Every
+queue is bounded: at most `WINDOW` batches of shots are read ahead, and at most `AHEAD` batches are between
+the first stage and the last. Shots that may be drawn together are, also where others stand between them; takes
+come in the order of the shots all the same.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
 
-AHEAD = 3
-"""Batches in flight: one finishing, one drawing, one waiting for the drawing thread."""
+AHEAD = 4
+"""Batches in flight: one finishing, one checked, one drawn, one waiting for the drawing thread."""
 WINDOW = 8
 """Batches' worth of shots looked at to find those that belong together."""
 
 S = TypeVar("S")
 T = TypeVar("T")
-Slot = T | Future[T]
+
+
+@dataclass(frozen=True)
+class Later(Generic[T]):
+    """One result of a batch that another thread still works on."""
+
+    batch: Future[Mapping[int, T | Future[T]]]
+    index: int
+
+    def result(self) -> T:
+        """Wait for it.
+
+        Raises:
+            Exception: what went wrong there.
+        """
+        found = self.batch.result()[self.index]
+        return cast("T", found.result() if isinstance(found, Future) else found)
+
+
+Slot = T | Future[T] | Later[T]
 
 
 class Pipeline(Generic[S, T]):
@@ -48,7 +69,15 @@ class Pipeline(Generic[S, T]):
         self._together, self._draw, self._done = together, draw, done
         self._batch_size, self.workers = batch_size, workers
         self._drawer = ThreadPoolExecutor(1, "castmark-draw")
+        self._checker = ThreadPoolExecutor(1, "castmark-check")
         self._workers = ThreadPoolExecutor(workers, "castmark-finish")
+
+    def check(
+        self, work: Callable[[], Mapping[int, T | Future[T]]], indices: Iterable[int]
+    ) -> list[Later[T]]:
+        """Let the checking thread go on with a batch; its results, by index."""
+        batch = self._checker.submit(work)
+        return [Later(batch, index) for index in indices]
 
     def finish(self, work: Callable[[], T]) -> Future[T]:
         """Let a worker do the rest of one shot."""
@@ -84,7 +113,7 @@ class Pipeline(Generic[S, T]):
                     return
                 indices, future = flying.popleft()
                 for index, slot in zip(indices, future.result(), strict=True):
-                    results[index] = cast("T", slot.result() if isinstance(slot, Future) else slot)
+                    results[index] = cast("T", slot.result() if isinstance(slot, Future | Later) else slot)
                 while given in results:
                     yield results.pop(given)
                     given += 1

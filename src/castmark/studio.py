@@ -13,8 +13,7 @@ included, the take is a `Refusal` or a `Failure`, and there is no file.
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
@@ -22,7 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from castmark import __version__
-from castmark.adaptive import judged
+from castmark.adaptive import Judged, checked, judged
+from castmark.checking import PromptVerdicts, verdicts_on
 from castmark.claims import claim_of
 from castmark.errors import BaseError, CheckError, InputError, RefusedError, SigningError
 from castmark.outputs.files import MEDIA_TYPES, encode
@@ -30,14 +30,15 @@ from castmark.outputs.finish import asked_text, finished
 from castmark.outputs.openraster import openraster
 from castmark.outputs.parameters import parameters_text
 from castmark.outputs.size import resolve
-from castmark.pipeline import Pipeline
+from castmark.pipeline import Pipeline, Slot
 from castmark.shot import Shot
 from castmark.starting import draw_from, start_ingredient
 from castmark.take import Draft, Failure, Refusal, SignedImage, Take, Verdict
 from castmark.threads import cores, worker_count
 from castmark.wardrobe import Outfit
-from castmark.work import CheckBroke, Keep, Ready, Wanted, failure, togetherness
+from castmark.work import CheckBroke, Keep, Ready, Wanted, each_of, failure, togetherness
 from castmark_provenance.claim import PromptRecord, new_salt, pixel_digest
+from castmark_provenance.durable.layer import recorded
 from castmark_provenance.sign import sign
 
 if TYPE_CHECKING:
@@ -49,11 +50,10 @@ if TYPE_CHECKING:
     from castmark_adapters.host import Ingredient
     from castmark_adapters.learn import LearnEvent
     from castmark_adapters.subject import Subject
+    from castmark_provenance.durable.layer import Marker
     from castmark_provenance.keys import Key
 
 BATCH_SIZE = 8
-PROMPTS_KEPT = 4096
-"""Verdicts on prompts kept: a job says the same thing with many seeds."""
 
 
 class Studio:
@@ -72,6 +72,8 @@ class Studio:
         adaptive: denoising steps to try before a shot's own, fewest first: an image that the check allows,
             and that is like its subject, is kept as it is, and only the others are drawn with more.
         workers: threads that encode, sign and write; None for one a spare core.
+        durable: draws an invisible watermark into every opaque drawing before it is checked, declares it and
+            the fingerprint, and registers every manifest; None for none of these.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class Studio:
         parameters: bool = False,
         adaptive: Sequence[int] = (),
         workers: int | None = None,
+        durable: Marker | None = None,
     ) -> None:
         if batch_size < 1:
             raise InputError(f"batch size {batch_size}: give at least 1")
@@ -106,8 +109,10 @@ class Studio:
         self.disclose_prompt = disclose_prompt or parameters
         self.parameters = parameters
         self.adaptive = tuple(adaptive)
+        self.durable = durable
         self._outfit = Outfit(base.host, wardrobe)
-        self._prompts: OrderedDict[str, Verdict] = OrderedDict()
+        self._prompts = PromptVerdicts(checker)
+        self._check = partial(verdicts_on, checker=checker, wardrobe=wardrobe)
         self._pipeline: Pipeline[Wanted, Take] = Pipeline(
             together=lambda wanted: togetherness(wanted.shot),
             draw=self._produce,
@@ -130,6 +135,7 @@ class Studio:
         disclose_prompt: bool = False,
         parameters: bool = False,
         adaptive: Sequence[int] = (),
+        watermark: bool = True,
     ) -> Studio:
         """Put a studio together; by default of the embedded base, the default policy and the local key.
 
@@ -156,6 +162,7 @@ class Studio:
             disclose_prompt=disclose_prompt,
             parameters=parameters,
             adaptive=adaptive,
+            watermark=watermark,
         )
 
     def key(self, shot: Shot) -> str:
@@ -277,13 +284,13 @@ class Studio:
             on_event=on_event,
         )
 
-    def _produce(self, wanted: Sequence[Wanted]) -> list[Take | Future[Take]]:
+    def _produce(self, wanted: Sequence[Wanted]) -> list[Slot[Take]]:
         """Takes of shots that may be drawn together, in their order; of those to sign, a worker's future.
 
         Runs on the drawing thread.
         """
         keys = [self.key(each.shot) for each in wanted]
-        takes: dict[int, Take | Future[Take]] = {}
+        takes: dict[int, Slot[Take]] = {}
         ready: dict[int, Ready] = {}
         for index, (each, key) in enumerate(zip(wanted, keys, strict=True)):
             try:
@@ -295,25 +302,44 @@ class Studio:
                 takes[index] = Refusal(shot=each.shot, key=key, verdict=admitted)
             else:
                 ready[index] = admitted
-        for index, result in judged(ready, self.adaptive, self._draw, self._check).items():
+        if not ready:
+            return [takes[index] for index in range(len(wanted))]
+        if self.adaptive:  # what the check sends back is drawn again, so the check is waited for
+            found = judged(ready, self.adaptive, self._draw, self._check)
+            takes |= self._settle(wanted, keys, self._outfit.ingredients, found)
+        else:
+            drafts = each_of(list(ready.items()), self._draw)
+            worn = self._outfit.ingredients  # what these were drawn with: it changes with the next batch
+            later = self._pipeline.check(
+                lambda: self._settle(wanted, keys, worn, checked(drafts, self._check)), drafts
+            )
+            takes |= dict(zip(drafts, later, strict=True))
+        return [takes[index] for index in range(len(wanted))]
+
+    def _settle(
+        self,
+        wanted: Sequence[Wanted],
+        keys: Sequence[str],
+        worn: Sequence[Ingredient],
+        found: Mapping[int, Judged],
+    ) -> dict[int, Take | Future[Take]]:
+        """What becomes of drawings that were checked."""
+        takes: dict[int, Take | Future[Take]] = {}
+        for index, result in found.items():
             shot, key = wanted[index].shot, keys[index]
-            if isinstance(result, Exception):
-                kind, doing = (
-                    (CheckError, "checking") if isinstance(result, CheckBroke) else (BaseError, "drawing")
-                )
-                cause = result.__cause__ if isinstance(result, CheckBroke) else result
-                assert isinstance(cause, Exception)
-                takes[index] = failure(shot, key, cause, kind, doing)
-                continue
-            draft, verdict = result
-            if verdict.allowed:
-                made_from = (*start_ingredient(shot), *self._outfit.ingredients)
+            if isinstance(result, CheckBroke):
+                takes[index] = failure(shot, key, result.error, CheckError, "checking")
+            elif isinstance(result, Exception):
+                takes[index] = failure(shot, key, result, BaseError, "drawing")
+            elif result[1].allowed:
+                draft, verdict = result
+                made_from = (*start_ingredient(shot), *worn)
                 takes[index] = self._pipeline.finish(
                     partial(self._finish, wanted[index], key, draft, verdict, made_from)
                 )
             else:
-                takes[index] = Refusal(shot=shot, key=key, verdict=verdict, timings=draft.timings)
-        return [takes[index] for index in range(len(wanted))]
+                takes[index] = Refusal(shot=shot, key=key, verdict=result[1], timings=result[0].timings)
+        return takes
 
     def _admit(self, shot: Shot) -> Ready | Verdict:
         """The shot ready to draw, or the verdict that refuses its prompt."""
@@ -324,20 +350,10 @@ class Studio:
         resolved = asked_text(replace(resolved, shot=shot))
         # The user's words and what the base will read: a subject's class phrase must not smuggle anything in.
         for text in dict.fromkeys((shot.prompt, resolved.text)):
-            verdict = self._check_prompt(text)
+            verdict = self._prompts(text)
             if not verdict.prompt_allowed:
                 return verdict
         return Ready(resolved=resolved, size=size)
-
-    def _check_prompt(self, text: str) -> Verdict:
-        """The checker's verdict on a prompt, remembered."""
-        verdict = self._prompts.pop(text, None)
-        if verdict is None:
-            verdict = self.checker.check_prompt(text)
-        self._prompts[text] = verdict
-        while len(self._prompts) > PROMPTS_KEPT:
-            self._prompts.popitem(last=False)
-        return verdict
 
     def _draw(self, ready: Sequence[Ready]) -> list[Draft]:
         start = time.perf_counter()
@@ -351,30 +367,19 @@ class Studio:
             raise BaseError(f"base {self.base.name}: did not answer {len(resolved)} shots with a draft each")
         drawn = time.perf_counter()
         drafts = [finished(draft, each.size) for draft, each in zip(drafts, ready, strict=True)]
+        drafts = [self._marked(draft) for draft in drafts]  # before the check: what it sees is what is signed
         draw, finish = (drawn - start) / len(resolved), (time.perf_counter() - drawn) / len(resolved)
         return [replace(draft, timings={**draft.timings, "draw": draw, "finish": finish}) for draft in drafts]
 
-    def _check(self, drafts: Sequence[Draft]) -> list[tuple[Draft, Verdict]]:
-        """Every draft, timed, with its verdict, the subject's likeness included."""
-        start = time.perf_counter()
-        verdicts = list(self.checker.check(drafts))
-        # A checker may be anybody's: what it returns is looked at, not believed.
-        if len(verdicts) != len(drafts) or not all(type(verdict) is Verdict for verdict in verdicts):
-            raise CheckError(
-                f"the checker did not answer {len(drafts)} images with a verdict each; none is signed"
-            )
-        for subject in drafts[0].resolved.shot.subjects:
-            findings = self.wardrobe.identity(subject, drafts)
-            if findings:
-                verdicts = [
-                    replace(verdict, findings=(*verdict.findings, finding))
-                    for verdict, finding in zip(verdicts, findings, strict=True)
-                ]
-        share = (time.perf_counter() - start) / len(drafts)
-        return [
-            (replace(draft, timings={**draft.timings, "check": share}), verdict)
-            for draft, verdict in zip(drafts, verdicts, strict=True)
-        ]
+    def _marked(self, draft: Draft) -> Draft:
+        """The draft with its shot's watermark. A cut-out on nothing has no pixels of its own to carry one."""
+        if self.durable is None or draft.layer is not None:
+            return draft
+        pixels, identifier = self.durable.mark(draft.pixels, self.key(draft.resolved.shot))
+        if identifier is None:
+            return draft
+        settings = {**draft.settings, "watermark": recorded(identifier)}
+        return replace(draft, pixels=pixels, watermark=identifier, settings=settings)
 
     def _finish(
         self, wanted: Wanted, key: str, draft: Draft, verdict: Verdict, made_from: Sequence[Ingredient]
@@ -419,8 +424,11 @@ class Studio:
             prompt=PromptRecord.of(shot.prompt, salt, disclose=self.disclose_prompt),
             salt=salt,
         )
-        data = sign(file, media_type, claim, self.signing_key, pixels=rgb)
+        bindings = () if self.durable is None else self.durable.additions(draft.pixels, draft.watermark)
+        data = sign(file, media_type, claim, self.signing_key, pixels=rgb, additions=bindings)
         seconds = {"encode": encoded - start, "sign": time.perf_counter() - encoded}
+        if self.durable is not None:  # before anybody has the file: what is handed out can be found again
+            self.durable.register(data, media_type, draft.pixels, draft.watermark, claim.title)
         take = SignedImage(
             shot=shot,
             key=key,

@@ -39,6 +39,8 @@ class Draft:
     """Where the picture is transparent: RGBA, of which ``pixels`` is how it looks on white."""
     layers: tuple[Layer, ...] = ()
     """What the picture was put together from, topmost first."""
+    watermark: int | None = None
+    """Id of the invisible watermark in ``pixels``."""
 
     @property
     def pixel_digest(self) -> str:

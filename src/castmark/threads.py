@@ -37,7 +37,7 @@ def choose_threads() -> int:
     stated = os.environ.get("OMP_NUM_THREADS", "")
     if stated.isdigit() and int(stated) > 0:
         return int(stated)
-    most = cores()
+    most = max(1, cores() - 1)  # a core is left to the check and the workers, which run meanwhile
     counts = sorted({1, *(n for n in (2, 4, 8, most) if n <= most)})
     picture, kernel = torch.randn(1, 128, 32, 32), torch.randn(128, 128, 3, 3)
     best, seconds = 1, float("inf")

@@ -42,6 +42,10 @@ def togetherness(shot: Shot) -> tuple[object, ...]:
 class CheckBroke(Exception):  # noqa: N818
     """Carries what went wrong in the check, to tell it from what went wrong in drawing."""
 
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
 
 def wants_more(result: tuple[Draft, Verdict] | Exception) -> bool:
     """Whether more steps may help: the image was refused, or is not like its subject, locked or not."""

@@ -136,7 +136,7 @@ def test_a_subject_is_worn_once_though_its_shots_are_apart(key: PemKey, tmp_path
 def test_a_stream_within_a_stream_has_its_own_subjects(key: PemKey, tmp_path) -> None:
     mira = make_subject(tmp_path, "mira")
     base = FakeBase()
-    studio = fake_studio(key, base=base, batch_size=1)
+    studio = fake_studio(key, base=base, batch_size=1, disclose_prompt=True)
     alone = studio.shoot(Shot("a mug"))
     for take in studio.shoot_all([Shot(f"mira {i}", subjects=[mira]) for i in range(6)]):
         inner = studio.shoot(Shot("a mug"))

@@ -1,0 +1,69 @@
+"""The check of a batch of drafts: the checker's verdicts, and the subjects' likeness beside them."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from castmark.errors import CheckError
+from castmark.take import Draft, Verdict
+
+if TYPE_CHECKING:
+    from castmark.safety import Checker
+    from castmark.wardrobe import Wardrobe
+
+
+PROMPTS_KEPT = 4096
+"""Verdicts on prompts kept: a job says the same thing with many seeds."""
+
+
+class PromptVerdicts:
+    """The checker's verdicts on prompts, remembered; the longest unused goes first. For one thread."""
+
+    def __init__(self, checker: Checker, kept: int = PROMPTS_KEPT) -> None:
+        self._checker, self._kept = checker, kept
+        self._known: OrderedDict[str, Verdict] = OrderedDict()
+
+    def __call__(self, text: str) -> Verdict:
+        """The verdict on a prompt.
+
+        Raises:
+            CheckError: the check could not be completed; nothing is remembered then.
+        """
+        verdict = self._known.pop(text, None)
+        if verdict is None:
+            verdict = self._checker.check_prompt(text)
+        self._known[text] = verdict
+        while len(self._known) > self._kept:
+            self._known.popitem(last=False)
+        return verdict
+
+
+def verdicts_on(drafts: Sequence[Draft], checker: Checker, wardrobe: Wardrobe) -> list[tuple[Draft, Verdict]]:
+    """Every draft, timed, with its verdict.
+
+    Raises:
+        CheckError: the checker did not answer every draft with a verdict, or could not complete its check.
+    """
+    start = time.perf_counter()
+    verdicts = list(checker.check(drafts))
+    # A checker may be anybody's: what it returns is looked at, not believed.
+    if len(verdicts) != len(drafts) or not all(type(verdict) is Verdict for verdict in verdicts):
+        raise CheckError(
+            f"the checker did not answer {len(drafts)} images with a verdict each; none is signed"
+        )
+    for subject in drafts[0].resolved.shot.subjects:
+        findings = wardrobe.identity(subject, drafts)
+        if findings:
+            verdicts = [
+                replace(verdict, findings=(*verdict.findings, finding))
+                for verdict, finding in zip(verdicts, findings, strict=True)
+            ]
+    share = (time.perf_counter() - start) / len(drafts)
+    return [
+        (replace(draft, timings={**draft.timings, "check": share}), verdict)
+        for draft, verdict in zip(drafts, verdicts, strict=True)
+    ]
