@@ -5,8 +5,8 @@
 One thread draws, so that a base and what it wears are never shared, and one checks what was drawn before;
 workers finish, in code that lets go of the interpreter's lock (zlib, the C2PA library, the disk). Every
 queue is bounded: at most `WINDOW` batches of shots are read ahead, and at most `AHEAD` batches are between
-the first stage and the last. Shots that may be drawn together are, also where others stand between them; takes
-come in the order of the shots all the same.
+the first stage and the last. Shots that may be drawn together are, also where others stand between them;
+takes come in the order of the shots all the same.
 """
 
 from __future__ import annotations
