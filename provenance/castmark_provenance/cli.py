@@ -4,10 +4,11 @@
                                                  [--at TIME] [--jobs N]
     python -m castmark_provenance keygen [--renew]
     python -m castmark_provenance trust add | list | remove | import
+    python -m castmark_provenance registry list | export | import
     python -m castmark_provenance timestamp [URL] [--on-failure fail | sign_without]
 
 ``verify`` exits with the worst of its files, worst first: 1 tampered or invalid; 7 unreadable; 3 intact,
-signer not trusted; 4 no manifest; 5 recovered (reserved); 6 trusted, a requirement unmet; 0 all trusted. 2 is
+signer not trusted; 4 no manifest; 5 recovered, not trusted; 6 trusted, a requirement unmet; 0 trusted. 2 is
 wrong usage: an unknown requirement, an unusable file of trust anchors.
 
 Only typer is imported before a command runs, so that ``--help`` answers at once.
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from castmark_provenance.cli_registry import registry_app
 from castmark_provenance.cli_timestamp import timestamp_command
 from castmark_provenance.cli_trust import trust_app
 from castmark_provenance.console import fail, printable
@@ -35,6 +37,7 @@ app = typer.Typer(
     name="castmark-provenance", no_args_is_help=True, add_completion=False, rich_markup_mode=None
 )
 app.add_typer(trust_app)
+app.add_typer(registry_app)
 app.command("timestamp")(timestamp_command)
 
 
@@ -80,7 +83,7 @@ def verify_command(
     """Say where images come from, and whether anything in them was changed since. Works offline.
 
     Exit code, the worst of the files: 0 trusted; 1 tampered or invalid; 3 intact, signer not trusted; 4 no
-    manifest; 6 trusted, a requirement unmet; 7 unreadable. 2 is wrong usage.
+    manifest; 5 recovered, not trusted; 6 trusted, a requirement unmet; 7 unreadable. 2 is wrong usage.
     """
     from castmark_provenance.errors import ProvenanceError
     from castmark_provenance.report import Answer, worst

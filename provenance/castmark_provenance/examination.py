@@ -15,6 +15,7 @@ from castmark_provenance import manifest as labels
 from castmark_provenance.chain import chain_of, problems_at
 from castmark_provenance.claim import REQUIRED_RUNGS, Claim
 from castmark_provenance.containers import Located
+from castmark_provenance.durable.answer import of_whole
 from castmark_provenance.errors import ClaimError
 from castmark_provenance.jumbf import Manifest
 from castmark_provenance.layout import exclusion_problems, time_stamped, uncovered
@@ -26,7 +27,6 @@ from castmark_provenance.trust import TRUST_CONFIG
 UNTRUSTED = "signingCredential.untrusted"
 EXPIRED = "signingCredential.expired"
 TRUSTED_STAMP = "timeStamp.trusted"
-DURABLE: tuple[CheckName, ...] = ("watermark", "fingerprint")
 ASK_FOR_ORIGINAL = "ask whoever sent it for the original file"
 
 
@@ -147,8 +147,7 @@ class Examination:
         else:
             self._examine_content(active, results, terms.pixels)
         self._add("revocation", "not checked", "needs the network; this verifier works offline")
-        for name in DURABLE:
-            self._add(name, "not checked", "not looked for in a file that has its manifest")
+        self.checks += of_whole(self.data, active, terms.required)
 
     def _examine_content(
         self, active: dict[str, Any], results: dict[str, Any], pixels: Pixels | None

@@ -18,7 +18,7 @@ class State(StrEnum):
     UNTRUSTED = "untrusted"
     ABSENT = "absent"
     RECOVERED = "recovered"
-    """Reserved: found again by watermark or fingerprint only. This version looks for neither."""
+    """No manifest in the file; the registry has one, by watermark or fingerprint. Never a kind of trusted."""
     UNMET = "unmet"
     UNREADABLE = "unreadable"
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from castmark_provenance.containers import locate, sniff, traces
+from castmark_provenance.durable.answer import of_stripped
 from castmark_provenance.errors import RequirementError
 from castmark_provenance.examination import ASK_FOR_ORIGINAL, Examination, Terms, library_crjson
 from castmark_provenance.pixels import identify
@@ -135,7 +136,7 @@ def examine(data: bytes, path: str | None, terms: Terms) -> Report:
     """The report about these bytes: what `verify` does once they are read."""
     media_type = sniff(data)
     if media_type is None:
-        return _other_format(data, path)
+        return _other_format(data, path, terms)
     try:
         stores = locate(data, media_type)
     except ValueError as error:
@@ -156,20 +157,25 @@ def examine(data: bytes, path: str | None, terms: Terms) -> Report:
         identify(data, media_type)
     except ValueError as error:
         return _plain(path, State.UNREADABLE, f"not a readable image ({error})", ASK_FOR_ORIGINAL, media_type)
-    return _absent(path, media_type)
+    return _absent(data, path, media_type, terms)
 
 
-def _absent(path: str | None, media_type: str | None) -> Report:
-    return _plain(
+def _absent(data: bytes, path: str | None, media_type: str | None, terms: Terms) -> Report:
+    """No manifest in the file: recovered, if the registry has the one of the picture it is a copy of."""
+    recovered, checks = of_stripped(data, path, media_type, terms.anchors)
+    if recovered is not None:
+        return recovered
+    report = _plain(
         path,
         State.ABSENT,
         "no manifest in the file: it was never signed, or a re-save or upload has stripped it",
         f"if it should carry one, {ASK_FOR_ORIGINAL}",
         media_type,
     )
+    return report.model_copy(update={"checks": checks})
 
 
-def _other_format(data: bytes, path: str | None) -> Report:
+def _other_format(data: bytes, path: str | None, terms: Terms) -> Report:
     try:
         name = identify(data, None)
     except ValueError:
@@ -180,4 +186,4 @@ def _other_format(data: bytes, path: str | None) -> Report:
     if traces(data):
         what = f"a {name} file with a manifest, which this version cannot check completely"
         return _plain(path, State.UNREADABLE, what, "ask for a PNG, JPEG, WebP, TIFF or AVIF file")
-    return _absent(path, None)
+    return _absent(data, path, None, terms)

@@ -25,6 +25,7 @@ from castmark.cli_options import (
     Quiet,
     Steps,
     Threads,
+    Watermark,
     first_problem,
     library_folder,
 )
@@ -35,6 +36,7 @@ from castmark.errors import CastmarkError, InputError, MissingExtra, RefusedErro
 from castmark.extras import require
 from castmark_adapters.errors import AdapterError
 from castmark_provenance.cli import keygen_command, verify_command
+from castmark_provenance.cli_registry import registry_app
 from castmark_provenance.cli_timestamp import timestamp_command
 from castmark_provenance.cli_trust import trust_app
 from castmark_provenance.errors import ProvenanceError
@@ -66,6 +68,7 @@ app.command("keygen")(keygen_command)
 app.command("replay")(replay_command)
 app.command("audit")(audit_command)
 app.add_typer(trust_app)
+app.add_typer(registry_app)
 app.command("timestamp")(timestamp_command)
 app.command("batch")(batch_command)
 app.command("vary")(vary_command)
@@ -146,6 +149,7 @@ def shoot(
     threads: Threads = None,
     library: LibraryFolder = None,
     disclose_prompt: Disclose = False,
+    watermark: Watermark = True,
     quiet: Quiet = False,
 ) -> None:
     """Draw, check and sign one image."""
@@ -161,7 +165,15 @@ def shoot(
         shot = Shot(prompt, cast, seed=seed, width=width, height=height, steps=steps, name=name)
     except ValidationError as error:
         raise InputError(first_problem(error)) from error
-    studio = Studio.open(base, policy, key, device=device, threads=threads, disclose_prompt=disclose_prompt)
+    studio = Studio.open(
+        base,
+        policy,
+        key,
+        device=device,
+        threads=threads,
+        disclose_prompt=disclose_prompt,
+        watermark=watermark,
+    )
     path = studio.shoot(shot).save(out)
     if not quiet:
         typer.echo(path)

@@ -18,6 +18,7 @@ from castmark.cli_options import (
     Quiet,
     Steps,
     Threads,
+    Watermark,
     library_folder,
 )
 from castmark.errors import InputError
@@ -79,6 +80,7 @@ def batch_command(
     threads: Threads = None,
     library: LibraryFolder = None,
     disclose_prompt: Disclose = False,
+    watermark: Watermark = True,
     quiet: Quiet = False,
 ) -> None:
     """Draw every row of a job file.
@@ -110,7 +112,17 @@ def batch_command(
         return
     assert out is not None
     studio = _open(
-        base, policy, key, steps, adaptive, batch_size, device, threads, disclose_prompt, parameters
+        base,
+        policy,
+        key,
+        steps,
+        adaptive,
+        batch_size,
+        device,
+        threads,
+        disclose_prompt,
+        parameters,
+        watermark,
     )
     _run(
         studio,
@@ -143,6 +155,7 @@ def vary_command(
     device: Device = None,
     threads: Threads = None,
     disclose_prompt: Disclose = False,
+    watermark: Watermark = True,
     quiet: Quiet = False,
 ) -> None:
     """Variations of one image of a run: from its pixels, or with words of its prompt replaced."""
@@ -155,7 +168,7 @@ def vary_command(
             raise InputError(f"--replace {pair!r}: write OLD=NEW")
         pairs[old.strip()] = new.strip()
     job = variations(run, name, n=n, strength=strength, replace=pairs, steps=steps)
-    studio = _open(base, policy, key, None, None, None, device, threads, disclose_prompt, False)
+    studio = _open(base, policy, key, None, None, None, device, threads, disclose_prompt, False, watermark)
     _run(studio, job, out, _cast(run, job), redraws, 1, None, quiet)
 
 
@@ -172,13 +185,14 @@ def bridge_command(
     device: Device = None,
     threads: Threads = None,
     disclose_prompt: Disclose = False,
+    watermark: Watermark = True,
     quiet: Quiet = False,
 ) -> None:
     """Draw chosen drafts again from themselves: more steps, or a heavier base, through pixels."""
     from castmark.variations import STRENGTH, bridge
 
     job = bridge(run, names, steps=steps, strength=strength or STRENGTH)
-    studio = _open(base, policy, key, None, None, None, device, threads, disclose_prompt, False)
+    studio = _open(base, policy, key, None, None, None, device, threads, disclose_prompt, False, watermark)
     _run(studio, job, out, _cast(run, job), redraws, 1, None, quiet)
 
 
@@ -193,6 +207,7 @@ def _open(
     threads: int | None,
     disclose_prompt: bool,
     parameters: bool,
+    watermark: bool,
 ) -> Studio:
     require("castmark batch", "engine")
     from castmark.console import hush_libraries
@@ -214,6 +229,7 @@ def _open(
         threads=threads,
         disclose_prompt=disclose_prompt,
         parameters=parameters,
+        watermark=watermark,
     )
 
 

@@ -26,6 +26,13 @@ Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threa
 Steps = Annotated[
     int | None, typer.Option("--steps", min=1, max=100, help="Denoising steps. [default: the base's]")
 ]
+Watermark = Annotated[
+    bool,
+    typer.Option(
+        "--watermark/--no-watermark",
+        help="Draw an invisible watermark, and register every manifest so that stripped copies lead to it.",
+    ),
+]
 Disclose = Annotated[bool, typer.Option("--disclose-prompt", help="Put the prompt's text into the manifest.")]
 
 

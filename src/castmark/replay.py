@@ -21,6 +21,7 @@ from castmark.ledger_row import Row, shot_from_json
 from castmark.shot import Shot
 from castmark.take import Failure, Refusal, SignedImage
 from castmark_provenance.claim import Claim, salted
+from castmark_provenance.durable.layer import Redrawing
 from castmark_provenance.verify import verify
 
 if TYPE_CHECKING:
@@ -80,11 +81,12 @@ def replay(
     claim = report.claim
     row = _row(path, hashlib.sha256(data).hexdigest(), claim, run)
     shot = _shot(path, claim, row, subject)
-    drawn, again = _draw(studio, shot, 1)
+    mark = Redrawing.of(claim.settings.get("watermark"))
+    drawn, again = _draw(studio, shot, 1, mark)
     batch = claim.settings.get("batch_size", 1)
     note = ""
     if drawn != claim.safety.pixel_sha256 and isinstance(batch, int) and 1 < batch <= studio.batch_size:
-        drawn, again = _draw(studio, shot, batch)  # how many are drawn at once can decide the last bit
+        drawn, again = _draw(studio, shot, batch, mark)  # how many are drawn at once can decide the last bit
     if again is None:
         note = "the check refuses it now; its pixels were compared all the same"
     differences = tuple(_differences(claim, again, studio))
@@ -131,9 +133,16 @@ def _shot(path: Path, claim: Claim, row: Row | None, subject: Callable[[str], Su
     return Shot(claim.prompt.text, seed=claim.seed, steps=claim.steps, width=claim.width, height=claim.height)
 
 
-def _draw(studio: Studio, shot: Shot, batch: int) -> tuple[str, Claim | None]:
-    """Digest of the pixels drawn, and the claim about them (None where the check refuses them now)."""
-    take = next(iter(list(studio.shoot_all([shot] * batch))))
+def _draw(studio: Studio, shot: Shot, batch: int, mark: Redrawing) -> tuple[str, Claim | None]:
+    """Digest of the pixels drawn, and the claim about them (None where the check refuses them now).
+
+    They carry the watermark that was recorded, whatever this studio would draw, and are not registered.
+    """
+    own, studio.durable = studio.durable, mark
+    try:
+        take = next(iter(list(studio.shoot_all([shot] * batch))))
+    finally:
+        studio.durable = own
     if isinstance(take, Failure):
         raise take.error
     if isinstance(take, Refusal):

@@ -5,14 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from durable_samples import Pixels, drawing, encoded, jpeg, scaled, screenshot, signed_and_registered
+from PIL import Image
+from provenance_samples import claim_for
 
 from castmark_provenance.authority import keygen
 from castmark_provenance.durable.errors import RegistryError
-from castmark_provenance.durable.layer import DurableLayer
+from castmark_provenance.durable.layer import DurableLayer, Redrawing, recorded
 from castmark_provenance.durable.recovery import look_up, recover
 from castmark_provenance.durable.watermark import embed
 from castmark_provenance.keys import PemKey
 from castmark_provenance.report import State
+from castmark_provenance.sign import sign
 from castmark_provenance.verify import verify
 
 
@@ -118,3 +121,69 @@ def test_transparent_and_grey_copies(layer: DurableLayer, key: PemKey) -> None:
         found = recover(encoded(pixels), trust=key.anchors)
         assert found is not None
         assert found.entry.title == "beach"
+
+
+def test_verify_says_recovered_never_trusted(layer: DurableLayer, key: PemKey) -> None:
+    marked, _ = signed_and_registered(layer, key, drawing(0), "beach")
+    report = verify(encoded(screenshot(marked), "JPEG"), trust=key.anchors)
+    assert (report.state, report.exit_code) == (State.RECOVERED, 5)
+    assert report.verdict.startswith("recovered: not trusted")
+    assert "beach" in report.verdict
+    assert report.remedy is not None
+    assert report.claim is not None
+    outcomes = {check.name: check.outcome for check in report.checks}
+    assert outcomes["integrity"] == "not checked"
+    assert outcomes["watermark"] == outcomes["fingerprint"] == outcomes["signer"] == "passed"
+    said = f"{report.verdict} {report.remedy} {report.checks}".lower()
+    assert "authentic" not in said
+    assert "true" not in said.split()
+
+
+def test_verify_without_a_find_stays_absent(layer: DurableLayer, key: PemKey) -> None:
+    signed_and_registered(layer, key, drawing(0), "beach")
+    report = verify(encoded(drawing(2)), trust=key.anchors)
+    assert (report.state, report.exit_code) == (State.ABSENT, 4)
+    layer.registry.close()
+    layer.registry.file.write_bytes(b"damaged" * 300)
+    report = verify(encoded(drawing(2)), trust=key.anchors)
+    assert report.state is State.ABSENT
+    assert {check.outcome for check in report.checks} == {"not checked"}
+
+
+def test_a_whole_file_is_compared_where_asked(layer: DurableLayer, key: PemKey) -> None:
+    marked, data = signed_and_registered(layer, key, drawing(0), "beach")
+    asked = verify(data, trust=key.anchors, require=["watermark", "fingerprint"])
+    assert asked.state is State.TRUSTED, asked.verdict
+    unasked = verify(data, trust=key.anchors).check("watermark")
+    assert unasked is not None
+    assert unasked.outcome == "not checked"
+    # A signer who declares a mark that is not in the picture.
+    claim = claim_for(Image.fromarray(marked), title="other")
+    other = sign(encoded(marked), "image/png", claim, key, additions=layer.additions(marked, 5))
+    assert verify(other, trust=key.anchors, require=["watermark"]).state is State.INVALID
+    plain = encoded(drawing(0))
+    claim = claim_for(Image.fromarray(drawing(0)), title="third")
+    none = sign(plain, "image/png", claim, key, additions=layer.additions(drawing(0), 5))
+    assert verify(none, trust=key.anchors, require=["watermark"]).state is State.UNMET
+
+
+def test_pictures_that_hold_no_mark_are_left_alone(layer: DurableLayer, key: PemKey) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (128, 128, 3)).astype(np.uint8)
+    pixels, identifier = layer.mark(noise, "shot")
+    assert identifier is None
+    assert pixels is noise
+    assert [each.action for each in layer.additions(pixels, identifier)] == [None]
+
+
+def test_the_id_is_the_shots_own_and_hides_its_key(layer: DurableLayer) -> None:
+    assert layer.identifier("a") == layer.identifier("a") != layer.identifier("b")
+    assert DurableLayer.open().identifier("a") == layer.identifier("a")
+    elsewhere = DurableLayer.open(layer.registry.file.with_name("other.sqlite"))
+    assert elsewhere.identifier("a") != layer.identifier("a")
+    drawn, identifier = layer.mark(drawing(0), "a")
+    assert identifier is not None
+    again, _ = Redrawing.of(recorded(identifier)).mark(drawing(0), "another key")
+    np.testing.assert_array_equal(again, drawn)
+    untouched, none = Redrawing.of(None).mark(drawing(0), "a")
+    assert none is None
+    np.testing.assert_array_equal(untouched, drawing(0))

@@ -12,7 +12,9 @@ mark, and who has only the image cannot test a guess at the prompt with it.
 from __future__ import annotations
 
 import hmac
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from castmark_provenance.claim import pixel_digest
 from castmark_provenance.containers import locate
@@ -21,14 +23,56 @@ from castmark_provenance.durable.errors import RegistryError
 from castmark_provenance.durable.fingerprint import fingerprint
 from castmark_provenance.durable.plane import Pixels
 from castmark_provenance.durable.registry import Entry, Registry, now
-from castmark_provenance.durable.watermark import ALGORITHM, ID_BITS, embed
+from castmark_provenance.durable.watermark import ALGORITHM, ID_BITS, embed, read
 from castmark_provenance.manifest import Addition
+
+
+class Marker(Protocol):
+    """What draws marks, binds them and keeps manifests: `DurableLayer`, or `Redrawing` to draw again."""
+
+    def mark(self, pixels: Pixels, shot_key: str) -> tuple[Pixels, int | None]:
+        """The pixels with a mark, and its id; or as they were, and None."""
+        ...
+
+    def additions(self, pixels: Pixels, identifier: int | None) -> tuple[Addition, ...]:
+        """The soft bindings of marked pixels."""
+        ...
+
+    def register(
+        self, data: bytes, media_type: str, pixels: Pixels, identifier: int | None, title: str = ""
+    ) -> None:
+        """Keep the manifest of a signed file."""
+        ...
+
+
+@dataclass(frozen=True)
+class Redrawing:
+    """Draws the mark that a manifest recorded (`recorded`), or none, and registers nothing."""
+
+    identifier: int | None
+
+    @classmethod
+    def of(cls, recorded: object) -> Redrawing:
+        """From what `recorded` wrote; no mark for anything else."""
+        algorithm, _, value = str(recorded).partition(":")
+        return cls(int(value, 16) if algorithm == ALGORITHM else None)
+
+    def mark(self, pixels: Pixels, shot_key: str) -> tuple[Pixels, int | None]:
+        """The pixels with the recorded mark."""
+        return (pixels, None) if self.identifier is None else marked(pixels, self.identifier)
+
+    def additions(self, pixels: Pixels, identifier: int | None) -> tuple[Addition, ...]:
+        """The soft bindings of marked pixels."""
+        return binding.additions(identifier, fingerprint(pixels))
+
+    def register(
+        self, data: bytes, media_type: str, pixels: Pixels, identifier: int | None, title: str = ""
+    ) -> None:
+        """Nothing: the picture was registered when it was first signed."""
 
 
 class DurableLayer:
     """Marks, binds and registers, with one registry."""
-
-    algorithm = ALGORITHM
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
@@ -48,14 +92,16 @@ class DurableLayer:
         digest = hmac.digest(self._secret, shot_key.encode(), "sha256")
         return int.from_bytes(digest[: ID_BITS // 8])
 
-    def mark(self, pixels: Pixels, shot_key: str) -> tuple[Pixels, int]:
+    def mark(self, pixels: Pixels, shot_key: str) -> tuple[Pixels, int | None]:
         """The pixels "h w 3" with the shot's mark drawn into them, and its id.
+
+        As they were, and None, where the mark could not be read back (a picture all white, or all noise): a
+        manifest must not declare a watermark that is not there.
 
         Raises:
             WatermarkError: they are too small, or not 8-bit RGB.
         """
-        identifier = self.identifier(shot_key)
-        return embed(pixels, identifier), identifier
+        return marked(pixels, self.identifier(shot_key))
 
     def additions(self, pixels: Pixels, identifier: int | None) -> tuple[Addition, ...]:
         """The soft bindings to sign with these (marked) pixels."""
@@ -86,3 +132,17 @@ class DurableLayer:
                 registered=now(),
             )
         )
+
+
+def marked(pixels: Pixels, identifier: int) -> tuple[Pixels, int | None]:
+    """Marked pixels and the id, or the pixels as they are and None where the mark cannot be read back."""
+    drawn = embed(pixels, identifier)
+    found = read(drawn)
+    if found is None or found.identifier != identifier:
+        return pixels, None
+    return drawn, identifier
+
+
+def recorded(identifier: int) -> str:
+    """A mark as a claim's settings record it: it decides the pixels, so a replay needs it."""
+    return f"{ALGORITHM}:{binding.shown(identifier)}"
