@@ -8,7 +8,7 @@ unsigned attributes, revocation lists and odd parameters, in each of which bytes
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from castmark_provenance.tree import items, record
@@ -71,7 +71,7 @@ def _problems(data: bytes, *, whole_reply: bool) -> list[str]:
         return [f"a time-stamp that cannot be read ({' '.join(str(error).split())[:80]})"]
 
 
-def _certificate_problems(certificates: Iterable[bytes]) -> list[str]:
+def _certificate_problems(certificates: Sequence[bytes]) -> list[str]:
     """Each certificate must be signed by the next one up, a root by itself; one may lead out of the token."""
     from cryptography import x509
 
@@ -86,7 +86,9 @@ def _certificate_problems(certificates: Iterable[bytes]) -> list[str]:
 
     loaded = [x509.load_der_x509_certificate(certificate) for certificate in certificates]
     leading_out = 0
-    for certificate in loaded:
+    for certificate, written in zip(loaded, certificates, strict=True):
+        if not written.endswith(b"\0" + certificate.signature):  # its count of unused bits, which is none
+            return ["a certificate of the time-stamp that is not written as it must be"]
         wanted = key_id(certificate, "authority")
         issuers = [
             other

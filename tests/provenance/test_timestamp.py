@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import re
 import shutil
 import time
 from datetime import UTC, datetime
@@ -138,6 +140,28 @@ def test_a_changed_time_stamp(key: PemKey, authority: Authority) -> None:
         store[where] ^= 1
         changed = with_store(data, "image/png", located, bytes(store))
         assert verify(changed, trust=key.anchors + authority.root).state is State.INVALID
+
+
+def test_no_byte_of_a_token_can_be_changed(key: PemKey, authority: Authority) -> None:
+    """A sample of its bytes, and each that has been found to be covered by no signature."""
+    with serving(authority) as url:
+        data = stamped(key, Timestamping(url=url))
+    (located,) = locate(data, "image/png")
+    start = located.store.index(b"sigTst2")
+    end = located.store.index(bytes(60), start)
+    ecdsa = rb"\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02\x03"
+    signatures = [match.end() for match in re.finditer(ecdsa, located.store)]
+    unused_bits = [at + 1 for at in signatures if start < at < end]
+    assert unused_bits
+    places = {*random.Random(1).sample(range(start, end), 80), *unused_bits}
+    survivors = []
+    for at in sorted(places):
+        store = bytearray(located.store)
+        store[at] ^= 1
+        changed = with_store(data, "image/png", located, bytes(store))
+        if verify(changed, trust=key.anchors + authority.root).state is not State.INVALID:
+            survivors.append(at - start)
+    assert survivors == []
 
 
 def test_it_outlives_the_certificate(tmp_path: Path, authority: Authority) -> None:
