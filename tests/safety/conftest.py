@@ -82,9 +82,11 @@ def policy_file(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def policy(policy_file: Path) -> Policy:
-    return Policy.load(policy_file)
+@pytest.fixture(scope="session")
+def policy(tmp_path_factory: pytest.TempPathFactory) -> Policy:
+    path = tmp_path_factory.mktemp("policy") / "small.yaml"
+    path.write_text(POLICY)
+    return Policy.load(path)
 
 
 @pytest.fixture

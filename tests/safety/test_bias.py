@@ -97,7 +97,7 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says() -> None:
     rng = np.random.default_rng(2)
     mixing, true = np.array(GOOD).T / 100, 0.3
     inside = 0
-    for trial in range(60):
+    for trial in range(24):
         read = rng.multinomial(300, mixing @ np.array([true, 1 - true]))
         table = [rng.multinomial(400, column).tolist() for column in mixing.T]
         found = parity(
@@ -105,7 +105,7 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says() -> None:
         )
         assert found.tv_low is not None and found.tv_high is not None
         inside += found.tv_low <= 0.2 <= found.tv_high
-    assert inside >= 50
+    assert inside >= 20
 
 
 def test_the_largest_gap_of_each_attribute_has_an_interval() -> None:

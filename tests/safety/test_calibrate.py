@@ -44,7 +44,7 @@ class RenderingBase:
         ]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def loose(policy: Policy) -> Policy:
     """A budget that so few samples can meet."""
     return policy.model_copy(
@@ -59,7 +59,7 @@ def loose(policy: Policy) -> Policy:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def record(loose: Policy, encoder: Encoder) -> Calibration:
     (found,) = calibrate([loose], encoder, sizes=SMALL)
     return found
