@@ -305,7 +305,7 @@ def filler(count: int) -> Iterator[Entry]:
         )  # fmt: skip
 
 
-def signed(layer: DurableLayer, pixels: Pixels, identifier: int, title: str, key: Key) -> bytes:
+def signed(layer: DurableLayer, pixels: Pixels, identifier: int | None, title: str, key: Key) -> bytes:
     """The pixels as a PNG signed with a made-up check, its soft bindings declared."""
     height, width, _ = pixels.shape
     zero = "0" * 64
