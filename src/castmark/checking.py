@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -42,13 +42,18 @@ class PromptVerdicts:
         return verdict
 
 
-def verdicts_on(drafts: Sequence[Draft], checker: Checker, wardrobe: Wardrobe) -> list[tuple[Draft, Verdict]]:
-    """Every draft, timed, with its verdict.
+def verdicts_on(
+    drafts: Sequence[Draft], checker: Checker, wardrobe: Wardrobe, mark: Callable[[Draft], Draft]
+) -> list[tuple[Draft, Verdict]]:
+    """Every draft, marked first (what the check sees is what is signed) and timed, with its verdict.
 
     Raises:
         CheckError: the checker did not answer every draft with a verdict, or could not complete its check.
     """
+    begin = time.perf_counter()
+    drafts = [mark(draft) for draft in drafts]
     start = time.perf_counter()
+    marking = (start - begin) / len(drafts)
     verdicts = list(checker.check(drafts))
     # A checker may be anybody's: what it returns is looked at, not believed.
     if len(verdicts) != len(drafts) or not all(type(verdict) is Verdict for verdict in verdicts):
@@ -64,6 +69,6 @@ def verdicts_on(drafts: Sequence[Draft], checker: Checker, wardrobe: Wardrobe) -
             ]
     share = (time.perf_counter() - start) / len(drafts)
     return [
-        (replace(draft, timings={**draft.timings, "check": share}), verdict)
+        (replace(draft, timings={**draft.timings, "mark": marking, "check": share}), verdict)
         for draft, verdict in zip(drafts, verdicts, strict=True)
     ]

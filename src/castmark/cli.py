@@ -140,6 +140,17 @@ def shoot(
     width: Annotated[int | None, typer.Option("--width", help="Pixels.")] = None,
     height: Annotated[int | None, typer.Option("--height", help="Pixels.")] = None,
     steps: Steps = None,
+    background: Annotated[
+        str | None,
+        typer.Option("--background", help="'transparent' or '#rrggbb' behind the cut-out subject."),
+    ] = None,
+    format_: Annotated[
+        Literal["png", "jpeg", "webp", "avif"], typer.Option("--format", help="Kind of image file.")
+    ] = "png",
+    layers: Annotated[bool, typer.Option("--layers", help="Also an OpenRaster file.")] = False,
+    parameters: Annotated[
+        bool, typer.Option("--parameters", help="Write the text block 'parameters' (it holds the prompt).")
+    ] = False,
     name: Annotated[str | None, typer.Option("--name", help="Name of the file.")] = None,
     out: Annotated[Path, typer.Option("--out", help="Folder to write to.")] = Path(),
     base: BaseName = None,
@@ -162,7 +173,18 @@ def shoot(
 
     cast = [] if subject is None else [pack.get(library_folder(library), subject)]
     try:
-        shot = Shot(prompt, cast, seed=seed, width=width, height=height, steps=steps, name=name)
+        shot = Shot(
+            prompt,
+            cast,
+            seed=seed,
+            width=width,
+            height=height,
+            steps=steps,
+            background=background,
+            format=format_,
+            layers=layers,
+            name=name,
+        )
     except ValidationError as error:
         raise InputError(first_problem(error)) from error
     studio = Studio.open(
@@ -172,6 +194,7 @@ def shoot(
         device=device,
         threads=threads,
         disclose_prompt=disclose_prompt,
+        parameters=parameters,
         watermark=watermark,
     )
     path = studio.shoot(shot).save(out)

@@ -22,7 +22,7 @@ from castmark_provenance.home import home_folder
 
 FILE = "summary.json"
 RATES = "rates.json"
-STAGES = ("draw", "finish", "check", "encode", "sign", "write")
+STAGES = ("draw", "finish", "mark", "check", "encode", "sign", "write")
 
 
 def summarise(

@@ -112,7 +112,7 @@ class Studio:
         self.durable = durable
         self._outfit = Outfit(base.host, wardrobe)
         self._prompts = PromptVerdicts(checker)
-        self._check = partial(verdicts_on, checker=checker, wardrobe=wardrobe)
+        self._check = partial(verdicts_on, checker=checker, wardrobe=wardrobe, mark=self._marked)
         self._pipeline: Pipeline[Wanted, Take] = Pipeline(
             together=lambda wanted: togetherness(wanted.shot),
             draw=self._produce,
@@ -367,7 +367,6 @@ class Studio:
             raise BaseError(f"base {self.base.name}: did not answer {len(resolved)} shots with a draft each")
         drawn = time.perf_counter()
         drafts = [finished(draft, each.size) for draft, each in zip(drafts, ready, strict=True)]
-        drafts = [self._marked(draft) for draft in drafts]  # before the check: what it sees is what is signed
         draw, finish = (drawn - start) / len(resolved), (time.perf_counter() - drawn) / len(resolved)
         return [replace(draft, timings={**draft.timings, "draw": draw, "finish": finish}) for draft in drafts]
 

@@ -204,3 +204,61 @@ def test_a_full_disk_is_one_line(castmark: Castmark, tmp_path: Path, monkeypatch
     assert castmark("shoot", "a mug", "--out", "out") == 1
     assert castmark.err == "castmark: No space left on device; nothing was left half-written\n"
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_dry_run_shows_the_plan_and_draws_nothing(
+    castmark: Castmark, library: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "jobs.csv").write_text(
+        "name,prompt,subject,seeds,size,format\n"
+        "{subject}-{seed},mira at home,mira,1-3,130x130,jpeg\nmug,a mug,,,,\n"
+    )
+    assert castmark("batch", "jobs.csv", "--dry-run", "--price-per-hour", 2) == 0
+    for said in (
+        "4 images",
+        "3 x mira",
+        "3 x 130x130",
+        "3 x jpeg",
+        "mira-1, mira-2, mira-3, mug",
+        "not known",
+    ):
+        assert said in castmark.out
+    assert not (tmp_path / "run").exists()
+    assert castmark("batch", "jobs.csv", "--out", "run", "--price-per-hour", 2) == 0
+    assert castmark("batch", "jobs.csv", "--dry-run", "--price-per-hour", 2) == 0
+    assert "time: about" in castmark.out and "cost" in castmark.out, "the run before told how long it takes"
+    assert json.loads((tmp_path / "run/summary.json").read_text())["cost"] is not None
+    assert castmark("batch", "jobs.csv") == 2
+    assert castmark("batch", "--schema") == 0
+    assert json.loads(castmark.out)["title"] == "Castmark job row"
+
+
+def test_bad_rows_are_left_out_on_request(castmark: Castmark, tmp_path: Path) -> None:
+    (tmp_path / "jobs.csv").write_text("prompt,seed\na mug,1\na mug,x\n")
+    assert castmark("batch", "jobs.csv", "--out", "run") == 1
+    assert castmark("batch", "jobs.csv", "--skip-bad", "--dry-run") == 0
+    assert "1 images, 1 rows left out" in castmark.out
+    assert "row 2 (line 3)" in castmark.err
+    assert castmark("batch", "jobs.csv", "--skip-bad", "--out", "run") == 0
+    assert "correct run/errors.csv" in castmark.out
+
+
+def test_vary_and_bridge_go_on_from_a_run(castmark: Castmark, library: Path, tmp_path: Path) -> None:
+    (tmp_path / "jobs.csv").write_text("name,prompt,subject,seed\none,mira in red,mira,1\n")
+    assert castmark("batch", "jobs.csv", "--out", "run") == 0
+    assert castmark("vary", "run", "one", "--out", "more", "--n", 2, "--strength", 0.3) == 0
+    assert "2 of 2 signed" in castmark.out
+    assert castmark("vary", "run", "one", "--out", "ab", "--n", 1, "--replace", "red=blue") == 0
+    assert {path.name for path in (tmp_path / "ab/images").iterdir()} == {"one-01a.png", "one-01b.png"}
+    assert castmark("vary", "run", "one", "--out", "x", "--replace", "red") == 1
+    assert "write OLD=NEW" in castmark.err
+    assert castmark("bridge", "run", "one", "--out", "final", "--steps", 4) == 0
+    assert castmark("bridge", "run", "two", "--out", "final") == 1
+    assert "no signed image called 'two'" in castmark.err
+
+
+def test_shoot_writes_other_sizes_and_says_what_cannot_be(castmark: Castmark, tmp_path: Path) -> None:
+    assert castmark("shoot", "a mug", "--name", "mug", "--width", 130, "--height", 130) == 0
+    assert Image.open(tmp_path / "mug.png").size == (130, 130)
+    assert castmark("shoot", "a mug", "--format", "jpeg", "--background", "transparent") == 1
+    assert "cannot be transparent" in castmark.err

@@ -103,7 +103,7 @@ def test_only_an_intact_signed_image_is_a_start(key: PemKey, drafts: Path, tmp_p
 def test_a_run_says_what_it_came_to(key: PemKey, mira: Subject, drafts: Path) -> None:
     figures = json.loads((drafts / FILE).read_text())
     assert figures["images"] == {"asked": 3, "signed": 3, "refused": 0, "failed": 0, "pending": 0}
-    assert set(figures["seconds_by_stage"]) == {"draw", "finish", "check", "encode", "sign", "write"}
+    assert set(figures["seconds_by_stage"]) == {"draw", "finish", "mark", "check", "encode", "sign", "write"}
     assert figures["denoiser_evaluations"] == 3
     assert figures["identity"] == {"mean": 0.75, "lowest": 0.75, "median": 0.75, "n": 3}
     assert figures["findings"]["L2 image: weapon"] == {"n": 3, "mean_score": 0.2, "not_allowed": 0}

@@ -45,7 +45,7 @@ SINGLES = 20
 COLD_STARTS = 3
 KILLS = 10
 BATCHES = (1, 2, 4, 8, 16)
-STAGES = ("draw", "finish", "check", "encode", "sign", "write")
+STAGES = ("draw", "finish", "mark", "check", "encode", "sign", "write")
 MEMORY = (0.5, 10)
 """Jobs compared for their memory, as multiples of the shots: 100 and 2,000 of 200."""
 ROWS = 5
