@@ -259,6 +259,7 @@ def test_vary_and_bridge_go_on_from_a_run(castmark: Castmark, library: Path, tmp
 
 def test_shoot_writes_other_sizes_and_says_what_cannot_be(castmark: Castmark, tmp_path: Path) -> None:
     assert castmark("shoot", "a mug", "--name", "mug", "--width", 130, "--height", 130) == 0
-    assert Image.open(tmp_path / "mug.png").size == (130, 130)
+    with Image.open(tmp_path / "mug.png") as image:
+        assert image.size == (130, 130)
     assert castmark("shoot", "a mug", "--format", "jpeg", "--background", "transparent") == 1
     assert "cannot be transparent" in castmark.err
