@@ -1,4 +1,4 @@
-"""What suite ``base`` computes: Wilson's interval, Frechet's distance, sharpness, and prompts that name all."""
+"""What suite ``base`` computes: Wilson's interval, Frechet's distance, sharpness, and what it asks for."""
 
 import numpy as np
 import pytest

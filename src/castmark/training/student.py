@@ -101,17 +101,21 @@ def train(settings: TrainSettings) -> None:
     Raises:
         FileNotFoundError: ``work`` holds no teacher.
     """
-    if not (settings.work / "teacher.pt").is_file():
+    taught = load_checkpoint(settings.work / "teacher.pt")
+    if taught is None:
         raise FileNotFoundError(f"{settings.work}: no teacher.pt; run `castmark train teacher` first")
     clock = Clock(settings.minutes)
     parallel.run(_make_pairs, settings.threads, settings)
     left = settings.minutes - clock.spent / 60
     parallel.run(_train_student, settings.threads, settings, left)
-    ship(
-        settings,
-        "student.pt",
-        {"distilled": True, "batch": BATCH * settings.threads, "guidance_distilled": GUIDANCE},
-    )
+    facts = {
+        "distilled": True,
+        "batch": BATCH * settings.threads,
+        "guidance_distilled": GUIDANCE,
+        "pairs": PAIR_BATCH * len(list((settings.work / "pairs").glob("*.npz"))),
+        "teacher": {"steps": taught["step"], "minutes": round(taught["minutes"], 1)},
+    }
+    ship(settings, "student.pt", facts)
 
 
 def _teacher(settings: TrainSettings) -> TextToLatents:
