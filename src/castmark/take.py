@@ -134,7 +134,8 @@ class Verdict:
     @property
     def identity(self) -> float | None:
         """The identity score, if a subject was compared."""
-        return next((f.score for f in self.findings if f.rung == "L3 subject"), None)
+        likeness = (f for f in self.findings if f.rung == "L3 subject" and f.name.startswith("identity"))
+        return next((f.score for f in likeness), None)
 
 
 @dataclass(frozen=True, kw_only=True)
