@@ -63,6 +63,8 @@ class LearnSettings:
     preservation: float = 0.5
     """Weight of prior preservation."""
     drawing_steps: int = 4
+    clear_signal: float = 0.45
+    """The subject is learned where sqrt(abar_t) exceeds this; elsewhere the base is preserved."""
     views: int = 6
     """Shifted and zoomed views of each reference."""
     others: int = 12
@@ -182,11 +184,12 @@ def _losses(
             base = _x0(unet, schedule, x_t, t, texts, embeds)
         with installed(unet, layers):
             ours = _x0(unet, schedule, x_t, t, texts, embeds)
-    mask = material.masks[pick]
-    # At pure noise the references' places and poses are all there is to learn: little weight there.
-    weight = (0.2 + 0.8 * schedule.signal(t[:count])).to(x0)
+    # Under much noise the mean of the references' places and poses is all there is to learn, which blurs what
+    # a few-step base draws; there it stays as it is.
+    clear = (schedule.signal(t[:count]) > settings.clear_signal).to(x0)
+    mask = material.masks[pick] * clear
     return [
-        _masked(weight * (ours[:count] - x0[:count]) ** 2, mask),
+        _masked((ours[:count] - x0[:count]) ** 2, mask),
         settings.background * _masked((ours[:count] - base[:count]) ** 2, 1 - mask),
         settings.preservation * ((ours[count:] - base[count:]) ** 2).mean(),
     ]
