@@ -44,7 +44,7 @@ def test_the_same_shot_in_two_processes_is_the_same_signed_pixels(home: Path) ->
     for name in ("first", "second"):
         castmark("shoot", "mira at the beach", "--subject", "mira", "--seed", 7, "--name", name, home=home)
     first, second = (np.asarray(Image.open(home / f"{name}.png")) for name in ("first", "second"))
-    assert first.shape == (128, 128, 3)
+    assert first.shape == (256, 256, 3)
     assert first.std() > 20, "there is a picture"
     assert np.array_equal(first, second)
     assert "trusted" in castmark("verify", "first.png", "second.png", home=home)

@@ -45,7 +45,7 @@ def test_likeness_is_reported_beside_its_calibrated_threshold(key: PemKey, mira:
     take = fake_studio(key, wardrobe=wardrobe(0.4)).shoot(Shot("mira", subjects=[mira]))
     finding = take.verdict.findings[-1]
     assert (finding.score, finding.threshold, finding.allowed, finding.binding) == (0.4, 0.6, False, False)
-    assert take.claim.safety.findings[-1].name == "identity of mira"
+    assert take.claim.safety.findings[-1].name == "identity of subject 1"
 
 
 @pytest.mark.parametrize(("score", "signed"), [(0.49, False), (0.5, True), (float("nan"), False)])

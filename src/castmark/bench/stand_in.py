@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from castmark.safety.policy import Fairness
 from castmark.shot import ResolvedShot, Shot
 from castmark.studio import Studio
 from castmark.take import Draft, Finding, Verdict
@@ -75,6 +76,7 @@ class StandInChecker:
 
     policy_digest = fingerprint = hashlib.sha256(b"stand-in checker").hexdigest()
     max_redraws = 0
+    fairness = Fairness()
 
     def check_prompt(self, text: str) -> Verdict:
         """Allowed."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from diffusers import AutoencoderTiny, LCMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
@@ -109,7 +109,7 @@ class NoisePath:
         scheduler = new_scheduler()
         product = scheduler.alphas_cumprod.to(device)
         scheduler.set_timesteps(DRAWING_STEPS)
-        self.drawn_at = cast(Tensor, scheduler.timesteps).to(device)
+        self.drawn_at = scheduler.timesteps.to(device)
         """Timesteps of drawing in `DRAWING_STEPS`, Long "4", from pure noise down."""
         self.alpha, self.sigma = product.sqrt(), (1 - product).sqrt()
 
