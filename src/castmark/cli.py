@@ -84,7 +84,7 @@ def demo(
     learn: Annotated[bool, typer.Option("--learn/--no-learn", help="Learn a LoRA for each subject.")] = True,
     seed: Annotated[
         int, typer.Option("--seed", min=0, help="Which subjects, and which pictures of them.")
-    ] = 1,
+    ] = 2,
     threads: Threads = None,
     quiet: Quiet = False,
 ) -> None:
