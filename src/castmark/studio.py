@@ -25,6 +25,7 @@ from castmark.adaptive import Judged, checked, judged
 from castmark.checking import PromptVerdicts, verdicts_on
 from castmark.claims import claim_of
 from castmark.errors import BaseError, CheckError, InputError, RefusedError, SigningError
+from castmark.machine import cores
 from castmark.outputs.files import MEDIA_TYPES, encode
 from castmark.outputs.finish import asked_text, finished
 from castmark.outputs.openraster import openraster
@@ -34,7 +35,7 @@ from castmark.pipeline import Pipeline, Slot
 from castmark.shot import Shot
 from castmark.starting import draw_from, start_ingredient
 from castmark.take import Draft, Failure, Refusal, SignedImage, Take, Verdict
-from castmark.threads import cores, worker_count
+from castmark.threads import worker_count
 from castmark.wardrobe import Outfit
 from castmark.work import CheckBroke, Keep, Ready, Wanted, each_of, failure, togetherness
 from castmark_provenance.claim import PromptRecord, new_salt, pixel_digest

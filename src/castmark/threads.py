@@ -11,15 +11,12 @@ import os
 import statistics
 import time
 
+from castmark.machine import cores
+
 ROUNDS = 5
 MARGIN = 0.9
 """More threads must take at most this share of the time of fewer: they leave less to the workers."""
 MAX_WORKERS = 8
-
-
-def cores() -> int:
-    """CPU cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def worker_count() -> int:

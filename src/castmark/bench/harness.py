@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import statistics
 import subprocess
@@ -15,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from pydantic import BaseModel, ConfigDict
 
 from castmark import __version__
+from castmark.machine import cores, cpu_name
 from castmark.take import write_atomically
 
 
@@ -136,17 +136,7 @@ def median(
 
 def machine() -> str:
     """The machine in words."""
-    model = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        names = [
-            line.split(":", 1)[1].strip()
-            for line in info.read_text().splitlines()
-            if line.startswith("model name")
-        ]
-        model = names[0] if names else model
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{model}, {usable} CPUs, {platform.system()}, Python {platform.python_version()}"
+    return f"{cpu_name()}, {cores()} CPUs, {platform.system()}, Python {platform.python_version()}"
 
 
 def commit() -> str:

@@ -7,7 +7,6 @@ from there, with its own time budget.
 from __future__ import annotations
 
 import json
-import platform
 import queue
 import threading
 import time
@@ -16,7 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+import numpy as np
 import torch
+
+from castmark.machine import cpu_fact, cpu_name
 
 T = TypeVar("T")
 CHECKPOINT_SECONDS = 120.0
@@ -96,6 +98,11 @@ class Ahead(Generic[T]):
         self._thread.join()
 
 
+def seeded(rng: np.random.Generator) -> torch.Generator:
+    """A generator of torch's that follows from one of numpy's."""
+    return torch.Generator().manual_seed(int(rng.integers(2**62)))
+
+
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write a checkpoint whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -114,8 +121,7 @@ def half_precision(device: str) -> torch.autocast:
 
     On a CPU without AMX, bfloat16 is several times slower than float32.
     """
-    info = Path("/proc/cpuinfo")
-    quick = device.startswith("cuda") or (info.exists() and "amx_bf16" in info.read_text())
+    quick = device.startswith("cuda") or "amx_bf16" in cpu_fact("flags").split()
     return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=quick)
 
 
@@ -123,12 +129,7 @@ def hardware(device: str, threads: int) -> str:
     """The machine in words, for a card."""
     if device.startswith("cuda"):
         return torch.cuda.get_device_name(device)
-    name = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        lines = [line for line in info.read_text().splitlines() if line.startswith("model name")]
-        name = lines[0].split(":", 1)[1].strip() if lines else name
-    return f"{name}, {threads} thread{'s' if threads > 1 else ''}"
+    return f"{cpu_name()}, {threads} thread{'s' if threads > 1 else ''}"
 
 
 def write_card(folder: Path, card: dict[str, Any]) -> None:

@@ -130,37 +130,6 @@ def start_from_shipped(model: TextToLatents, folder: Path) -> None:
         ours.load_state_dict(fitting, strict=False)
 
 
-def copy_text_tower(judge: dict[str, Tensor], text_encoder: CLIPTextModel) -> None:
-    """Start from the text tower of an open_clip model of the same width and depth, given its state dict.
-
-    Raises:
-        ValueError: the towers differ in shape.
-    """
-    prefix = "" if "token_embedding.weight" in judge else "text."
-    own = "text_model." if any(key.startswith("text_model.") for key in text_encoder.state_dict()) else ""
-    renamed: dict[str, Tensor] = {
-        "embeddings.token_embedding.weight": judge[f"{prefix}token_embedding.weight"],
-        "embeddings.position_embedding.weight": judge[f"{prefix}positional_embedding"],
-        "final_layer_norm.weight": judge[f"{prefix}ln_final.weight"],
-        "final_layer_norm.bias": judge[f"{prefix}ln_final.bias"],
-    }
-    for index in range(TEXT_LAYERS):
-        ours, theirs = f"encoder.layers.{index}.", f"{prefix}transformer.resblocks.{index}."
-        for kind in ("weight", "bias"):
-            joined = judge[f"{theirs}attn.in_proj_{kind}"].chunk(3)
-            for name, part in zip(("q_proj", "k_proj", "v_proj"), joined, strict=True):
-                renamed[f"{ours}self_attn.{name}.{kind}"] = part
-            renamed[f"{ours}self_attn.out_proj.{kind}"] = judge[f"{theirs}attn.out_proj.{kind}"]
-            renamed[f"{ours}layer_norm1.{kind}"] = judge[f"{theirs}ln_1.{kind}"]
-            renamed[f"{ours}layer_norm2.{kind}"] = judge[f"{theirs}ln_2.{kind}"]
-            renamed[f"{ours}mlp.fc1.{kind}"] = judge[f"{theirs}mlp.c_fc.{kind}"]
-            renamed[f"{ours}mlp.fc2.{kind}"] = judge[f"{theirs}mlp.c_proj.{kind}"]
-    result = text_encoder.load_state_dict({own + k: v.float() for k, v in renamed.items()}, strict=False)
-    left = [key for key in result.missing_keys if not key.endswith("position_ids")]
-    if left or result.unexpected_keys:
-        raise ValueError(f"the judge's text tower does not fit ({left[:3]}, {result.unexpected_keys[:3]})")
-
-
 def ship(settings: TrainSettings, checkpoint: str, facts: dict[str, Any]) -> None:
     """Write the pipeline folder (safetensors) and its card from a checkpoint, around ``out``/vae.
 

@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from castmark.training.common import seeded
 from castmark.training.subject_views import normalised, sample_views, weathered
 from castmark_adapters.encoder import SubjectEncoder
 
@@ -34,7 +35,7 @@ def sharpen(folder: Path, pairs: int = 400, seed: int = 11) -> None:
     for step in range(-(-pairs // PAIRS_AT_ONCE)):
         rng = np.random.default_rng((seed, step))
         views = sample_views(rng, PAIRS_AT_ONCE, model.config.image_size)
-        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        generator = seeded(rng)
         pooled.append(model.vision_model(weathered(normalised(views.pixels), generator)).pooler_output)
     mean, matrix = discriminants(torch.cat(pooled).double(), model.visual_projection.weight.shape[0])
     model.vision_model.post_layernorm.bias.sub_(mean.float())

@@ -36,7 +36,7 @@ from castmark.training.judge_data import UNKNOWN, VIEW, Batch, JudgeData
 from castmark.training.judge_texts import ATTRIBUTES, Speaker
 from castmark.training.loop import Loop
 from castmark.training.muon import groups
-from castmark.training.tokenizer import CONTEXT, load_tokenizer, make_tokenizer
+from castmark.training.tokenizer import CONTEXT, load_tokenizer, make_tokenizer, token_ids
 
 BATCH = 64
 CAPTIONED = 32
@@ -128,10 +128,7 @@ class Trainer(torch.nn.Module):
 
     def ids(self, texts: list[str]) -> Tensor:
         """Token ids "n 48"."""
-        encoded = self.tokenizer(
-            texts, padding="max_length", truncation=True, max_length=CONTEXT, return_tensors="pt"
-        )
-        return encoded["input_ids"].to(self.settings.device)
+        return token_ids(self.tokenizer, texts).to(self.settings.device)
 
     def loss(self, batch: Batch, speaker: Speaker) -> Tensor:
         """The loss of one batch; without texts, the image tower's alone."""

@@ -7,7 +7,7 @@ made again, they are the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from castmark.training.autoencoder import SIZE, STRIDE, Folded, to_tensor
 from castmark.training.common import half_precision
-from castmark.training.tokenizer import CONTEXT
+from castmark.training.tokenizer import CONTEXT, token_ids
 from castmark_world import caption, masks, render, sample_scene
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ def make_shards(
         rng = np.random.default_rng([7, index])
         scenes = [sample_scene(rng) for _ in range(SHARD)]
         texts = [caption(scene, rng) for scene in scenes for _ in range(CAPTIONS)]
-        ids = tokenizer(texts, padding="max_length", truncation=True, max_length=CONTEXT, return_tensors="np")
         latents: list[NDArray[np.float16]] = []
         for start in range(0, SHARD, 32):
             images = to_tensor(np.stack([render(s, SIZE) for s in scenes[start : start + 32]]))
@@ -49,10 +48,8 @@ def make_shards(
                 encoded = folded.encode(images.contiguous(memory_format=torch.channels_last))
             latents.append(encoded.float().numpy().astype(np.float16))
         subject = np.stack([_share(masks(scene, SIZE)["subject"]) for scene in scenes])
-        temporary = path.with_suffix(".part.npz")
-        tokens = np.asarray(ids["input_ids"]).astype(np.int16).reshape(SHARD, CAPTIONS, CONTEXT)
-        np.savez(temporary, latents=np.concatenate(latents), subject=subject, tokens=tokens)
-        temporary.replace(path)
+        tokens = token_ids(tokenizer, texts).numpy().astype(np.int16).reshape(SHARD, CAPTIONS, CONTEXT)
+        write_shard(path, latents=np.concatenate(latents), subject=subject, tokens=tokens)
 
 
 def _share(mask: NDArray[np.bool_]) -> NDArray[np.float16]:
@@ -61,17 +58,31 @@ def _share(mask: NDArray[np.bool_]) -> NDArray[np.float16]:
     return mask.reshape(side, STRIDE, side, STRIDE).mean((1, 3)).astype(np.float16)
 
 
+def write_shard(path: Path, **arrays: NDArray[Any]) -> None:
+    """Write arrays as one ``.npz``, whole or not at all."""
+    temporary = path.with_suffix(".part")
+    with temporary.open("wb") as file:
+        np.savez(file, **arrays)
+    temporary.replace(path)
+
+
+def read_shards(folder: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """The named arrays of every shard in the folder, one after the other."""
+    parts: dict[str, list[NDArray[Any]]] = {name: [] for name in names}
+    for path in sorted(folder.glob("*.npz")):
+        with np.load(path) as shard:
+            for name, held in parts.items():
+                held.append(shard[name])
+    return {name: np.concatenate(held) for name, held in parts.items()}
+
+
 class LatentPool:
     """The shards of a folder, in memory."""
 
     def __init__(self, folder: Path, rng: np.random.Generator) -> None:
         self.rng = rng
-        parts: dict[str, list[NDArray[Any]]] = {"latents": [], "subject": [], "tokens": []}
-        for path in sorted(p for p in folder.glob("shard-*.npz") if ".part" not in p.name):
-            with np.load(path) as shard:
-                for name, held in parts.items():
-                    held.append(shard[name])
-        self.latents, self.subject, self.tokens = (np.concatenate(held) for held in parts.values())
+        held = read_shards(folder, ("latents", "subject", "tokens"))
+        self.latents, self.subject, self.tokens = held.values()
 
     def __len__(self) -> int:
         return len(self.latents)

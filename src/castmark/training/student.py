@@ -7,22 +7,21 @@ learns to be there in one step, by a pseudo-Huber loss (arXiv 2310.14189). Pairs
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from castmark.training import parallel
-from castmark.training.common import Clock, TrainSettings, half_precision, load_checkpoint
+from castmark.training.common import Clock, TrainSettings, half_precision, load_checkpoint, seeded
 from castmark.training.denoiser import NoisePath, TextToLatents, new_text_encoder, new_unet, ship
-from castmark.training.latents import LatentPool
+from castmark.training.latents import LatentPool, read_shards, write_shard
 from castmark.training.loop import Loop
 from castmark.training.muon import groups
 from castmark.training.parallel import Rank
-from castmark.training.tokenizer import CONTEXT, load_tokenizer
+from castmark.training.tokenizer import load_tokenizer, token_ids
 
 BATCH = 32
 """Pairs a step and process."""
@@ -132,11 +131,10 @@ def _make_pairs(settings: TrainSettings, rank: Rank) -> None:
     folder.mkdir(exist_ok=True)
     number = len(list(folder.glob(f"{rank.index}-*.npz")))
     seeds = [settings.seed, 5, rank.index, number]
-    generator = torch.Generator().manual_seed(int(np.random.default_rng(seeds).integers(2**62)))
+    generator = seeded(np.random.default_rng(seeds))
     pool = LatentPool(settings.work / "latents", np.random.default_rng(seeds))
     model, path = _teacher(settings).eval(), NoisePath("cpu")
-    tokenizer = load_tokenizer()
-    empty = torch.tensor(tokenizer("", padding="max_length", max_length=CONTEXT)["input_ids"])
+    empty = token_ids(load_tokenizer(), [""])[0]
     clock = Clock(settings.minutes * PAIR_SHARE)
     made = 0
     while clock.fraction < 1:
@@ -148,42 +146,28 @@ def _make_pairs(settings: TrainSettings, rank: Rank) -> None:
         with half_precision("cpu"):
             target = guided_path(model, path, noisy, start, ids, empty, steps=TEACHER_STEPS[level])
         pairs = Pairs(noisy, torch.full((len(ids),), start), ids, target)
-        _write(folder / f"{rank.index}-{number:05d}.npz", pairs)
-        number, made = number + 1, made + PAIR_BATCH
-        if rank.leads and number % 20 == 0:
-            print(f"pairs {made * rank.count} {made * rank.count / clock.spent:.1f}/s", flush=True)  # noqa: T201
-
-
-def _write(path: Path, pairs: Pairs) -> None:
-    temporary = path.with_suffix(".part")
-    with temporary.open("wb") as file:
-        np.savez(
-            file,
+        write_shard(
+            folder / f"{rank.index}-{number:05d}.npz",
             noisy=pairs.noisy.half().numpy(),
             timesteps=pairs.timesteps.short().numpy(),
             ids=pairs.ids.short().numpy(),
             target=pairs.target.half().numpy(),
         )
-    temporary.replace(path)
-
-
-def _read(folder: Path) -> Pairs:
-    parts: dict[str, list[Tensor]] = {"noisy": [], "timesteps": [], "ids": [], "target": []}
-    for path in sorted(folder.glob("*.npz")):
-        with np.load(path) as held:
-            for name, values in parts.items():
-                values.append(torch.from_numpy(held[name]))
-    return Pairs(**{name: torch.cat(values) for name, values in parts.items()})
+        number, made = number + 1, made + PAIR_BATCH
+        if rank.leads and number % 20 == 0:
+            print(f"pairs {made * rank.count} {made * rank.count / clock.spent:.1f}/s", flush=True)  # noqa: T201
 
 
 def _train_student(settings: TrainSettings, minutes: float, rank: Rank) -> None:
     torch.set_num_threads(1)
     model = _teacher(settings)
-    pairs = _read(settings.work / "pairs")
-    own = TrainSettings(minutes=minutes, work=settings.work, out=settings.out, seed=settings.seed)
-    loop = Loop(own, "student", model, groups(model), peak=LEARNING_RATE, rank=rank)
+    held = read_shards(settings.work / "pairs", ("noisy", "timesteps", "ids", "target"))
+    pairs = Pairs(**{name: torch.from_numpy(values) for name, values in held.items()})
+    loop = Loop(
+        replace(settings, minutes=minutes), "student", model, groups(model), peak=LEARNING_RATE, rank=rank
+    )
     seeds = [settings.seed, 6, rank.index, loop.step]
-    generator = torch.Generator().manual_seed(int(np.random.default_rng(seeds).integers(2**62)))
+    generator = seeded(np.random.default_rng(seeds))
     while loop.going:
         batch = pairs.take(torch.randint(len(pairs.ids), (BATCH,), generator=generator))
         batch = Pairs(batch.noisy.float(), batch.timesteps.long(), batch.ids.long(), batch.target.float())

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from castmark.training.common import TrainSettings, half_precision, hardware, write_card
+from castmark.training.common import TrainSettings, half_precision, hardware, seeded, write_card
 from castmark.training.discriminant import sharpen
 from castmark.training.identity import calibrate
 from castmark.training.loop import Loop
@@ -160,7 +160,7 @@ def train(
     while loop.going:
         # Every step has its own seed, so that a resumed run sees what an unbroken one would have seen.
         rng = np.random.default_rng((settings.seed, loop.step))
-        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        generator = seeded(rng)
         views = sample_views(rng, PAIRS, CONFIG["image_size"])
         with half_precision(settings.device):
             loss = _loss(learner, views, generator)

@@ -7,19 +7,16 @@ subject's cells weigh more than its surroundings, which are most of every pictur
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from diffusers import AutoencoderTiny
 from torch import Tensor
 
 from castmark.training import parallel
-from castmark.training.common import TrainSettings, half_precision, load_checkpoint
+from castmark.training.common import TrainSettings, half_precision, seeded
 from castmark.training.denoiser import (
     NoisePath,
     TextToLatents,
-    copy_text_tower,
     new_text_encoder,
     new_unet,
     ship,
@@ -29,7 +26,7 @@ from castmark.training.latents import LatentPool, make_shards
 from castmark.training.loop import Loop
 from castmark.training.muon import groups
 from castmark.training.parallel import Rank
-from castmark.training.tokenizer import CONTEXT, load_tokenizer
+from castmark.training.tokenizer import load_tokenizer, token_ids
 
 BATCH = 32
 """Scenes a step and process."""
@@ -70,15 +67,15 @@ def teacher_loss(
     return (by_snr * by_place * error).mean() / by_place.mean()
 
 
-def train(settings: TrainSettings, *, text_from: Path | None = None) -> None:
+def train(settings: TrainSettings) -> None:
     """Train the teacher, or go on training, within the time budget; then write the pipeline to ``out``.
 
     Reads the autoencoder from ``out``/vae, and makes shards of latents in ``work``/latents first. Each of
-    ``threads`` is a process of its own. ``text_from`` is a judge's checkpoint, whose text tower the text
-    encoder starts from; without one it goes on from the weights in ``out``, if there are any.
+    ``threads`` is a process of its own. It goes on from its checkpoint, or else from the weights in ``out``,
+    if there are any.
     """
     parallel.run(_make_shards, settings.threads, settings)
-    parallel.run(train_teacher, settings.threads, settings, text_from)
+    parallel.run(train_teacher, settings.threads, settings)
     ship(settings, "teacher.pt", {"distilled": False, "batch": BATCH * settings.threads})
 
 
@@ -89,25 +86,22 @@ def _make_shards(settings: TrainSettings, rank: Rank) -> None:
     make_shards(settings.work / "latents", autoencoder, load_tokenizer(), numbers)
 
 
-def train_teacher(settings: TrainSettings, text_from: Path | None, rank: Rank) -> None:
+def train_teacher(settings: TrainSettings, rank: Rank) -> None:
     """The teacher's loop: checkpoints only."""
     torch.set_num_threads(1)
     torch.manual_seed(settings.seed)
     tokenizer = load_tokenizer()
     model = TextToLatents(new_text_encoder(tokenizer), new_unet()).to(memory_format=torch.channels_last)
     start_from_shipped(model, settings.out)
-    judge = load_checkpoint(text_from) if text_from else None
-    if judge:
-        copy_text_tower(judge["model"], model.text_encoder)
     learning = [*groups(model.unet), *groups(model.text_encoder, TEXT_RATE)]
     loop = Loop(settings, "teacher", model, learning, peak=LEARNING_RATE, warm_up=200, rank=rank)
     if settings.minutes > COMPILE_MINUTES:
         model.unet.compile()
     seeds = [settings.seed, loop.step, rank.index]
-    generator = torch.Generator().manual_seed(int(np.random.default_rng(seeds).integers(2**62)))
+    generator = seeded(np.random.default_rng(seeds))
     pool = LatentPool(settings.work / "latents", np.random.default_rng(seeds))
     path = NoisePath("cpu")
-    empty = torch.tensor(tokenizer("", padding="max_length", max_length=CONTEXT)["input_ids"])
+    empty = token_ids(tokenizer, [""])[0]
     while loop.going:
         clean, subject, ids = pool.batch(BATCH)
         dropped = torch.rand(BATCH, generator=generator) < CAPTION_DROP

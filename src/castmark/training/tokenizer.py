@@ -25,6 +25,7 @@ from castmark.errors import BaseError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+    from torch import Tensor
     from transformers import PreTrainedTokenizerFast
 
 PAD, START, END = "<|pad|>", "<|start|>", "<|end|>"
@@ -128,6 +129,12 @@ def load_tokenizer(folder: str | Path | None = None) -> PreTrainedTokenizerFast:
     if not (source / "tokenizer.json").is_file():
         raise BaseError(f"{source}: no tokenizer.json there; make one with: castmark train tokenizer")
     return cast("PreTrainedTokenizerFast", PreTrainedTokenizerFast.from_pretrained(source))
+
+
+def token_ids(tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> Tensor:
+    """Long token ids "n 48", padded and cut to `CONTEXT`."""
+    encoded = tokenizer(texts, padding="max_length", truncation=True, max_length=CONTEXT, return_tensors="pt")
+    return cast("Tensor", encoded["input_ids"])
 
 
 def sampled_captions(count: int, seed: int = 0) -> Iterator[str]:
