@@ -62,7 +62,7 @@ def write_shard(path: Path, **arrays: NDArray[Any]) -> None:
     """Write arrays as one ``.npz``, whole or not at all."""
     temporary = path.with_suffix(".part")
     with temporary.open("wb") as file:
-        np.savez(file, **arrays)
+        np.savez(file, allow_pickle=False, **arrays)
     temporary.replace(path)
 
 
