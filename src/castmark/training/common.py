@@ -117,11 +117,11 @@ def load_checkpoint(path: Path) -> dict[str, Any] | None:
 
 
 def half_precision(device: str) -> torch.autocast:
-    """Autocast to bfloat16 where the machine multiplies it in hardware (a GPU, a CPU with AMX); else nothing.
+    """Autocast to bfloat16 where the machine multiplies it in hardware (a GPU, AMX, AVX512-BF16); else nothing.
 
-    On a CPU without AMX, bfloat16 is several times slower than float32.
+    On a CPU without either, bfloat16 is several times slower than float32.
     """
-    quick = device.startswith("cuda") or "amx_bf16" in cpu_fact("flags").split()
+    quick = device.startswith("cuda") or bool({"amx_bf16", "avx512_bf16"} & set(cpu_fact("flags").split()))
     return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=quick)
 
 

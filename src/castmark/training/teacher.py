@@ -30,7 +30,7 @@ from castmark.training.tokenizer import load_tokenizer, token_ids
 
 BATCH = 32
 """Scenes a step and process."""
-SHARDS = 40
+SHARDS = 52
 LEARNING_RATE = 3e-3
 TEXT_RATE = 0.3
 CAPTION_DROP = 0.1
