@@ -27,9 +27,9 @@ if TYPE_CHECKING:
         SigningError,
     )
     from castmark.jobs import Job, JobRow, read_job
-    from castmark.runners import LocalRunner, Runner, RunSummary
+    from castmark.runs.runners import LocalRunner, Runner, RunSummary
     from castmark.shot import Shot
-    from castmark.studio import Studio
+    from castmark.studio.studio import Studio
     from castmark.take import Draft, Failure, Finding, Refusal, SignedImage, Take, Verdict
     from castmark_adapters.subject import Consent, Subject
 
@@ -48,9 +48,9 @@ _HOME = {
         "RefusedError",
         "SigningError",
     ),
-    "castmark.runners": ("LocalRunner", "RunSummary", "Runner"),
+    "castmark.runs.runners": ("LocalRunner", "RunSummary", "Runner"),
     "castmark.shot": ("Shot",),
-    "castmark.studio": ("Studio",),
+    "castmark.studio.studio": ("Studio",),
     "castmark.take": ("Draft", "Failure", "Finding", "Refusal", "SignedImage", "Take", "Verdict"),
     "castmark_adapters.subject": ("Consent", "Subject"),
 }

@@ -24,9 +24,9 @@ import numpy as np
 from PIL import Image
 
 import castmark_world as world
-from castmark.runners import RowDone, RunSummary
-from castmark.sheet import write_sheet
-from castmark.studio import Studio
+from castmark.runs.runners import RowDone, RunSummary
+from castmark.runs.sheet import write_sheet
+from castmark.studio.studio import Studio
 from castmark.take import write_atomically
 from castmark_adapters import pack
 from castmark_adapters.errors import AdapterError

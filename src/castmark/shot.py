@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from castmark.start import StartImage
+from castmark.studio.start import StartImage
 from castmark_adapters.subject import Subject
 
 MAX_SEED = 2**63 - 1

@@ -1,7 +1,7 @@
 """What a shot becomes: a Draft (never saved), then a Take = SignedImage | Refusal | Failure.
 
-``Draft`` has no way to a file. Only `castmark.studio.Studio` makes a `SignedImage`, and only from a draft
-whose verdict allows it and was given for exactly these pixels.
+``Draft`` has no way to a file. Only `castmark.studio.studio.Studio` makes a `SignedImage`, and only from a
+draft whose verdict allows it and was given for exactly these pixels.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ def test_import_castmark_loads_nothing_heavy() -> None:
 def test_the_command_line_starts_without_anything_heavy() -> None:
     code = (
         "import sys, contextlib, io\n"
-        "from castmark.cli import main\n"
+        "from castmark.cli.commands import main\n"
         "sys.argv = ['castmark', '--help']\n"
         "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit): main()\n"
     )
@@ -62,7 +62,8 @@ def test_the_command_line_starts_without_anything_heavy() -> None:
 
 def test_the_shot_side_of_the_engine_needs_no_torch() -> None:
     """Job files, the journal, runs and subjects are plain data."""
-    code = "import castmark.jobs, castmark.ledger, castmark.runners, castmark.claims, castmark_adapters.pack"
+    modules = ("jobs", "runs.ledger", "runs.runners", "studio.claims")
+    code = f"import {', '.join(f'castmark.{name}' for name in modules)}, castmark_adapters.pack"
     assert modules_after(code) & {"torch", "diffusers", "numpy"} == set()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import typer.main
 
-from castmark.cli import app
+from castmark.cli.commands import app
 
 README = Path(__file__).parents[2] / "README.md"
 

@@ -11,9 +11,9 @@ import pytest
 from durable_samples import Pixels, decoded, drawing, encoded, screenshot
 from engine_fakes import FakeBase, FakeChecker, FakeWardrobe
 
-from castmark.replay import replay
+from castmark.runs.replay import replay
 from castmark.shot import ResolvedShot, Shot
-from castmark.studio import Studio
+from castmark.studio.studio import Studio
 from castmark.take import Draft, Failure, SignedImage
 from castmark_provenance.durable.errors import RegistryError
 from castmark_provenance.durable.layer import DurableLayer
@@ -104,7 +104,7 @@ def test_a_replay_draws_the_recorded_mark_and_registers_nothing(
     maker = studio(key, DurableLayer.open())
     maker.disclose_prompt = True
     path = maker.shoot(Shot("mira at the beach", seed=3)).save(tmp_path / "images")
-    monkeypatch.setattr("castmark.replay.verify", lambda data: verify(data, trust=key.anchors))
+    monkeypatch.setattr("castmark.runs.replay.verify", lambda data: verify(data, trust=key.anchors))
     elsewhere = DurableLayer.open(tmp_path / "elsewhere.sqlite")
     for durable in (elsewhere, None):
         answer = replay(path, studio(key, durable), subject=lambda name: pytest.fail(name))

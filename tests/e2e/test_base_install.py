@@ -18,7 +18,7 @@ import sys
 for name in {EXTRA!r}:
     sys.modules[name] = None  # as if it were not installed: importing it fails
 sys.argv = ["castmark", *sys.argv[1:]]
-from castmark.cli import main
+from castmark.cli.commands import main
 main()
 """
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from castmark.ledger import Ledger
+from castmark.runs.ledger import Ledger
 from castmark_provenance.authority import keygen
 from castmark_provenance.keys import PemKey
 from castmark_provenance.report import State

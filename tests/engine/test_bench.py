@@ -9,7 +9,7 @@ from engine_fakes import FakeChecker, fake_studio
 from castmark.bench import SUITES, pipeline, run_suite
 from castmark.bench.harness import Figure, SuiteResult, median
 from castmark.errors import CastmarkError, InputError
-from castmark.studio import Studio
+from castmark.studio.studio import Studio
 from castmark_provenance.authority import keygen
 from castmark_provenance.keys import PemKey
 

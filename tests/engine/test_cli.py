@@ -7,8 +7,10 @@ import pytest
 from engine_fakes import FakeChecker, fake_studio, pixels
 from PIL import Image
 
-from castmark import cli, console, extras
-from castmark.studio import Studio
+from castmark import extras
+from castmark.cli import commands as cli
+from castmark.cli import console
+from castmark.studio.studio import Studio
 from castmark_adapters import pack
 from castmark_adapters.subject import Subject
 from castmark_provenance.keys import PemKey

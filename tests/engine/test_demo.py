@@ -7,8 +7,8 @@ import pytest
 from engine_fakes import FakeChecker, fake_studio
 
 from castmark.demo import CHARACTER_SCENES, PRODUCT_SCENES, run_demo
-from castmark.runners import RowDone
-from castmark.studio import Studio
+from castmark.runs.runners import RowDone
+from castmark.studio.studio import Studio
 from castmark_adapters.subject import LoraFile, Subject, sha256
 from castmark_provenance.keys import ensure_local_key
 from castmark_world import split_of

@@ -9,12 +9,12 @@ from engine_fakes import FakeBase, FakeChecker, FakeWardrobe, fake_studio, make_
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from castmark.energy import EnergyMeter
 from castmark.errors import InputError
-from castmark.pipeline import AHEAD, WINDOW, Pipeline
+from castmark.machine.energy import EnergyMeter
+from castmark.machine.threads import cores, worker_count
 from castmark.shot import Shot
+from castmark.studio.pipeline import AHEAD, WINDOW, Pipeline
 from castmark.take import SignedImage
-from castmark.threads import cores, worker_count
 from castmark_provenance.keys import PemKey
 
 

@@ -13,9 +13,9 @@ from PIL import Image
 
 from castmark.errors import InputError
 from castmark.jobs import Job, read_job
-from castmark.replay import Replay, replay
+from castmark.runs.replay import Replay, replay
 from castmark.shot import ResolvedShot, Shot
-from castmark.studio import Studio
+from castmark.studio.studio import Studio
 from castmark.take import Draft
 from castmark_adapters.subject import Subject
 from castmark_provenance.keys import PemKey

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from engine_fakes import FakeBase, FakeChecker, fake_studio
 
-from castmark import ledger as ledger_module
 from castmark.errors import InputError, LedgerError
 from castmark.jobs import Job, JobRow, read_job
-from castmark.ledger import Ledger
-from castmark.ledger_row import verdict_from_json, verdict_to_json
-from castmark.runners import REDRAW_STRIDE, RowDone
+from castmark.runs import ledger as ledger_module
+from castmark.runs.ledger import Ledger
+from castmark.runs.ledger_row import verdict_from_json, verdict_to_json
+from castmark.runs.runners import REDRAW_STRIDE, RowDone
 from castmark.shot import ResolvedShot
 from castmark_adapters.errors import SubjectError
 from castmark_adapters.subject import Subject
@@ -168,7 +168,7 @@ def test_a_changed_row_that_is_then_refused_leaves_no_old_image(key: PemKey, tmp
 
 def test_a_second_process_is_told(key: PemKey, tmp_path: Path) -> None:
     code = (
-        "import sys; from castmark.ledger import Ledger\n"
+        "import sys; from castmark.runs.ledger import Ledger\n"
         "from castmark.errors import LedgerError\n"
         "try: Ledger.open(sys.argv[1], 'mugs.csv')\n"
         "except LedgerError as error: sys.exit(str(error))\n"

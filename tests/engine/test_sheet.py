@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from engine_fakes import FakeChecker, fake_studio
 
-from castmark import sheet as sheet_module
 from castmark.errors import InputError, LedgerError
 from castmark.jobs import Job, JobRow
-from castmark.sheet import write_sheet
+from castmark.runs import sheet as sheet_module
+from castmark.runs.sheet import write_sheet
 from castmark_adapters.subject import Subject
 from castmark_provenance.keys import PemKey
 

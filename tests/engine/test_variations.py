@@ -11,11 +11,11 @@ from PIL import Image
 
 from castmark.errors import InputError
 from castmark.jobs import Job, JobRow, plan
-from castmark.report import FILE
+from castmark.runs.report import FILE
+from castmark.runs.variations import bridge, variations
 from castmark.shot import Shot
-from castmark.start import StartImage
+from castmark.studio.start import StartImage
 from castmark.take import Failure, SignedImage
-from castmark.variations import bridge, variations
 from castmark_adapters.subject import Subject
 from castmark_provenance.keys import PemKey
 from castmark_provenance.report import State

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from castmark.errors import CheckError
 from castmark.shot import Shot
+from castmark.studio.wardrobe import EngineWardrobe
 from castmark.take import Failure, Refusal
-from castmark.wardrobe import EngineWardrobe
 from castmark_adapters.errors import HostError
 from castmark_adapters.lora import LoraWeights
 from castmark_adapters.subject import LoraFile, Subject, sha256

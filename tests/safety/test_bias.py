@@ -265,10 +265,10 @@ def test_a_run_is_reported_on_its_sheet_and_by_the_command(
     from engine_fakes import FakeChecker, fake_studio
     from typer.testing import CliRunner
 
-    from castmark.cli_policy import policy_app
+    from castmark.cli.policy import policy_app
     from castmark.jobs import Job, JobRow
+    from castmark.runs.sheet import write_sheet
     from castmark.safety.bias import campaign
-    from castmark.sheet import write_sheet
     from castmark_provenance.authority import keygen
     from castmark_provenance.keys import PemKey
 
@@ -313,7 +313,7 @@ def test_a_batch_deals_the_declared_shares_and_signs_what_it_dealt(tmp_path: Pat
 
     from castmark.errors import InputError
     from castmark.jobs import Job, JobRow
-    from castmark.ledger import Ledger
+    from castmark.runs.ledger import Ledger
     from castmark_provenance.authority import keygen
     from castmark_provenance.keys import PemKey
     from castmark_provenance.verify import verify

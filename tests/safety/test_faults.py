@@ -23,7 +23,7 @@ from castmark.safety.packed import Packed
 from castmark.safety.probe import Probe
 from castmark.safety.reader import Attribute, Reader
 from castmark.shot import ResolvedShot, Shot
-from castmark.studio import Studio
+from castmark.studio.studio import Studio
 from castmark.take import Draft, SignedImage, Verdict
 from castmark_provenance.authority import keygen
 from castmark_provenance.keys import PemKey
@@ -292,7 +292,7 @@ def signatures(bench: Bench, key: PemKey) -> int:
         made.append(arguments)
         return sign(*arguments, **more)
 
-    bench.patch.setattr("castmark.studio.sign", counted)
+    bench.patch.setattr("castmark.studio.studio.sign", counted)
     try:
         checker = bench.wrap(Gate(bench.policy, bench.encoder, bench.record))
         studio = Studio(base=bench.base, checker=checker, wardrobe=FakeWardrobe(), key=key)

@@ -15,7 +15,7 @@ from PIL import Image
 from castmark.errors import BaseError
 from castmark.safety.policy import Fairness
 from castmark.shot import ResolvedShot, Shot
-from castmark.studio import Studio
+from castmark.studio.studio import Studio
 from castmark.take import Draft, Finding, Verdict
 from castmark_adapters.host import Ingredient
 from castmark_adapters.subject import Subject

@@ -20,7 +20,7 @@ def main() -> None:
     import torch  # noqa: F401  # pyright: ignore[reportUnusedImport]
 
     from castmark.shot import Shot
-    from castmark.studio import Studio
+    from castmark.studio.studio import Studio
 
     marks["imports"] = time.perf_counter()
     studio = Studio.open(key=Path(sys.argv[1]))

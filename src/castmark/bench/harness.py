@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from pydantic import BaseModel, ConfigDict
 
 from castmark import __version__
-from castmark.machine import cores, cpu_name
+from castmark.machine.facts import cores, cpu_name
 from castmark.take import write_atomically
 
 

@@ -29,11 +29,11 @@ import castmark_world as world
 from castmark.bench.harness import Figure, median
 from castmark.bench.plain_loop import plain_loop
 from castmark.errors import CastmarkError
-from castmark.ledger import Ledger
+from castmark.machine.threads import cores
+from castmark.runs.ledger import Ledger
 from castmark.shot import Shot
-from castmark.studio import BATCH_SIZE, Studio
+from castmark.studio.studio import BATCH_SIZE, Studio
 from castmark.take import SignedImage, Take
-from castmark.threads import cores
 from castmark_provenance.authority import keygen
 from castmark_provenance.keys import PemKey
 from castmark_provenance.report import State

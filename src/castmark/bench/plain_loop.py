@@ -21,10 +21,10 @@ import c2pa
 import numpy as np
 from PIL import Image
 
-from castmark.claims import claim_of
 from castmark.errors import CastmarkError
 from castmark.shot import ResolvedShot, Shot
-from castmark.studio import Studio
+from castmark.studio.claims import claim_of
+from castmark.studio.studio import Studio
 from castmark.take import Draft, Verdict
 from castmark_provenance.claim import PromptRecord, new_salt
 from castmark_provenance.keys import PemKey

@@ -22,9 +22,9 @@ import numpy as np
 
 from castmark.safety.policy import Fairness
 from castmark.shot import ResolvedShot, Shot
-from castmark.studio import Studio
+from castmark.studio.studio import Studio
+from castmark.studio.wardrobe import EngineWardrobe
 from castmark.take import Draft, Finding, Verdict
-from castmark.wardrobe import EngineWardrobe
 from castmark_provenance.keys import PemKey
 from castmark_world import render, sample_scene
 

@@ -18,8 +18,8 @@ from castmark.jobs.row import COLUMNS, BadRow
 from castmark.take import write_atomically
 
 if TYPE_CHECKING:
-    from castmark.ledger import Ledger
-    from castmark.ledger_row import Row
+    from castmark.runs.ledger import Ledger
+    from castmark.runs.ledger_row import Row
 
 STEM = "errors"
 _OURS = re.compile(rf"^{STEM}\.(csv|jsonl)$")

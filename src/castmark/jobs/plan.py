@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from castmark.errors import InputError
 from castmark.jobs.row import BadRow, JobRow
 from castmark.shot import Shot
-from castmark.start import StartImage
+from castmark.studio.start import StartImage
 from castmark_adapters.subject import Subject
 
 MAX_IMAGES = 1_000_000

@@ -18,7 +18,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import torch
 
-from castmark.machine import cpu_fact, cpu_name
+from castmark.machine.facts import cpu_fact, cpu_name
 
 T = TypeVar("T")
 CHECKPOINT_SECONDS = 120.0
@@ -117,7 +117,7 @@ def load_checkpoint(path: Path) -> dict[str, Any] | None:
 
 
 def half_precision(device: str) -> torch.autocast:
-    """Autocast to bfloat16 where the machine multiplies it in hardware (a GPU, AMX, AVX512-BF16); else nothing.
+    """Autocast to bfloat16 where the machine multiplies it in hardware (GPU, AMX, AVX512-BF16); else nothing.
 
     On a CPU without either, bfloat16 is several times slower than float32.
     """

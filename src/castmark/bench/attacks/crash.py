@@ -8,7 +8,7 @@ import random
 from pathlib import Path
 
 from castmark.bench.stand_in import stand_in_studio
-from castmark.ledger import FILE, Ledger
+from castmark.runs.ledger import FILE, Ledger
 from castmark_provenance.report import State
 from castmark_provenance.verify import verify
 

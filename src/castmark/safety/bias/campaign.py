@@ -19,7 +19,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from castmark.errors import InputError, NotCalibrated
-from castmark.ledger import Ledger
+from castmark.runs.ledger import Ledger
 from castmark.safety.bias.gaps import Gap, gaps, rate
 from castmark.safety.bias.image import OPEN
 from castmark.safety.bias.parity import Parity, parity

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from castmark.cli_options import LibraryFolder, Quiet, first_problem, library_folder
+from castmark.cli.options import LibraryFolder, Quiet, first_problem, library_folder
 from castmark.errors import InputError
 
 subject_app = typer.Typer(name="subject", help="Make and look at subjects.", no_args_is_help=True)

@@ -13,7 +13,7 @@ from castmark_provenance.keys import Key, PemKey, ensure_local_key
 
 if TYPE_CHECKING:
     from castmark.bases.base import Base
-    from castmark.studio import Studio
+    from castmark.studio.studio import Studio
     from castmark_adapters.learn import LearnEvent
     from castmark_adapters.reference import ReferenceAdapter
     from castmark_adapters.subject import Subject
@@ -35,11 +35,11 @@ def open_studio(
     adaptive: Sequence[int] = (),
     watermark: bool = True,
 ) -> Studio:
-    """See `castmark.studio.Studio.open`."""
+    """See `castmark.studio.studio.Studio.open`."""
     require("Studio.open", "engine")
     from castmark.safety import open_checker
-    from castmark.studio import Studio
-    from castmark.wardrobe import EngineWardrobe
+    from castmark.studio.studio import Studio
+    from castmark.studio.wardrobe import EngineWardrobe
     from castmark_adapters.identity import IdentityScorer
     from castmark_provenance.durable.layer import DurableLayer
 
@@ -86,7 +86,7 @@ def open_drawing_base(base: str | Path | None, device: str | None, threads: int 
     import torch
 
     from castmark.bases import open_base
-    from castmark.threads import choose_threads
+    from castmark.machine.threads import choose_threads
 
     torch.set_num_threads(threads or choose_threads())
     try:
@@ -119,7 +119,7 @@ def learn_subject(
     work: str | Path | None = None,
     on_event: Callable[[LearnEvent], None] | None = None,
 ) -> Subject:
-    """See `castmark.studio.Studio.learn`."""
+    """See `castmark.studio.studio.Studio.learn`."""
     from castmark_adapters.learn import LearnSettings, learn
 
     settings = LearnSettings(drawing_steps=base.default_steps)

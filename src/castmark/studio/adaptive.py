@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
+from castmark.studio.work import CheckBroke, Ready, each_of, wants_more
 from castmark.take import Draft, Verdict
-from castmark.work import CheckBroke, Ready, each_of, wants_more
 
 Judged: TypeAlias = tuple[Draft, Verdict] | Exception
 

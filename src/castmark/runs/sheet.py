@@ -20,9 +20,9 @@ from PIL import Image
 
 from castmark import __version__
 from castmark.errors import InputError
-from castmark.ledger import Ledger
-from castmark.ledger_row import Row
-from castmark.report import read_summary
+from castmark.runs.ledger import Ledger
+from castmark.runs.ledger_row import Row
+from castmark.runs.report import read_summary
 from castmark.take import SUFFIX, Verdict, write_atomically
 from castmark_adapters import pack
 from castmark_adapters.subject import Subject, open_rgb
@@ -111,7 +111,7 @@ class Section:
     title: str
     asked: int
     figures: dict[str, Any] | None
-    """What the run came to (`castmark.report`)."""
+    """What the run came to (`castmark.runs.report`)."""
     subjects: tuple[SubjectCard, ...]
     signed: tuple[SignedCard, ...]
     refused: tuple[Unsigned, ...]

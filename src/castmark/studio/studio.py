@@ -21,23 +21,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from castmark import __version__
-from castmark.adaptive import Judged, checked, judged
-from castmark.checking import PromptVerdicts, verdicts_on
-from castmark.claims import claim_of
 from castmark.errors import BaseError, CheckError, InputError, RefusedError, SigningError
-from castmark.machine import cores
+from castmark.machine.facts import cores
+from castmark.machine.threads import worker_count
 from castmark.outputs.files import MEDIA_TYPES, encode
 from castmark.outputs.finish import asked_text, finished
 from castmark.outputs.openraster import openraster
 from castmark.outputs.parameters import parameters_text
 from castmark.outputs.size import resolve
-from castmark.pipeline import Pipeline, Slot
 from castmark.shot import Shot
-from castmark.starting import draw_from, start_ingredient
+from castmark.studio.adaptive import Judged, checked, judged
+from castmark.studio.checking import PromptVerdicts, verdicts_on
+from castmark.studio.claims import claim_of
+from castmark.studio.pipeline import Pipeline, Slot
+from castmark.studio.starting import draw_from, start_ingredient
+from castmark.studio.wardrobe import Outfit
+from castmark.studio.work import CheckBroke, Keep, Ready, Wanted, each_of, failure, togetherness
 from castmark.take import Draft, Failure, Refusal, SignedImage, Take, Verdict
-from castmark.threads import worker_count
-from castmark.wardrobe import Outfit
-from castmark.work import CheckBroke, Keep, Ready, Wanted, each_of, failure, togetherness
 from castmark_provenance.claim import PromptRecord, new_salt, pixel_digest
 from castmark_provenance.durable.layer import recorded
 from castmark_provenance.sign import sign
@@ -45,9 +45,9 @@ from castmark_provenance.sign import sign
 if TYPE_CHECKING:
     from castmark.bases.base import Base
     from castmark.jobs.plan import Job
-    from castmark.runners import RowDone, RunSummary
+    from castmark.runs.runners import RowDone, RunSummary
     from castmark.safety import Checker
-    from castmark.wardrobe import Wardrobe
+    from castmark.studio.wardrobe import Wardrobe
     from castmark_adapters.host import Ingredient
     from castmark_adapters.learn import LearnEvent
     from castmark_adapters.subject import Subject
@@ -142,7 +142,7 @@ class Studio:
 
         ``key`` is a key or the folder of one (see ``castmark keygen``); the local one is made on first use,
         and that is logged. ``threads`` sets torch's thread count for the whole process; None measures which
-        count draws fastest here and now (`castmark.threads`).
+        count draws fastest here and now (`castmark.machine.threads`).
 
         Raises:
             MissingExtra: the engine is not installed.
@@ -150,7 +150,7 @@ class Studio:
             CheckError: no policy, no checker, or no calibration for it.
             ProvenanceError: the key cannot be used.
         """
-        from castmark.opening import open_studio
+        from castmark.studio.opening import open_studio
 
         return open_studio(
             base,
@@ -208,7 +208,7 @@ class Studio:
         Raises:
             AdapterError: no references at hand, a base that cannot learn, or learning that diverged.
         """
-        from castmark.opening import learn_subject
+        from castmark.studio.opening import learn_subject
 
         self._pipeline.settle()
         return learn_subject(
@@ -250,7 +250,7 @@ class Studio:
         quota_seed: int | None = None,
         on_event: Callable[[RowDone], object] | None = None,
     ) -> RunSummary:
-        """Bring the run folder ``out`` to what a job (or a job file) asks for; see `castmark.runners.run`.
+        """Bring the run folder ``out`` to what a job (or job file) asks for; see `castmark.runs.runners.run`.
 
         With a ``quota_seed``, people whom prompts leave open get the shares that the policy declares, dealt
         by that seed (`castmark.safety.bias.quotas`); the same job with the same seed deals the same.
@@ -259,7 +259,7 @@ class Studio:
             InputError: more redraws than the policy allows.
         """
         from castmark.jobs import Job, read_job
-        from castmark.runners import LocalRunner, run
+        from castmark.runs.runners import LocalRunner, run
 
         if redraws > self.checker.max_redraws:
             raise InputError(

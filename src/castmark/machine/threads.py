@@ -11,7 +11,7 @@ import os
 import statistics
 import time
 
-from castmark.machine import cores
+from castmark.machine.facts import cores
 
 ROUNDS = 5
 MARGIN = 0.9

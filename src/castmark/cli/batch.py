@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from castmark.cli_options import (
+from castmark.cli.options import (
     BaseName,
     Device,
     Disclose,
@@ -26,8 +26,8 @@ from castmark.extras import require
 
 if TYPE_CHECKING:
     from castmark.jobs import Job
-    from castmark.runners import RunSummary
-    from castmark.studio import Studio
+    from castmark.runs.runners import RunSummary
+    from castmark.studio.studio import Studio
     from castmark_adapters.subject import Subject
 
 FAILED, REFUSED = 1, 3
@@ -102,7 +102,7 @@ def batch_command(
     folder = library_folder(library)
     known = {name: pack.get(folder, name) for name in job.subjects}
     if dry_run:
-        from castmark.report import known_rate
+        from castmark.runs.report import known_rate
 
         rate = known_rate(base or "embedded")
         found = estimate(job, known.__getitem__, seconds_per_image=rate, price_per_hour=price_per_hour)
@@ -159,7 +159,7 @@ def vary_command(
     quiet: Quiet = False,
 ) -> None:
     """Variations of one image of a run: from its pixels, or with words of its prompt replaced."""
-    from castmark.variations import variations
+    from castmark.runs.variations import variations
 
     pairs: dict[str, str] = {}
     for pair in replace or ():
@@ -189,7 +189,7 @@ def bridge_command(
     quiet: Quiet = False,
 ) -> None:
     """Draw chosen drafts again from themselves: more steps, or a heavier base, through pixels."""
-    from castmark.variations import STRENGTH, bridge
+    from castmark.runs.variations import STRENGTH, bridge
 
     job = bridge(run, names, steps=steps, strength=strength or STRENGTH)
     studio = _open(base, policy, key, None, None, None, device, threads, disclose_prompt, False, watermark)
@@ -210,8 +210,8 @@ def _open(
     watermark: bool,
 ) -> Studio:
     require("castmark batch", "engine")
-    from castmark.console import hush_libraries
-    from castmark.studio import BATCH_SIZE, Studio
+    from castmark.cli.console import hush_libraries
+    from castmark.studio.studio import BATCH_SIZE, Studio
 
     hush_libraries()
     try:
@@ -253,8 +253,8 @@ def _run(
     rate_of: str | None = None,
     quota_seed: int | None = None,
 ) -> None:
-    from castmark.console import Reporter
-    from castmark.report import read_summary, remember_rate
+    from castmark.cli.console import Reporter
+    from castmark.runs.report import read_summary, remember_rate
 
     with Reporter(quiet=quiet) as reporter:
         summary: RunSummary = studio.run(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from castmark.cli_options import Device, Policy, Quiet, Threads
+from castmark.cli.options import Device, Policy, Quiet, Threads
 from castmark.errors import InputError
 from castmark.extras import require
 
@@ -36,12 +36,12 @@ def audit_command(
 ) -> None:
     """Draw neutral prompts many times, read who was drawn, and compare with the declared shares."""
     require("castmark audit", "engine", "world")
-    from castmark.console import hush_libraries
+    from castmark.cli.console import hush_libraries
 
     hush_libraries()
-    from castmark.opening import open_drawing_base
     from castmark.safety import open_checker
     from castmark.safety.bias.audit import NEUTRAL, audit
+    from castmark.studio.opening import open_drawing_base
 
     texts = NEUTRAL if prompts is None else _lines(prompts)
     gate = open_checker(policy, device)

@@ -13,9 +13,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from castmark.cli_audit import audit_command
-from castmark.cli_batch import batch_command, bridge_command, vary_command
-from castmark.cli_options import (
+from castmark.cli.audit import audit_command
+from castmark.cli.batch import batch_command, bridge_command, vary_command
+from castmark.cli.options import (
     BaseName,
     Device,
     Disclose,
@@ -29,9 +29,9 @@ from castmark.cli_options import (
     first_problem,
     library_folder,
 )
-from castmark.cli_policy import policy_app
-from castmark.cli_replay import replay_command
-from castmark.cli_subject import subject_app
+from castmark.cli.policy import policy_app
+from castmark.cli.replay import replay_command
+from castmark.cli.subject import subject_app
 from castmark.errors import CastmarkError, InputError, MissingExtra, RefusedError
 from castmark.extras import require
 from castmark_adapters.errors import AdapterError
@@ -90,7 +90,7 @@ def demo(
 ) -> None:
     """A character and a product nobody trained on, drawn, checked, signed and verified."""
     _engine("castmark demo", "world")
-    from castmark.console import Reporter
+    from castmark.cli.console import Reporter
     from castmark.demo import run_demo
 
     with Reporter(quiet=quiet) as reporter:
@@ -110,8 +110,8 @@ def learn(
 ) -> None:
     """Learn a LoRA from a subject's references; started again, it goes on where it stopped."""
     _engine("castmark learn")
-    from castmark.console import Reporter
-    from castmark.opening import learn_subject, open_drawing_base, open_reference
+    from castmark.cli.console import Reporter
+    from castmark.studio.opening import learn_subject, open_drawing_base, open_reference
     from castmark_adapters import pack
 
     folder = library_folder(library)
@@ -168,7 +168,7 @@ def shoot(
     from pydantic import ValidationError
 
     from castmark.shot import Shot
-    from castmark.studio import Studio
+    from castmark.studio.studio import Studio
     from castmark_adapters import pack
 
     cast = [] if subject is None else [pack.get(library_folder(library), subject)]
@@ -214,7 +214,7 @@ def sheet(
 ) -> None:
     """One self-contained HTML page of what was run: images, verdicts, identity, credentials."""
     require("castmark sheet", "engine")
-    from castmark.sheet import write_sheet
+    from castmark.runs.sheet import write_sheet
 
     path = write_sheet(runs, out or runs[0] / "sheet.html", title=title, trust=trust or ())
     if not quiet:
@@ -307,7 +307,7 @@ def _engine(what: str, *extras: str) -> None:
         MissingExtra: a part is not installed.
     """
     require(what, "engine", *extras)
-    from castmark.console import hush_libraries
+    from castmark.cli.console import hush_libraries
 
     hush_libraries()
 
@@ -329,7 +329,3 @@ def main() -> None:
         message = f"{where}{error.strerror or error}; nothing was left half-written"
     print(f"castmark: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
     raise SystemExit(code)
-
-
-if __name__ == "__main__":
-    main()

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from castmark.cli_options import BaseName, Device, KeyFolder, LibraryFolder, Policy, Threads, library_folder
+from castmark.cli.options import BaseName, Device, KeyFolder, LibraryFolder, Policy, Threads, library_folder
 
 
 def replay_command(
@@ -27,13 +27,13 @@ def replay_command(
 
     Exits 0 for the same pixels, 1 for others.
     """
-    from castmark.console import hush_libraries
+    from castmark.cli.console import hush_libraries
     from castmark.extras import require
 
     require("castmark replay", "engine")
     hush_libraries()
-    from castmark.replay import replay
-    from castmark.studio import Studio
+    from castmark.runs.replay import replay
+    from castmark.studio.studio import Studio
     from castmark_adapters import pack
 
     folder = library_folder(library)

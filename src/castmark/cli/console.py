@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
-    from castmark.runners import RowDone
+    from castmark.runs.runners import RowDone
     from castmark_adapters.learn import LearnEvent
 
 

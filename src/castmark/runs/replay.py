@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from castmark import __version__
 from castmark.errors import InputError
-from castmark.ledger import FILE, Ledger
-from castmark.ledger_row import Row, shot_from_json
+from castmark.runs.ledger import FILE, Ledger
+from castmark.runs.ledger_row import Row, shot_from_json
 from castmark.shot import Shot
 from castmark.take import Failure, Refusal, SignedImage
 from castmark_provenance.claim import Claim, salted
@@ -25,7 +25,7 @@ from castmark_provenance.durable.layer import Redrawing
 from castmark_provenance.verify import verify
 
 if TYPE_CHECKING:
-    from castmark.studio import Studio
+    from castmark.studio.studio import Studio
     from castmark_adapters.subject import Subject
 
 INTACT = ("trusted", "untrusted", "unmet")

@@ -13,7 +13,7 @@ from castmark.take import Draft, Verdict
 
 if TYPE_CHECKING:
     from castmark.safety import Checker
-    from castmark.wardrobe import Wardrobe
+    from castmark.studio.wardrobe import Wardrobe
 
 
 PROMPTS_KEPT = 4096

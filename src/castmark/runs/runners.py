@@ -12,20 +12,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from castmark.energy import EnergyMeter
 from castmark.errors import InputError
 from castmark.jobs.corrections import is_corrections, write_errors
 from castmark.jobs.plan import Job, plan
-from castmark.ledger import Ledger
-from castmark.ledger_row import Row, shot_from_json
-from castmark.report import summarise, write_summary
+from castmark.machine.energy import EnergyMeter
+from castmark.runs.ledger import Ledger
+from castmark.runs.ledger_row import Row, shot_from_json
+from castmark.runs.report import summarise, write_summary
 from castmark.shot import MAX_SEED, Shot
 from castmark.take import SignedImage, Take
 from castmark_adapters import pack
 from castmark_adapters.subject import Subject
 
 if TYPE_CHECKING:
-    from castmark.studio import Studio
+    from castmark.studio.studio import Studio
 
 SUBJECTS = "subjects"
 REDRAW_STRIDE = 1_000_003
@@ -143,8 +143,8 @@ def run(
     ``retries`` times; every refusal is kept in the journal. A row that fails does not stop the others. Run
     again, finished or killed, it goes on from there. Rows left without an image are written to ``errors.csv``
     (or ``.jsonl``) in ``out``: corrected, that file is a job for the same folder, which replaces those rows.
-    ``summary.json`` says what the run came to (`castmark.report`). ``quotas`` sees all of the job's shots at
-    once and says what their prompts leave open (`castmark.safety.bias.quotas`).
+    ``summary.json`` says what the run came to (`castmark.runs.report`). ``quotas`` sees all of the job's
+    shots at once and says what their prompts leave open (`castmark.safety.bias.quotas`).
 
     Raises:
         InputError: an unknown subject, or two images of one name; nothing was drawn.

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from castmark.cli_options import Device, Quiet
+from castmark.cli.options import Device, Quiet
 from castmark.errors import InputError
 from castmark.extras import require
 

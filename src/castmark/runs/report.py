@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from castmark import __version__
-from castmark.ledger import Ledger
-from castmark.ledger_row import Row
+from castmark.runs.ledger import Ledger
+from castmark.runs.ledger_row import Row
 from castmark.take import write_atomically
 from castmark_provenance.home import home_folder
 

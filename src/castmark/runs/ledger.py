@@ -26,7 +26,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from castmark.errors import LedgerError
-from castmark.ledger_row import Row, finite, row_from, shot_to_json, verdict_from_json, verdict_to_json
+from castmark.runs.ledger_row import Row, finite, row_from, shot_to_json, verdict_from_json, verdict_to_json
 from castmark.shot import Shot
 from castmark.take import SUFFIX, Refusal, SignedImage, Take, Verdict, write_atomically
 

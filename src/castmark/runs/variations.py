@@ -18,8 +18,8 @@ from pathlib import Path
 
 from castmark.errors import InputError
 from castmark.jobs import Job, JobRow
-from castmark.ledger import Ledger
-from castmark.ledger_row import Row
+from castmark.runs.ledger import Ledger
+from castmark.runs.ledger_row import Row
 
 STRENGTH = 0.5
 

@@ -1,0 +1,1 @@
+"""The machine at hand: what it is, how many threads pay on it, what energy it says it took."""
