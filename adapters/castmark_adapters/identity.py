@@ -66,13 +66,7 @@ class IdentityScorer:
         Raises:
             AdapterError: one is missing or damaged, or the two do not belong together.
         """
-        path = Path(folder) / CALIBRATION
-        try:
-            calibration = IdentityCalibration.model_validate_json(path.read_bytes())
-        except (OSError, ValidationError) as error:
-            raise AdapterError(
-                f"{path}: no usable identity calibration ({error}); install the weights again"
-            ) from error
+        calibration = read_calibration(Path(folder) / CALIBRATION)
         return cls(SubjectEncoder.load(Path(folder) / "image_encoder"), calibration)
 
     @property
@@ -101,6 +95,20 @@ class IdentityScorer:
     def score(self, picture: NDArray[np.uint8], subject: Subject) -> float:
         """The score of one picture; see `scores`."""
         return self.scores([picture], subject)[0]
+
+
+def read_calibration(path: Path) -> IdentityCalibration:
+    """The calibration in a file.
+
+    Raises:
+        AdapterError: it is missing or damaged.
+    """
+    try:
+        return IdentityCalibration.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise AdapterError(
+            f"{path}: no usable identity calibration ({error}); install the weights or calibrate again"
+        ) from error
 
 
 def centroid(encoder: SubjectEncoder, images: Sequence[Image.Image]) -> torch.Tensor:

@@ -1,5 +1,5 @@
 """LoRA, worn: y = W x + scale (alpha / r) B A x on the attention projections (Hu et al., arXiv 2106.09685,
-sec. 4.1).
+sec. 4.1) and on the residual blocks' convolutions, where A has the kernel and B is 1 x 1.
 
 Files are in the diffusers/peft layout with alpha = rank, so that plain ``load_lora_weights`` draws the same.
 Wearing puts peft's own layers in front of the base's, and taking off puts the base's very modules back:
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from peft import LoraConfig
+from peft.tuners.lora import Conv2d as LoraConv2d
 from peft.tuners.lora import Linear as LoraLinear
 from torch import Tensor, nn
 
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 
 TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
 """The attention projections a LoRA changes."""
+CONVOLUTIONS = ("conv1", "conv2")
+"""The residual blocks' convolutions a LoRA may change besides: shapes and patterns live there."""
+
+LoraLayer = LoraLinear | LoraConv2d
 
 _NAME = "castmark"
 _PREFIX = "unet."
@@ -37,7 +42,9 @@ _METADATA_KEY = "lora_adapter_metadata"  # diffusers.loaders.lora_base.LORA_ADAP
 
 @dataclass(frozen=True)
 class LoraWeights:
-    """Down (A, "rank in") and up (B, "out rank") matrices by the UNet's module name. alpha = rank always."""
+    """Down (A, "rank in") and up (B, "out rank") matrices by the UNet's module name; of a convolution, A is
+    "rank in k k" and B "out rank 1 1". alpha = rank always.
+    """
 
     rank: int
     layers: Mapping[str, tuple[Tensor, Tensor]]
@@ -102,7 +109,7 @@ class LoraAdapter:
         self.base = base
         self.scale = scale
         self.sha256 = sha256(data)
-        self._built: dict[str, LoraLinear] | None = None
+        self._built: dict[str, LoraLayer] | None = None
 
     @classmethod
     def of(cls, subject: Subject, scale: float = 1.0) -> LoraAdapter:
@@ -173,29 +180,28 @@ def attention_targets(unet: UNet2DConditionModel) -> list[str]:
     ]
 
 
-def build_layers(unet: UNet2DConditionModel, weights: LoraWeights, title: str) -> dict[str, LoraLinear]:
+def convolution_targets(unet: UNet2DConditionModel) -> list[str]:
+    """Full names of the 3 x 3 convolutions of the UNet's residual blocks, in its order."""
+    return [
+        name
+        for name, module in unet.named_modules()
+        if isinstance(module, nn.Conv2d) and name.rpartition(".")[2] in CONVOLUTIONS
+    ]
+
+
+def build_layers(unet: UNet2DConditionModel, weights: LoraWeights, title: str) -> dict[str, LoraLayer]:
     """peft layers over the base's projections, not yet in place. Consumes no global randomness.
 
     Raises:
         HostError: a projection is missing or of another size.
     """
     config = lora_config(weights.rank, list(weights.layers))
-    layers: dict[str, LoraLinear] = {}
+    layers: dict[str, LoraLayer] = {}
     with torch.random.fork_rng(devices=[]):
         for name, (down, up) in weights.layers.items():
-            try:
-                base = unet.get_submodule(name)
-            except AttributeError:
-                raise HostError(
-                    f"{title}: the base has no layer {name!r}; learn the subject on this base"
-                ) from None
-            # Over another worn LoRA, the two add up.
-            inner = base.get_base_layer() if isinstance(base, LoraLinear) else base
-            if not isinstance(inner, nn.Linear) or inner.weight.shape != (up.shape[0], down.shape[1]):
-                raise HostError(
-                    f"{title}: layer {name!r} of the base has another size; learn the subject on this base"
-                )
-            layer = LoraLinear(cast("Any", base), _NAME, config, r=weights.rank, lora_alpha=weights.rank)
+            base, inner = wrapped_by(unet, name, down, up, title)
+            kind = LoraLinear if isinstance(inner, nn.Linear) else LoraConv2d
+            layer = kind(cast("Any", base), _NAME, config, r=weights.rank, lora_alpha=weights.rank)
             for part, matrix in ((layer.lora_A, down), (layer.lora_B, up)):
                 own = cast("nn.Linear", part[_NAME])
                 own.weight = nn.Parameter(matrix.detach().clone().to(inner.weight), requires_grad=False)
@@ -203,13 +209,33 @@ def build_layers(unet: UNet2DConditionModel, weights: LoraWeights, title: str) -
     return layers
 
 
-def matrices(layer: LoraLinear) -> tuple[nn.Parameter, nn.Parameter]:
+def wrapped_by(
+    unet: UNet2DConditionModel, name: str, down: Tensor, up: Tensor, title: str
+) -> tuple[nn.Module, nn.Linear | nn.Conv2d]:
+    """The module in place under ``name`` and the base's own layer in it (another LoRA may be worn over it).
+
+    Raises:
+        HostError: it is missing or of another size.
+    """
+    try:
+        base = unet.get_submodule(name)
+    except AttributeError:
+        raise HostError(f"{title}: the base has no layer {name!r}; learn the subject on this base") from None
+    inner = base.get_base_layer() if isinstance(base, LoraLayer) else base
+    if not isinstance(inner, nn.Linear | nn.Conv2d) or inner.weight.shape != (up.shape[0], *down.shape[1:]):
+        raise HostError(
+            f"{title}: layer {name!r} of the base has another size; learn the subject on this base"
+        )
+    return base, inner
+
+
+def matrices(layer: LoraLayer) -> tuple[nn.Parameter, nn.Parameter]:
     """The layer's down and up matrices."""
     down, up = (cast("Any", part[_NAME]).weight for part in (layer.lora_A, layer.lora_B))
     return down, up
 
 
-def weights_of(layers: Mapping[str, LoraLinear]) -> LoraWeights:
+def weights_of(layers: Mapping[str, LoraLayer]) -> LoraWeights:
     """The matrices of built layers, copied to the CPU in fp32."""
     found: dict[str, tuple[Tensor, Tensor]] = {}
     for name, layer in layers.items():
@@ -220,25 +246,32 @@ def weights_of(layers: Mapping[str, LoraLinear]) -> LoraWeights:
 
 @contextmanager
 def installed(
-    unet: UNet2DConditionModel, layers: Mapping[str, LoraLinear], scale: float = 1.0
+    unet: UNet2DConditionModel, layers: Mapping[str, LoraLayer], scale: float = 1.0
 ) -> Generator[None]:
     """Put built layers in place of the projections they wrap, and the very same projections back on exit."""
+    for layer in layers.values():
+        cast("Any", layer.set_scale)(_NAME, scale)
+    with replaced(unet, layers):
+        yield
+
+
+@contextmanager
+def replaced(unet: UNet2DConditionModel, modules: Mapping[str, nn.Module]) -> Generator[None]:
+    """Put modules in place of the UNet's of the same names, and the very same ones back on exit."""
     originals: list[tuple[nn.Module, str, nn.Module]] = []
     try:
-        for name, layer in layers.items():
+        for name, module in modules.items():
             parent_name, _, child = name.rpartition(".")
             parent = unet.get_submodule(parent_name)
-            original = parent.get_submodule(child)
-            cast("Any", layer.set_scale)(_NAME, scale)
-            originals.append((parent, child, original))
-            setattr(parent, child, layer)
+            originals.append((parent, child, parent.get_submodule(child)))
+            setattr(parent, child, module)
         yield
     finally:
         for parent, child, original in reversed(originals):
             setattr(parent, child, original)
 
 
-def _fits(unet: UNet2DConditionModel, layers: Mapping[str, LoraLinear]) -> bool:
+def _fits(unet: UNet2DConditionModel, layers: Mapping[str, LoraLayer]) -> bool:
     """True if the layers were built over the very modules that are in place now."""
     modules = dict(unet.named_modules())
     return all(modules.get(name) is layer.base_layer for name, layer in layers.items())

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from castmark_adapters.container import safetensors_header
 from castmark_adapters.errors import PackError, SubjectError
 from castmark_adapters.subject import Subject, sha256
 
@@ -91,6 +92,8 @@ def load(folder: str | Path) -> Subject:
             raise PackError(f"{folder / name}: cannot be read ({error.strerror}); {_REMEDY}") from error
         if sha256(files[name]) != expected[name]:
             raise PackError(f"{folder / name}: does not match the digest on the card; {_REMEDY}")
+    if subject.lora is not None:  # the digest says that it is the card's, not that the card means well
+        safetensors_header(files[subject.lora.name], str(folder / subject.lora.name))
     return subject.holding(files)
 
 

@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from castmark_adapters.encoder import SubjectEncoder
-from castmark_adapters.errors import AdapterError, HostError, PackError
+from castmark_adapters.errors import AdapterError, HostError, PackError, SubjectError
 from castmark_adapters.host import Host, Ingredient
 from castmark_adapters.subject import Subject, sha256
 from castmark_adapters.weights import read_safetensors
@@ -86,13 +86,23 @@ class ReferenceAdapter:
             while len(self._tokens) >= MAX_TOKENS_CACHED:
                 self._tokens.pop(next(iter(self._tokens)))
             self._tokens[key] = self.encoder.tokens(subject.images())
-        references = tuple(
-            Ingredient(
-                title=f"{subject.name}: {r.name}", role="reference", sha256=r.sha256, media_type=r.media_type
+        return SubjectReference(self, self._tokens[key], scale, _references(subject))
+
+    def of_each(self, subjects: Sequence[Subject], scale: float = 1.0) -> SubjectReference:
+        """The adapter for a batch of images, each of its own subject, in this order.
+
+        Raises:
+            SubjectError: a subject has no reference at hand, or they have different numbers of references
+                (their tokens would then not have the same share of the attention as alone).
+        """
+        counts = {len(subject.references) for subject in subjects}
+        if len(counts) != 1:
+            raise SubjectError(
+                f"a batch of subjects with {sorted(counts)} references; draw those of one number together"
             )
-            for r in subject.references
-        )
-        return SubjectReference(self, self._tokens[key], scale, references)
+        tokens = torch.cat([self.of(subject).tokens for subject in subjects])
+        references = tuple(item for subject in subjects for item in _references(subject))
+        return SubjectReference(self, tokens, scale, references)
 
     def of_images(self, images: Sequence[Image.Image], scale: float = 1.0) -> SubjectReference:
         """The adapter for loose images (no provenance of theirs is recorded)."""
@@ -134,9 +144,10 @@ class ReferenceAdapter:
 
     @contextmanager
     def worn(
-        self, host: Host, tokens: Float[Tensor, "1 refs seq dim"], scale: float = 1.0
+        self, host: Host, tokens: Float[Tensor, "n refs seq dim"], scale: float = 1.0
     ) -> Generator[None]:
-        """Wear it with these image tokens; on exit the base's own processors are back.
+        """Wear it with these image tokens, one set for all images of a batch or one for each; on exit the
+        base's own processors are back.
 
         Raises:
             HostError: another form of base, or a reference adapter is already worn.
@@ -150,7 +161,7 @@ class ReferenceAdapter:
             for processor in processors.values():
                 if isinstance(processor, IPAdapterAttnProcessor | IPAdapterAttnProcessor2_0):
                     cast("Any", processor).scale = [scale]
-            unet.encoder_hid_proj = projection
+            unet.encoder_hid_proj = projection if len(tokens) == 1 else _OneEach(projection, len(tokens))
             unet.config.encoder_hid_dim_type = "ip_image_proj"
             host.call_arguments[_ARGUMENT] = [tokens.to(unet.device, unet.dtype)]
             try:
@@ -159,13 +170,37 @@ class ReferenceAdapter:
                 del host.call_arguments[_ARGUMENT]
 
 
+class _OneEach(nn.Module):
+    """The image projection for a batch of n sets of tokens.
+
+    A pipeline call repeats what it is given for every image: the first n rows are the sets, one an image.
+    """
+
+    def __init__(self, projection: nn.Module, count: int) -> None:
+        super().__init__()
+        self.projection, self.count = projection, count
+
+    def forward(self, embeds: list[Float[Tensor, "repeated refs seq dim"]]) -> list[Tensor]:
+        """Image tokens "n refs queries width" of each adapter."""
+        return self.projection([each[: self.count] for each in embeds])
+
+
+def _references(subject: Subject) -> tuple[Ingredient, ...]:
+    return tuple(
+        Ingredient(
+            title=f"{subject.name}: {r.name}", role="reference", sha256=r.sha256, media_type=r.media_type
+        )
+        for r in subject.references
+    )
+
+
 class SubjectReference:
-    """The reference adapter with one subject's image tokens "1 refs seq dim"."""
+    """The reference adapter with one subject's image tokens "1 refs seq dim", or those of a batch's."""
 
     def __init__(
         self,
         adapter: ReferenceAdapter,
-        tokens: Float[Tensor, "1 refs seq dim"],
+        tokens: Float[Tensor, "n refs seq dim"],
         scale: float = 1.0,
         references: tuple[Ingredient, ...] = (),
     ) -> None:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import struct
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import cast
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from castmark_adapters.container import safetensors_header
 from castmark_adapters.errors import PackError
-
-_MAX_HEADER = 100_000_000  # the safetensors format's own limit, in bytes
 
 
 def read_safetensors(data: bytes, label: str) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -23,17 +20,11 @@ def read_safetensors(data: bytes, label: str) -> tuple[dict[str, Tensor], dict[s
     Raises:
         PackError: not safetensors, or truncated.
     """
-    remedy = "learn it again, or fetch the file again from where it came"
-    if data[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"PK"):
-        raise PackError(f"{label}: a pickle, not safetensors; it was not read, because a pickle can run code")
+    header = safetensors_header(data, label)
     try:
-        (length,) = struct.unpack_from("<Q", data)
-        if length > min(_MAX_HEADER, len(data) - 8):
-            raise PackError(f"{label}: not a safetensors file, or cut short ({len(data)} bytes); {remedy}")
-        header = cast("dict[str, Any]", json.loads(data[8 : 8 + length]))
         tensors = load(data)
-    except (struct.error, ValueError, SafetensorError) as error:
-        raise PackError(f"{label}: not a safetensors file, or cut short ({error}); {remedy}") from error
+    except SafetensorError as error:
+        raise PackError(f"{label}: a damaged safetensors file ({error}); fetch or learn it again") from error
     return tensors, cast("dict[str, str]", header.get("__metadata__", {}))
 
 

@@ -96,6 +96,8 @@ ERRORS = {
     ("subject", "new", "../ben", "face.png"): "subject '../ben'",
     ("subject", "new", "ben", "face.png", "--kind", "person"): "state the consent",
     ("subject", "show", "ben"): "no subject 'ben'",
+    ("subject", "remove", "ben", "--yes"): "no subject 'ben'",
+    ("subject", "import", "nowhere"): "no readable subject card",
     ("learn", "ben"): "no subject 'ben'",
     ("bench", "nothing"): "no bench suite 'nothing'; suites are: ",
     ("train", "nothing", "--minutes", "1", "--out", "x"): "no model 'nothing' to train",
@@ -177,6 +179,12 @@ def test_subjects_are_made_listed_and_shown(castmark: Castmark, tmp_path: Path) 
     assert castmark.out == "mug  product  3 references  no LoRA  'a red mug'\n"
     assert castmark("subject", "show", "mug") == 0
     assert json.loads(castmark.out)["licence"] == "CC0-1.0"
+    assert castmark("subject", "export", "mug", "post") == 0
+    assert castmark("subject", "import", "post/mug", "--name", "cup") == 0
+    assert castmark("subject", "rename", "mug", "beaker") == 0
+    assert castmark("subject", "remove", "cup", "--yes") == 0
+    assert castmark("subject", "list") == 0
+    assert castmark.out.split()[0] == "beaker" and "cup" not in castmark.out
     consent = ("--consent-by", "Ada", "--consent-date", "2026-01-02", "--consent-scope", "a campaign")
     assert castmark("subject", "new", "ada", files[0], "--kind", "person", *consent) == 0
     assert (

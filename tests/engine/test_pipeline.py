@@ -112,13 +112,13 @@ def test_an_error_of_a_stage_ends_the_stream() -> None:
     assert list(pipeline(lambda batch: list(batch)).stream([])) == []
 
 
-def test_a_subject_is_worn_once_though_its_shots_are_apart(key: PemKey, tmp_path) -> None:
-    worn: list[str] = []
+def test_full_batches_though_subjects_take_turns(key: PemKey, tmp_path) -> None:
+    worn: list[list[str]] = []
 
     class Counting(FakeWardrobe):
-        def adapters(self, subject):  # type: ignore[override]
-            worn.append(subject.name)
-            return super().adapters(subject)
+        def mixed(self, subjects):  # type: ignore[override]
+            worn.append([subject.name for subject in subjects])
+            return super().mixed(subjects)
 
     mira, ben = make_subject(tmp_path, "mira"), make_subject(tmp_path, "ben")
     base = FakeBase()
@@ -126,11 +126,11 @@ def test_a_subject_is_worn_once_though_its_shots_are_apart(key: PemKey, tmp_path
     takes = list(fake_studio(key, base=base, wardrobe=Counting(), batch_size=8).shoot_all(shots))
     assert [take.shot for take in takes] == shots
     assert base.batches == [8, 8]
-    assert worn == ["mira", "ben"]
+    assert worn == [["mira", "ben"] * 4]  # put on once for both batches
     assert base.host.worn == []
     worn.clear()
     list(fake_studio(key, base=base, wardrobe=Counting(), batch_size=2).shoot_all(shots[::2]))
-    assert worn == ["mira"], "worn once for four batches"
+    assert worn == [], "batches of one subject are not mixed"
 
 
 def test_a_stream_within_a_stream_has_its_own_subjects(key: PemKey, tmp_path) -> None:

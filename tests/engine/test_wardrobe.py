@@ -1,18 +1,19 @@
 """What a subject wears, and when its likeness decides."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from engine_fakes import digest, fake_studio
+from engine_fakes import digest, fake_studio, make_subject
 from numpy.typing import NDArray
 
 from castmark.errors import CheckError
 from castmark.shot import Shot
 from castmark.studio.wardrobe import EngineWardrobe
-from castmark.take import Failure, Refusal
+from castmark.take import Failure, Refusal, SignedImage
 from castmark_adapters.errors import HostError
 from castmark_adapters.lora import LoraWeights
 from castmark_adapters.subject import LoraFile, Subject, sha256
@@ -77,3 +78,28 @@ def test_a_lora_of_another_base_is_refused_and_one_is_read_once(key: PemKey, mir
     first, second = (studio.wardrobe.adapters(other)[0] for _ in range(2))
     assert first is second
     assert [item.role for item in first.ingredients] == ["lora"]
+
+
+def test_one_batch_holds_different_subjects_each_with_its_own_record(key: PemKey, tmp_path: Path) -> None:
+    cast = [make_subject(tmp_path, name) for name in ("mira", "nora", "olga")]
+    studio = fake_studio(key)
+    shots = [Shot(f"{subject.name} at home", subjects=[subject], seed=5) for subject in cast]
+    together = list(studio.shoot_all(shots))
+    assert studio.base.batches == [2, 1]  # small batches have few shapes
+    alone = [fake_studio(key).shoot(shot) for shot in shots]
+    for subject, take, single in zip(cast, together, alone, strict=True):
+        assert isinstance(take, SignedImage)
+        assert take.verdict.pixel_digest == single.verdict.pixel_digest
+        assert {i.sha256 for i in take.claim.ingredients} == {r.sha256 for r in subject.references}
+        assert [f.name for f in take.verdict.findings if f.rung == "L3 subject"] == [
+            f"identity of {subject.name}"
+        ]
+    assert together[0].claim.settings["mixed_subjects"] == 2
+
+
+def test_subjects_with_other_numbers_of_references_are_drawn_apart(key: PemKey, tmp_path: Path) -> None:
+    two = make_subject(tmp_path, "mira")
+    one = Subject.from_images("nora", [two.file(two.references[0].name)])
+    studio = fake_studio(key)
+    assert all(t.ok for t in studio.shoot_all(Shot(s.name, subjects=[s]) for s in (two, one)))
+    assert studio.base.batches == [1, 1]

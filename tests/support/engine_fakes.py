@@ -32,6 +32,7 @@ def digest(text: str) -> str:
 class FakeHost:
     digest: str = digest("fake base")
     worn: list[str] = field(default_factory=list)
+    each: list[str] = field(default_factory=list)
     call_arguments: dict[str, Any] = field(default_factory=dict)
     pipeline: Any = None
 
@@ -76,10 +77,17 @@ class FakeBase:
         return [
             Draft(
                 resolved=shot,
-                pixels=pixels(shot.text, shot.seed, shot.width, shot.height, shot.steps, *self.host.worn),
+                pixels=pixels(
+                    shot.text,
+                    shot.seed,
+                    shot.width,
+                    shot.height,
+                    shot.steps,
+                    *(self.host.each[i : i + 1] or self.host.worn),
+                ),
                 settings={**self.environment, "batch_size": len(shots)},
             )
-            for shot in shots
+            for i, shot in enumerate(shots)
         ]
 
 
@@ -154,6 +162,21 @@ class FakeAdapter:
 
 
 @dataclass
+class FakeMixed:
+    """Every image of a batch under its own subject."""
+
+    subjects: Sequence[Subject]
+
+    @contextmanager
+    def worn(self, host: FakeHost) -> Generator[None]:
+        host.each = [subject.name for subject in self.subjects]
+        try:
+            yield
+        finally:
+            host.each = []
+
+
+@dataclass
 class FakeWardrobe:
     reference = None
     digest: str = digest("reference adapter")
@@ -162,6 +185,9 @@ class FakeWardrobe:
 
     def adapters(self, subject: Subject) -> list[FakeAdapter]:
         return [FakeAdapter(subject)]
+
+    def mixed(self, subjects: Sequence[Subject]) -> list[FakeMixed]:
+        return [FakeMixed(subjects)]
 
     def identity(self, subject: Subject, drafts: Sequence[Draft]) -> list[Finding]:
         return [

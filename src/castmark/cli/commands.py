@@ -15,6 +15,7 @@ import typer
 
 from castmark.cli.audit import audit_command
 from castmark.cli.batch import batch_command, bridge_command, vary_command
+from castmark.cli.identity import identity_app
 from castmark.cli.options import (
     BaseName,
     Device,
@@ -75,6 +76,7 @@ app.command("vary")(vary_command)
 app.command("bridge")(bridge_command)
 app.add_typer(policy_app)
 app.add_typer(subject_app)
+app.add_typer(identity_app)
 app.add_typer(world_app)
 
 
@@ -113,6 +115,7 @@ def learn(
     from castmark.cli.console import Reporter
     from castmark.studio.opening import learn_subject, open_drawing_base, open_reference
     from castmark_adapters import pack
+    from castmark_adapters.library import work_folder
 
     folder = library_folder(library)
     subject = pack.get(folder, name)
@@ -122,7 +125,7 @@ def learn(
             open_drawing_base(base, device, threads),
             open_reference(base),
             steps=steps,
-            work=folder / f".{name}.learning",
+            work=work_folder(folder, name),
             on_event=reporter.learning(name),
         )
         pack.put(folder, learned)

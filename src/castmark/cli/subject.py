@@ -1,4 +1,4 @@
-"""``castmark subject``: make and look at subjects. No torch here."""
+"""``castmark subject``: the library of subjects. No torch here."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ import typer
 from castmark.cli.options import LibraryFolder, Quiet, first_problem, library_folder
 from castmark.errors import InputError
 
-subject_app = typer.Typer(name="subject", help="Make and look at subjects.", no_args_is_help=True)
+subject_app = typer.Typer(name="subject", help="The library of subjects.", no_args_is_help=True)
 Kind = Literal["character", "product", "person"]
 
 
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A subject of the library.")]
+
+
+@subject_app.command("add", hidden=True)
 @subject_app.command("new")
 def subject_new(
     name: Annotated[
@@ -73,8 +77,65 @@ def subject_list(library: LibraryFolder = None) -> None:
 
 
 @subject_app.command("show")
-def subject_show(name: Annotated[str, typer.Argument(metavar="NAME")], library: LibraryFolder = None) -> None:
+def subject_show(name: Name, library: LibraryFolder = None) -> None:
     """A subject's card, as JSON."""
     from castmark_adapters import pack
 
     typer.echo(pack.get(library_folder(library), name).model_dump_json(indent=2))
+
+
+@subject_app.command("rename")
+def subject_rename(
+    name: Name,
+    new: Annotated[str, typer.Argument(metavar="NEW", help="Its new name.")],
+    library: LibraryFolder = None,
+) -> None:
+    """Give a subject another name."""
+    from castmark_adapters.library import rename
+
+    rename(library_folder(library), name, new)
+
+
+@subject_app.command("export")
+def subject_export(
+    name: Name,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="NAME is made in it.")],
+    library: LibraryFolder = None,
+    quiet: Quiet = False,
+) -> None:
+    """Copy a subject's pack out: a plain folder, checked, to hand on."""
+    from castmark_adapters.library import export
+
+    path = export(library_folder(library), name, folder)
+    if not quiet:
+        typer.echo(path)
+
+
+@subject_app.command("import")
+def subject_import(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A subject pack.")],
+    name: Annotated[str | None, typer.Option("--name", help="Another name for it here.")] = None,
+    library: LibraryFolder = None,
+    quiet: Quiet = False,
+) -> None:
+    """Copy a pack into the library; one that is damaged, or holds a pickle, is refused."""
+    from castmark_adapters.library import bring
+
+    subject = bring(library_folder(library), folder, name)
+    if not quiet:
+        learned = f"; its LoRA is for base {subject.lora.base[:12]}" if subject.lora else ""
+        typer.echo(f"{subject.name}: {len(subject.references)} references, {subject.phrase!r}{learned}")
+
+
+@subject_app.command("remove")
+def subject_remove(
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    library: LibraryFolder = None,
+) -> None:
+    """Delete a subject: its references, and what was learned from them."""
+    from castmark_adapters.library import remove
+
+    if not yes:
+        typer.confirm(f"Delete {name} from {library_folder(library)} for good?", abort=True)
+    remove(library_folder(library), name)

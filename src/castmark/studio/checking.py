@@ -60,13 +60,11 @@ def verdicts_on(
         raise CheckError(
             f"the checker did not answer {len(drafts)} images with a verdict each; none is signed"
         )
-    for subject in drafts[0].resolved.shot.subjects:
-        findings = wardrobe.identity(subject, drafts)
-        if findings:
-            verdicts = [
-                replace(verdict, findings=(*verdict.findings, finding))
-                for verdict, finding in zip(verdicts, findings, strict=True)
-            ]
+    for subject in {s.digest: s for draft in drafts for s in draft.resolved.shot.subjects}.values():
+        own = [i for i, draft in enumerate(drafts) if subject in draft.resolved.shot.subjects]
+        findings = wardrobe.identity(subject, [drafts[i] for i in own])
+        for index, finding in zip(own if findings else (), findings, strict=True):
+            verdicts[index] = replace(verdicts[index], findings=(*verdicts[index].findings, finding))
     share = (time.perf_counter() - start) / len(drafts)
     return [
         (replace(draft, timings={**draft.timings, "mark": marking, "check": share}), verdict)

@@ -14,6 +14,7 @@ from castmark_provenance.keys import Key, PemKey, ensure_local_key
 if TYPE_CHECKING:
     from castmark.bases.base import Base
     from castmark.studio.studio import Studio
+    from castmark_adapters.identity import IdentityScorer
     from castmark_adapters.learn import LearnEvent
     from castmark_adapters.reference import ReferenceAdapter
     from castmark_adapters.subject import Subject
@@ -34,13 +35,13 @@ def open_studio(
     parameters: bool = False,
     adaptive: Sequence[int] = (),
     watermark: bool = True,
+    identity: str | Path | None = None,
 ) -> Studio:
     """See `castmark.studio.studio.Studio.open`."""
     require("Studio.open", "engine")
     from castmark.safety import open_checker
     from castmark.studio.studio import Studio
     from castmark.studio.wardrobe import EngineWardrobe
-    from castmark_adapters.identity import IdentityScorer
     from castmark_provenance.durable.layer import DurableLayer
 
     # Cheapest first: a wrong key or policy is told before the models are loaded.
@@ -48,7 +49,7 @@ def open_studio(
     durable = DurableLayer.open() if watermark else None
     checker = open_checker(policy, device)
     opened = open_drawing_base(base, device, threads)
-    scorer = IdentityScorer.load(castmark_data.path(EMBEDDED, "reference"))
+    scorer = open_scorer(identity)
     identity_min = checker.policy.subject.identity_min
     if identity_min == "calibrated":
         identity_min = scorer.threshold
@@ -95,6 +96,23 @@ def open_drawing_base(base: str | Path | None, device: str | None, threads: int 
         raise BaseError(
             f"base {base or EMBEDDED}: cannot be put on {device or 'the CPU'} ({error})"
         ) from error
+
+
+def open_scorer(folder: str | Path | None = None) -> IdentityScorer:
+    """The identity score of an encoder folder, or of the embedded encoder: under the user's own calibration
+    of it where there is one (``castmark identity calibrate``), else under the one that ships.
+
+    Raises:
+        AdapterError: its files are missing, damaged, or do not belong together.
+    """
+    from castmark.safety.own_subjects import own_calibration
+    from castmark_adapters.identity import IdentityScorer, read_calibration
+
+    scorer = IdentityScorer.load(folder or castmark_data.path(EMBEDDED, "reference"))
+    own = own_calibration(scorer.encoder.digest)
+    if folder is None and own.is_file():
+        return IdentityScorer(scorer.encoder, read_calibration(own))
+    return scorer
 
 
 def open_reference(base: str | Path | None) -> ReferenceAdapter | None:

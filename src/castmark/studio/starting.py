@@ -7,7 +7,7 @@ images)``, is asked first.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +20,8 @@ from castmark_adapters.host import Ingredient
 
 if TYPE_CHECKING:
     from castmark.bases.base import Base
+    from castmark.studio.wardrobe import Outfit
+    from castmark.studio.work import Wanted
 
 
 def draw_from(base: Base, shots: Sequence[ResolvedShot]) -> list[Draft]:
@@ -48,6 +50,17 @@ def start_ingredient(shot: Shot) -> tuple[Ingredient, ...]:
     if shot.start is None:
         return ()
     return (Ingredient(title="start image", role="start", sha256=shot.start.sha256),)
+
+
+def made_from(
+    wanted: Sequence[Wanted], drawn: Mapping[int, object], outfit: Outfit
+) -> dict[int, tuple[Ingredient, ...]]:
+    """What each image that could be drawn was made from: its start, and what its subjects wear."""
+    return {
+        index: (*start_ingredient(shot), *outfit.ingredients(shot.subjects))
+        for index, shot in ((index, wanted[index].shot) for index in drawn)
+        if not isinstance(drawn[index], Exception)
+    }
 
 
 def _diffusers(base: Base, shots: Sequence[ResolvedShot], images: Sequence[Image.Image]) -> list[Draft]:

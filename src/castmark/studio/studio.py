@@ -34,7 +34,7 @@ from castmark.studio.adaptive import Judged, checked, judged
 from castmark.studio.checking import PromptVerdicts, verdicts_on
 from castmark.studio.claims import claim_of
 from castmark.studio.pipeline import Pipeline, Slot
-from castmark.studio.starting import draw_from, start_ingredient
+from castmark.studio.starting import draw_from, made_from
 from castmark.studio.wardrobe import Outfit
 from castmark.studio.work import CheckBroke, Keep, Ready, Wanted, each_of, failure, togetherness
 from castmark.take import Draft, Failure, Refusal, SignedImage, Take, Verdict
@@ -137,12 +137,14 @@ class Studio:
         parameters: bool = False,
         adaptive: Sequence[int] = (),
         watermark: bool = True,
+        identity: str | Path | None = None,
     ) -> Studio:
         """Put a studio together; by default of the embedded base, the default policy and the local key.
 
         ``key`` is a key or the folder of one (see ``castmark keygen``); the local one is made on first use,
         and that is logged. ``threads`` sets torch's thread count for the whole process; None measures which
-        count draws fastest here and now (`castmark.machine.threads`).
+        count draws fastest here and now (`castmark.machine.threads`). ``identity`` is a folder with another
+        subject encoder and its calibration.
 
         Raises:
             MissingExtra: the engine is not installed.
@@ -164,6 +166,7 @@ class Studio:
             parameters=parameters,
             adaptive=adaptive,
             watermark=watermark,
+            identity=identity,
         )
 
     def key(self, shot: Shot) -> str:
@@ -307,12 +310,12 @@ class Studio:
             return [takes[index] for index in range(len(wanted))]
         if self.adaptive:  # what the check sends back is drawn again, so the check is waited for
             found = judged(ready, self.adaptive, self._draw, self._check)
-            takes |= self._settle(wanted, keys, self._outfit.ingredients, found)
+            takes |= self._settle(wanted, keys, made_from(wanted, found, self._outfit), found)
         else:
             drafts = each_of(list(ready.items()), self._draw)
-            worn = self._outfit.ingredients  # what these were drawn with: it changes with the next batch
+            made = made_from(wanted, drafts, self._outfit)
             later = self._pipeline.check(
-                lambda: self._settle(wanted, keys, worn, checked(drafts, self._check)), drafts
+                lambda: self._settle(wanted, keys, made, checked(drafts, self._check)), drafts
             )
             takes |= dict(zip(drafts, later, strict=True))
         return [takes[index] for index in range(len(wanted))]
@@ -321,7 +324,7 @@ class Studio:
         self,
         wanted: Sequence[Wanted],
         keys: Sequence[str],
-        worn: Sequence[Ingredient],
+        made: Mapping[int, Sequence[Ingredient]],
         found: Mapping[int, Judged],
     ) -> dict[int, Take | Future[Take]]:
         """What becomes of drawings that were checked."""
@@ -334,9 +337,8 @@ class Studio:
                 takes[index] = failure(shot, key, result, BaseError, "drawing")
             elif result[1].allowed:
                 draft, verdict = result
-                made_from = (*start_ingredient(shot), *worn)
                 takes[index] = self._pipeline.finish(
-                    partial(self._finish, wanted[index], key, draft, verdict, made_from)
+                    partial(self._finish, wanted[index], key, draft, verdict, made[index])
                 )
             else:
                 takes[index] = Refusal(shot=shot, key=key, verdict=result[1], timings=result[0].timings)
@@ -359,7 +361,7 @@ class Studio:
     def _draw(self, ready: Sequence[Ready]) -> list[Draft]:
         start = time.perf_counter()
         resolved = [each.resolved for each in ready]
-        self._outfit.wear(resolved[0].shot.subjects)
+        mixed = self._outfit.wear([each.shot.subjects for each in resolved])
         if resolved[0].shot.start is None:
             drafts = self.base.draw(resolved)
         else:
@@ -367,6 +369,8 @@ class Studio:
         if [getattr(draft, "resolved", None) for draft in drafts] != list(resolved):
             raise BaseError(f"base {self.base.name}: did not answer {len(resolved)} shots with a draft each")
         drawn = time.perf_counter()
+        note = {"mixed_subjects": mixed} if mixed > 1 else {}
+        drafts = [replace(draft, settings={**draft.settings, **note}) for draft in drafts]
         drafts = [finished(draft, each.size) for draft, each in zip(drafts, ready, strict=True)]
         draw, finish = (drawn - start) / len(resolved), (time.perf_counter() - drawn) / len(resolved)
         return [replace(draft, timings={**draft.timings, "draw": draw, "finish": finish}) for draft in drafts]

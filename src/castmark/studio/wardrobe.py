@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from castmark.errors import CheckError
 from castmark.take import Draft, Finding
@@ -15,8 +15,12 @@ from castmark.take import Draft, Finding
 if TYPE_CHECKING:
     from castmark_adapters.host import Adapter, Host, Ingredient
     from castmark_adapters.identity import IdentityScorer
+    from castmark_adapters.lora import LoraAdapter
     from castmark_adapters.reference import ReferenceAdapter
     from castmark_adapters.subject import Subject
+
+Cast: TypeAlias = "Sequence[Subject]"
+"""The subjects of one image."""
 
 MAX_LORAS = 16
 """LoRAs kept ready to wear; the one longest unused goes first."""
@@ -43,6 +47,14 @@ class Wardrobe(Protocol):
         """
         ...
 
+    def mixed(self, subjects: Sequence[Subject]) -> Sequence[Adapter]:
+        """The adapters to wear for a batch of images, each of its own subject, in this order.
+
+        Raises:
+            AdapterError: as `adapters`.
+        """
+        ...
+
     def identity(self, subject: Subject, drafts: Sequence[Draft]) -> list[Finding]:
         """One L3 finding per draft: its likeness to the subject's references, in [-1, 1]."""
         ...
@@ -54,32 +66,41 @@ class Outfit:
     def __init__(self, host: Host, wardrobe: Wardrobe) -> None:
         self._host, self._wardrobe = host, wardrobe
         self._worn = ExitStack()
-        self._subjects: tuple[str, ...] = ()
-        self.ingredients: tuple[Ingredient, ...] = ()
-        """What the adapters worn are made from, for the provenance record."""
+        self._casts: tuple[tuple[str, ...], ...] = ()
 
-    def wear(self, subjects: Sequence[Subject]) -> None:
-        """Put on what these subjects wear; nothing where it is on already.
+    def wear(self, casts: Sequence[Cast]) -> int:
+        """Put on what the images of a batch wear, each with its own cast; nothing where it is on already.
+
+        Casts that differ have one subject each. Returns how many different casts there are.
 
         Raises:
             AdapterError: a subject's files are damaged, or the base cannot wear them; then nothing is worn.
         """
-        wanted = tuple(subject.digest for subject in subjects)
-        if wanted == self._subjects:
-            return
+        wanted = tuple(tuple(subject.digest for subject in cast) for cast in casts)
+        different = len(set(wanted))
+        wanted = wanted[:1] if different == 1 else wanted
+        if wanted == self._casts:
+            return different
         self.off()
-        adapters = [adapter for subject in subjects for adapter in self._wardrobe.adapters(subject)]
         with ExitStack() as stack:
-            for adapter in adapters:
+            one = self._adapters(casts[0]) if different == 1 else None
+            for adapter in one if one is not None else self._wardrobe.mixed([cast[0] for cast in casts]):
                 stack.enter_context(adapter.worn(self._host))
             self._worn = stack.pop_all()
-        self._subjects = wanted
-        self.ingredients = tuple(item for adapter in adapters for item in adapter.ingredients)
+        self._casts = wanted
+        return different
+
+    def ingredients(self, cast: Cast) -> tuple[Ingredient, ...]:
+        """What a cast's adapters are made from, for the provenance record."""
+        return tuple(item for adapter in self._adapters(cast) for item in adapter.ingredients)
 
     def off(self) -> None:
         """Take everything off: the base is what it was."""
-        self._subjects, self.ingredients = (), ()
+        self._casts = ()
         self._worn.close()
+
+    def _adapters(self, cast: Cast) -> list[Adapter]:
+        return [adapter for subject in cast for adapter in self._wardrobe.adapters(subject)]
 
 
 class EngineWardrobe:
@@ -102,7 +123,7 @@ class EngineWardrobe:
         self.reference = reference
         self._scorer = scorer
         self._identity_min = identity_min
-        self._loras: dict[str, Adapter] = {}
+        self._loras: dict[str, LoraAdapter] = {}
 
     @property
     def digest(self) -> str:
@@ -116,6 +137,17 @@ class EngineWardrobe:
             worn.append(self.reference.of(subject))
         if subject.lora is not None:
             worn.append(self._lora(subject))
+        return worn
+
+    def mixed(self, subjects: Sequence[Subject]) -> Sequence[Adapter]:
+        """The reference adapter with each subject's references, then the LoRAs of those that have one."""
+        from castmark_adapters.mixed import MixedLoras
+
+        worn: list[Adapter] = []
+        if self.reference is not None and subjects[0].references:
+            worn.append(self.reference.of_each(subjects))
+        if any(subject.lora is not None for subject in subjects):
+            worn.append(MixedLoras([self._lora(s) if s.lora is not None else None for s in subjects]))
         return worn
 
     def identity(self, subject: Subject, drafts: Sequence[Draft]) -> list[Finding]:
@@ -145,7 +177,7 @@ class EngineWardrobe:
             for score in self._scorer.scores([draft.pixels for draft in drafts], subject)
         ]
 
-    def _lora(self, subject: Subject) -> Adapter:
+    def _lora(self, subject: Subject) -> LoraAdapter:
         from castmark_adapters.lora import LoraAdapter
 
         assert subject.lora is not None

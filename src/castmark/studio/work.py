@@ -33,10 +33,14 @@ class Wanted:
 
 
 def togetherness(shot: Shot) -> tuple[object, ...]:
-    """Shots are drawn together only where this is equal."""
-    subjects = tuple(subject.digest for subject in shot.subjects)
+    """Shots are drawn together only where this is equal: also of different subjects, if they have one each.
+
+    Their numbers of references are equal then, so that each has the share of the attention it has alone.
+    """
+    one = len(shot.subjects) == 1
+    subjects = len(shot.subjects[0].references) if one else tuple(s.digest for s in shot.subjects)
     start = None if shot.start is None else shot.start.strength
-    return subjects, shot.width, shot.height, shot.aspect, shot.steps, start
+    return one, subjects, shot.width, shot.height, shot.aspect, shot.steps, start
 
 
 class CheckBroke(Exception):  # noqa: N818
