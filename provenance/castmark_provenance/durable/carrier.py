@@ -11,6 +11,7 @@ Spectra are complex "176", in units in which a mark of all-unit harmonics has an
 
 from __future__ import annotations
 
+import functools
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -25,6 +26,9 @@ Spectrum: TypeAlias = NDArray[np.complexfloating[Any, Any]]
 TILES = 6.0
 LOWEST, HIGHEST = 3, 11
 """The annulus, in cycles a tile: above what pictures are full of, below what half size and JPEG remove."""
+
+WAVES_KEPT = 64
+"""Pictures of one size ask for the same few again and again."""
 
 
 def _annulus() -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -87,7 +91,10 @@ def harmonics(half: Spectrum, width: float) -> Spectrum:
     return (half @ basis.T)[..., ROWS + HIGHEST, COLUMNS]
 
 
+@functools.lru_cache(maxsize=WAVES_KEPT)
 def waves(length: int, period: float, first: int, direction: int) -> Spectrum:
     """exp(direction 2 pi i k x / period) at pixel centres, for k from ``first`` to `HIGHEST`: "k length"."""
     cycles = np.outer(np.arange(first, HIGHEST + 1), (np.arange(length) + 0.5) / period)
-    return np.exp(direction * 2j * np.pi * cycles).astype(np.complex64)
+    found = np.exp(direction * 2j * np.pi * cycles).astype(np.complex64)
+    found.flags.writeable = False  # kept, and handed to everybody who asks
+    return found
