@@ -44,8 +44,9 @@ def test_the_pipeline_suite_writes_figures_and_a_page(tmp_path: Path) -> None:
     assert named["adaptive steps, evaluations against 4 fixed"]["holds"] is True
     assert {f"images a second, batches of {n}" for n in pipeline.BATCHES} <= set(named)
     page = (tmp_path / "figures.html").read_text()
-    assert [title for title, _, _ in result.charts] == ["time by stage", "images a second, batches"]
-    assert page.count("<svg") == 2
+    charts = ["images a second", "time by stage", "images a second, batches"]
+    assert [title for title, _, _ in result.charts] == charts
+    assert page.count("<svg") == 3
     assert "http" not in page.split("</style>")[1]
     assert "at most 0.6: holds" in result.table()
 

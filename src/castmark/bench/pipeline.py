@@ -2,7 +2,7 @@
 
 Whatever is compared is run side by side, in turns, so that a machine that others use slows both alike; ratios
 are medians over the turns. Memory, kills and verification are measured with rendered drawings in the place of
-denoised ones (`castmark.bench.stand_in`): what is measured there is not the model.
+denoised ones (`castmark.bench.rendered`): what is measured there is not the base.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ import numpy as np
 import castmark_world as world
 from castmark.bench.harness import Figure, median
 from castmark.bench.plain_loop import plain_loop
+from castmark.bench.rendered import rendered_job
 from castmark.errors import CastmarkError
 from castmark.machine.threads import cores
 from castmark.runs.ledger import Ledger
@@ -92,6 +93,7 @@ def against_a_plain_loop(bench: Bench) -> list[Figure]:
     rounds = max(1, min(ROUNDS, len(shots) // studio.batch_size))
     parts = [shots[i::rounds] for i in range(rounds)]
     plain: list[float] = []
+    plain_on_all: list[float] = []
     piped: list[float] = []
     drawn: list[float] = []
     takes: list[Take] = []
@@ -100,27 +102,36 @@ def against_a_plain_loop(bench: Bench) -> list[Figure]:
         out.mkdir()
         with _timed(plain, len(part)):
             plain_loop(studio, part, out)
+        out = bench.folder / f"plain-on-all-{index}"
+        out.mkdir()
+        with _every_core(), _timed(plain_on_all, len(part)):
+            plain_loop(studio, part, out)
         with _timed(piped, len(part)):
             takes += studio.shoot_all(
                 part, keep=lambda take, to=bench.folder / f"piped-{index}": take.save(to)
             )
+        # Words that no cache has seen: the pipeline reads its prompts anew as well.
+        fresh = [studio.base.resolve(shot.model_copy(update={"prompt": f"{shot.prompt}."})) for shot in part]
         with _timed(drawn, len(part)):
-            for start in range(0, len(part), studio.batch_size):
-                studio.base.draw(
-                    [studio.base.resolve(shot) for shot in part[start : start + studio.batch_size]]
-                )
+            for start in range(0, len(fresh), studio.batch_size):
+                studio.base.draw(fresh[start : start + studio.batch_size])
     signed = [take for take in takes if isinstance(take, SignedImage)]
     if not signed:
         raise CastmarkError(
             f"not one of {len(takes)} shots was signed, so nothing was measured; {takes[0].explain()}"
         )
     gain = [p / q for p, q in zip(plain, piped, strict=True)]
+    on_all = [p / q for p, q in zip(plain_on_all, piped, strict=True)]
     share = [max(0.0, 1 - d / q) for d, q in zip(drawn, piped, strict=True)]
     refused = 1 - len(signed) / len(takes)
     apart = {s: [1000 * take.timings.get(s, 0.0) for take in signed] for s in STAGES}
     return [
         median("against a plain loop, 1 step", gain, "x", target=2.5, better="higher"),
+        median(f"against a plain loop that draws on all {cores()} cores", on_all, "x", better="higher"),
         median("images a second: plain loop", [1 / p for p in plain], "/s", better="higher"),
+        median(
+            "images a second: plain loop on all cores", [1 / p for p in plain_on_all], "/s", better="higher"
+        ),
         median("images a second: pipeline", [1 / q for q in piped], "/s", better="higher"),
         median("check and signing, share of the time when overlapped", share, "", target=0.15),
         *(median(f"time by stage: {stage}", values, "ms") for stage, values in apart.items()),
@@ -142,6 +153,7 @@ def by_batch_size(bench: Bench) -> list[Figure]:
                 checker=studio.checker,
                 wardrobe=studio.wardrobe,
                 key=studio.signing_key,
+                durable=studio.durable,
                 batch_size=size,
             )
             with _timed(seconds, len(shots)):
@@ -177,6 +189,7 @@ def adaptive_steps(bench: Bench) -> list[Figure]:
         checker=studio.checker,
         wardrobe=studio.wardrobe,
         key=studio.signing_key,
+        durable=studio.durable,
         adaptive=RUNGS,
     )
     prompts = bench.prompts(max(4, bench.shots // 4))
@@ -203,8 +216,8 @@ def memory(bench: Bench) -> list[Figure]:
     peaks: list[float] = []
     counts = [max(2, int(bench.shots * multiple)) for multiple in MEMORY]
     for count in counts:
-        jobs = _job(bench.folder / f"memory-{count}.csv", count)
-        lines = _stand_in(bench, jobs, bench.folder / f"memory-{count}").stdout.split()
+        jobs = rendered_job(bench.folder / f"memory-{count}.csv", count)
+        lines = _rendered(bench, jobs, bench.folder / f"memory-{count}").stdout.split()
         peaks.append(float(lines[-1]))
     ratio = peaks[1] / peaks[0]
     name = f"peak memory of {counts[1]} shots against {counts[0]}"
@@ -214,12 +227,12 @@ def memory(bench: Bench) -> list[Figure]:
 def killed(bench: Bench) -> list[Figure]:
     """A job killed again and again at random moments, then left to finish."""
     rows = ROWS * bench.shots
-    jobs, out = _job(bench.folder / "killed.csv", rows), bench.folder / "killed"
+    jobs, out = rendered_job(bench.folder / "killed.csv", rows), bench.folder / "killed"
     rng = random.Random(0)
     done: Counter[str] = Counter()
     kills = 0
     while kills < KILLS:
-        command = [sys.executable, "-m", "castmark.bench.stand_in", jobs, out, bench.keys]
+        command = [sys.executable, "-m", "castmark.bench.rendered", jobs, out, bench.keys]
         with subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         ) as victim:
@@ -234,7 +247,7 @@ def killed(bench: Bench) -> list[Figure]:
             names += [line.strip() for line in victim.stdout]
         done.update(name for name in names if not name.isdigit())
         kills += 1
-    done.update(name for name in _stand_in(bench, jobs, out).stdout.split() if not name.isdigit())
+    done.update(name for name in _rendered(bench, jobs, out).stdout.split() if not name.isdigit())
     with Ledger.read(out) as ledger:
         found = ledger.rows()
     files = {path.name for path in (out / "images").iterdir()}
@@ -256,7 +269,7 @@ def verification(bench: Bench) -> list[Figure]:
     paths = sorted(folder.iterdir()) if folder.is_dir() else []
     if not paths:
         out = bench.folder / "verify"
-        _stand_in(bench, _job(bench.folder / "verify.csv", ROWS * bench.shots), out)
+        _rendered(bench, rendered_job(bench.folder / "verify.csv", ROWS * bench.shots), out)
         paths = sorted((out / "images").iterdir())
     anchors = bench.key.anchors
     seconds: list[float] = []
@@ -330,6 +343,19 @@ def _warm(studio: Studio, shots: Sequence[Shot]) -> None:
 
 
 @contextmanager
+def _every_core() -> Generator[None]:
+    """Torch's own default: a thread a core."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(cores())
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@contextmanager
 def _timed(seconds: list[float], n: int) -> Generator[None]:
     """Append the seconds each of ``n`` took."""
     start = time.perf_counter()
@@ -337,11 +363,6 @@ def _timed(seconds: list[float], n: int) -> Generator[None]:
     seconds.append((time.perf_counter() - start) / n)
 
 
-def _job(path: Path, rows: int) -> Path:
-    path.write_text("name,prompt,seed\n" + "".join(f"shot-{i:05d},a mug {i},{i}\n" for i in range(rows)))
-    return path
-
-
-def _stand_in(bench: Bench, jobs: Path, out: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "castmark.bench.stand_in", jobs, out, bench.keys]
+def _rendered(bench: Bench, jobs: Path, out: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "castmark.bench.rendered", jobs, out, bench.keys]
     return subprocess.run(command, check=True, capture_output=True, text=True)

@@ -7,14 +7,14 @@ import multiprocessing
 import random
 from pathlib import Path
 
-from castmark.bench.stand_in import stand_in_studio
+from castmark.bench.rendered import rendered_job, rendered_studio
 from castmark.runs.ledger import FILE, Ledger
 from castmark_provenance.report import State
 from castmark_provenance.verify import verify
 
 ROWS = 40
 """Images of one run; a run that is through is followed by another."""
-LONGEST = 3.0
+LONGEST = 6.0
 """Seconds after which a process is killed, at most."""
 
 
@@ -25,8 +25,7 @@ def killed(folder: Path, keys: Path, anchors: str, kills: int) -> tuple[int, int
     in the midst of a run.
     """
     rng = random.Random(3)
-    jobs = folder / "jobs.csv"
-    jobs.write_text("name,prompt,seed\n" + "".join(f"shot-{i:02d},a mug {i},{i}\n" for i in range(ROWS)))
+    jobs = rendered_job(folder / "jobs.csv", ROWS)
     fork = multiprocessing.get_context(
         "fork"
     )  # the libraries are loaded: the time is signing's and writing's
@@ -49,7 +48,7 @@ def killed(folder: Path, keys: Path, anchors: str, kills: int) -> tuple[int, int
 
 
 def _work(jobs: Path, run: Path, keys: Path) -> None:
-    stand_in_studio(keys).run(jobs, run)
+    rendered_studio(keys).run(jobs, run)
 
 
 def _left(run: Path, anchors: str) -> tuple[int, int, int]:
