@@ -1,5 +1,6 @@
 """The pipeline alone: order, bounds, overlap, ends. Plain numbers go through it, no image."""
 
+import platform
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from castmark.errors import InputError
 from castmark.machine.energy import EnergyMeter
+from castmark.machine.memory import keep_freed_memory
 from castmark.machine.threads import cores, worker_count
 from castmark.shot import Shot
 from castmark.studio.pipeline import AHEAD, WINDOW, Pipeline
@@ -19,7 +21,9 @@ from castmark_provenance.keys import PemKey
 
 
 def pipeline(draw, *, batch_size: int = 4, workers: int = 2, together=lambda n: n % 3, done=lambda: None):
-    return Pipeline(together=together, draw=draw, done=done, batch_size=batch_size, workers=workers)
+    return Pipeline(
+        together=together, prepare=list, draw=draw, done=done, batch_size=batch_size, workers=workers
+    )
 
 
 @settings(max_examples=60, deadline=None)
@@ -84,6 +88,26 @@ def test_finishing_runs_beside_drawing() -> None:
     line = pipeline(draw, batch_size=1)
     assert list(line.stream(range(4))) == [0, 1, 2, 3]
     assert overlapped.is_set()
+
+
+def test_what_is_drawn_next_is_prepared_beside_drawing() -> None:
+    second, overlapped = threading.Event(), threading.Event()
+
+    def prepare(batch: Sequence[int]) -> list[int]:
+        if batch[0] > 0:
+            second.set()
+        return [10 * n for n in batch]
+
+    def draw(batch: list[int]) -> list[int]:
+        if second.wait(10):
+            overlapped.set()
+        return batch
+
+    line = Pipeline(
+        together=lambda n: 0, prepare=prepare, draw=draw, done=lambda: None, batch_size=1, workers=1
+    )
+    assert list(line.stream(range(3))) == [0, 10, 20]
+    assert overlapped.is_set(), "the second batch was prepared while the first was drawn"
 
 
 def test_closed_early_it_draws_no_more_and_cleans_up() -> None:
@@ -177,6 +201,7 @@ def test_adaptive_steps_are_spent_where_the_subject_is_not_like_itself(key: PemK
 
 
 def test_threads_and_energy_are_what_the_machine_says(tmp_path) -> None:
+    assert keep_freed_memory() is (platform.libc_ver()[0] == "glibc")
     assert 1 <= worker_count() <= max(1, cores())
     assert EnergyMeter(tmp_path).joules() is None
     domain = tmp_path / "intel-rapl:0"

@@ -12,7 +12,7 @@ from engine_fakes import FakeBase, FakeChecker, digest, fake_studio
 from PIL import Image
 
 from castmark.errors import InputError
-from castmark.jobs import Job, read_job
+from castmark.jobs import Job, JobRow, read_job
 from castmark.runs.replay import Replay, replay
 from castmark.shot import ResolvedShot, Shot
 from castmark.studio.studio import Studio
@@ -91,6 +91,25 @@ def test_pixels_that_differ_for_no_recorded_reason(run: Path, key: PemKey, mira:
     found = again(run, fake_studio(key, base=Moody()), mira)
     assert not found.same
     assert "nothing that was recorded differs" in found.explain()
+
+
+def test_an_image_that_was_drawn_in_a_batch_is_drawn_in_one_again(key: PemKey, tmp_path: Path) -> None:
+    class Batched(FakeBase):
+        """Its pixels depend on how many are drawn at once, as those of real models do in their last bit."""
+
+        def draw(self, shots: list[ResolvedShot]) -> list[Draft]:
+            return [
+                replace(draft, pixels=draft.pixels ^ np.uint8(len(shots))) for draft in super().draw(shots)
+            ]
+
+    rows = tuple(JobRow(name=f"mug-{i}", prompt=f"a mug {i}", seed=i) for i in range(4))
+    fake_studio(key, base=Batched()).run(Job(source="mugs.csv", rows=rows), tmp_path)
+    image = tmp_path / "images" / "mug-2.png"
+    found = replay(image, fake_studio(key, base=Batched()), subject={}.__getitem__)
+    assert (found.same, found.differences) == (True, ())
+    alone = replay(image, fake_studio(key, base=Batched(), batch_size=1), subject={}.__getitem__)
+    assert not alone.same
+    assert "batch: 4 then, 1 now" in alone.differences
 
 
 def test_refused_now_is_compared_all_the_same(run: Path, key: PemKey, mira: Subject) -> None:

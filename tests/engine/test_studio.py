@@ -51,7 +51,7 @@ def test_takes_come_in_order_and_share_batches(key: PemKey, mira: Subject) -> No
     assert base.host.worn == []
     first = takes[0]
     assert isinstance(first, SignedImage)
-    assert first.claim.settings["batch_size"] == 4
+    assert first.claim.settings["batch"] == 4
 
 
 def test_takes_are_streamed(key: PemKey) -> None:

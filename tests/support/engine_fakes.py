@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -85,7 +87,7 @@ class FakeBase:
                     shot.steps,
                     *(self.host.each[i : i + 1] or self.host.worn),
                 ),
-                settings={**self.environment, "batch_size": len(shots)},
+                settings={**self.environment, "batch": len(shots)},
             )
             for i, shot in enumerate(shots)
         ]
@@ -207,6 +209,16 @@ def fake_studio(key: PemKey, **parts: Any) -> Studio:
     """A studio on fakes that signs for real."""
     defaults = {"base": FakeBase(), "checker": FakeChecker(), "wardrobe": FakeWardrobe()}
     return Studio(key=key, **(defaults | parts))
+
+
+def slow_studio(keys: Path, pids: Path) -> Studio:
+    """A worker's studio, which takes its time and leaves its process id in a folder."""
+
+    def on_draw(shots: Sequence[ResolvedShot]) -> None:
+        (pids / str(os.getpid())).touch()
+        time.sleep(0.5)
+
+    return fake_studio(PemKey.load_folder(keys), base=FakeBase(on_draw=on_draw), batch_size=2)
 
 
 def make_subject(folder: Path, name: str = "mira") -> Subject:

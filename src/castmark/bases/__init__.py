@@ -13,8 +13,10 @@ EMBEDDED = "embedded"
 FAMILIES = {"StableDiffusionPipeline": "Stable Diffusion"}
 
 
-def open_base(base: str | Path | None = None, device: str | None = None) -> Base:
+def open_base(base: str | Path | None = None, device: str | None = None, *, exact: bool = True) -> Base:
     """Open the embedded base (None or "embedded") or a diffusers pipeline folder.
+
+    Drawn ``exact``, its pixels are those of plain diffusers; otherwise they may differ in their last bit.
 
     Raises:
         BaseError: no such folder, not a pipeline, or of a family that is not known.
@@ -34,7 +36,7 @@ def open_base(base: str | Path | None = None, device: str | None = None) -> Base
         raise BaseError(f"{folder}: family {family!r} is not known; known are {', '.join(sorted(FAMILIES))}")
     from castmark.bases.stable_diffusion import StableDiffusionBase
 
-    return StableDiffusionBase(folder, device or "cpu")
+    return StableDiffusionBase(folder, device or "cpu", exact=exact)
 
 
 __all__ = ["Base", "open_base"]

@@ -12,6 +12,7 @@ from castmark.cli.options import (
     BaseName,
     Device,
     Disclose,
+    Exact,
     KeyFolder,
     LibraryFolder,
     Policy,
@@ -81,6 +82,7 @@ def batch_command(
     library: LibraryFolder = None,
     disclose_prompt: Disclose = False,
     watermark: Watermark = True,
+    exact: Exact = False,
     quiet: Quiet = False,
 ) -> None:
     """Draw every row of a job file.
@@ -123,6 +125,7 @@ def batch_command(
         disclose_prompt,
         parameters,
         watermark,
+        exact,
     )
     _run(
         studio,
@@ -156,6 +159,7 @@ def vary_command(
     threads: Threads = None,
     disclose_prompt: Disclose = False,
     watermark: Watermark = True,
+    exact: Exact = False,
     quiet: Quiet = False,
 ) -> None:
     """Variations of one image of a run: from its pixels, or with words of its prompt replaced."""
@@ -168,7 +172,9 @@ def vary_command(
             raise InputError(f"--replace {pair!r}: write OLD=NEW")
         pairs[old.strip()] = new.strip()
     job = variations(run, name, n=n, strength=strength, replace=pairs, steps=steps)
-    studio = _open(base, policy, key, None, None, None, device, threads, disclose_prompt, False, watermark)
+    studio = _open(
+        base, policy, key, None, None, None, device, threads, disclose_prompt, False, watermark, exact
+    )
     _run(studio, job, out, _cast(run, job), redraws, 1, None, quiet)
 
 
@@ -186,13 +192,16 @@ def bridge_command(
     threads: Threads = None,
     disclose_prompt: Disclose = False,
     watermark: Watermark = True,
+    exact: Exact = False,
     quiet: Quiet = False,
 ) -> None:
     """Draw chosen drafts again from themselves: more steps, or a heavier base, through pixels."""
     from castmark.runs.variations import STRENGTH, bridge
 
     job = bridge(run, names, steps=steps, strength=strength or STRENGTH)
-    studio = _open(base, policy, key, None, None, None, device, threads, disclose_prompt, False, watermark)
+    studio = _open(
+        base, policy, key, None, None, None, device, threads, disclose_prompt, False, watermark, exact
+    )
     _run(studio, job, out, _cast(run, job), redraws, 1, None, quiet)
 
 
@@ -208,6 +217,7 @@ def _open(
     disclose_prompt: bool,
     parameters: bool,
     watermark: bool,
+    exact: bool,
 ) -> Studio:
     require("castmark batch", "engine")
     from castmark.cli.console import hush_libraries
@@ -230,6 +240,7 @@ def _open(
         disclose_prompt=disclose_prompt,
         parameters=parameters,
         watermark=watermark,
+        exact=exact,
     )
 
 

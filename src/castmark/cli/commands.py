@@ -20,6 +20,7 @@ from castmark.cli.options import (
     BaseName,
     Device,
     Disclose,
+    Exact,
     KeyFolder,
     LibraryFolder,
     Policy,
@@ -164,6 +165,7 @@ def shoot(
     library: LibraryFolder = None,
     disclose_prompt: Disclose = False,
     watermark: Watermark = True,
+    exact: Exact = False,
     quiet: Quiet = False,
 ) -> None:
     """Draw, check and sign one image."""
@@ -199,6 +201,7 @@ def shoot(
         disclose_prompt=disclose_prompt,
         parameters=parameters,
         watermark=watermark,
+        exact=exact,
     )
     path = studio.shoot(shot).save(out)
     if not quiet:

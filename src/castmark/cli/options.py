@@ -33,6 +33,9 @@ Watermark = Annotated[
         help="Draw an invisible watermark, and register every manifest so that stripped copies lead to it.",
     ),
 ]
+Exact = Annotated[
+    bool, typer.Option("--exact", help="Draw as plain diffusers does, to the last bit; slower.")
+]
 Disclose = Annotated[bool, typer.Option("--disclose-prompt", help="Put the prompt's text into the manifest.")]
 
 

@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from castmark.cli.options import BaseName, Device, KeyFolder, LibraryFolder, Policy, Threads, library_folder
+from castmark.cli.options import (
+    BaseName,
+    Device,
+    Exact,
+    KeyFolder,
+    LibraryFolder,
+    Policy,
+    Threads,
+    library_folder,
+)
 
 
 def replay_command(
@@ -22,6 +31,7 @@ def replay_command(
     device: Device = None,
     threads: Threads = None,
     library: LibraryFolder = None,
+    exact: Exact = False,
 ) -> None:
     """Draw a signed image again; say whether the pixels are the same, and if not, what differs.
 
@@ -37,7 +47,7 @@ def replay_command(
     from castmark_adapters import pack
 
     folder = library_folder(library)
-    studio = Studio.open(base, policy, key, device=device, threads=threads)
+    studio = Studio.open(base, policy, key, device=device, threads=threads, exact=exact)
     found = replay(file, studio, subject=lambda name: pack.get(folder, name), run=run)
     typer.echo(found.explain())
     raise typer.Exit(0 if found.same else 1)

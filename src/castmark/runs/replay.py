@@ -9,7 +9,7 @@ digest, setting or version that is not the same now; where nothing recorded diff
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 INTACT = ("trusted", "untrusted", "unmet")
 """States of the verifier in which a file is as it was signed."""
+BATCH = ("batch", "batch_index")
+"""How many were drawn at once and which of them: told where the pixels differ, and only there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,16 +85,17 @@ def replay(
     shot = _shot(path, claim, row, subject)
     mark = Redrawing.of(claim.settings.get("watermark"))
     drawn, again = _draw(studio, shot, 1, mark)
-    batch = claim.settings.get("batch_size", 1)
+    batch = claim.settings.get("batch", 1)
     note = ""
     if drawn != claim.safety.pixel_sha256 and isinstance(batch, int) and 1 < batch <= studio.batch_size:
         drawn, again = _draw(studio, shot, batch, mark)  # how many are drawn at once can decide the last bit
     if again is None:
         note = "the check refuses it now; its pixels were compared all the same"
-    differences = tuple(_differences(claim, again, studio))
+    same = drawn == claim.safety.pixel_sha256
+    differences = tuple(_differences(claim, again, studio, BATCH if same else ()))
     return Replay(
         path=path,
-        same=drawn == claim.safety.pixel_sha256,
+        same=same,
         recorded=claim.safety.pixel_sha256,
         drawn=drawn,
         differences=differences,
@@ -155,8 +158,8 @@ def _draw(studio: Studio, shot: Shot, batch: int, mark: Redrawing) -> tuple[str,
     return take.claim.safety.pixel_sha256, take.claim
 
 
-def _differences(old: Claim, new: Claim | None, studio: Studio) -> Iterator[str]:
-    """Every recorded digest, setting and version that is not the same now."""
+def _differences(old: Claim, new: Claim | None, studio: Studio, apart: Sequence[str] = ()) -> Iterator[str]:
+    """Every recorded digest, setting and version that is not the same now, some settings ``apart``."""
 
     def compare(name: str, before: object, after: object) -> Iterator[str]:
         if before != after:
@@ -177,7 +180,7 @@ def _differences(old: Claim, new: Claim | None, studio: Studio) -> Iterator[str]
         after = {(i.role, i.title): i.sha256 for i in new.ingredients}
         for role, title in sorted({*before, *after}):
             yield from compare(f"{role} {title}", before.get((role, title)), after.get((role, title)))
-    for name in sorted({*old.settings, *settings} if new is not None else settings):
+    for name in sorted(({*old.settings, *settings} if new is not None else {*settings}) - {*apart}):
         yield from compare(name, old.settings.get(name), settings.get(name))
 
 

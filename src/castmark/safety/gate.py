@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar
 
@@ -40,6 +41,7 @@ from castmark.take import Draft, Finding, Verdict
 from castmark_adapters.subject import Subject, open_rgb
 
 T = TypeVar("T")
+PROMPTS_KEPT = 4096
 DOMAIN = "of a calibrated kind (distance)"
 STRICTNESS: tuple[Action, ...] = ("block", "review", "redraw", "warn")
 
@@ -98,6 +100,8 @@ class Gate:
             for name, category in policy.categories.items()
             if category.words
         }
+        # A prompt is judged before it is drawn, and again with every picture of it.
+        self._prompt_scores = lru_cache(maxsize=PROMPTS_KEPT)(self._score_prompt)
         self._seen: dict[str, list[dict[str, Reading]]] = {}
         self._triggers = {name: WordList(e.words) for name, e in policy.escalate.items()}
 
@@ -332,13 +336,12 @@ class Gate:
         return min(actions, key=STRICTNESS.index)
 
     def _prompt_findings(self, text: str, triggered: set[str]) -> tuple[Finding, ...]:
-        embedded = self.encoder.texts(chunks(text, self.encoder.fits))[None]
-        scores = self._concepts.scores(embedded)
+        scores = self._prompt_scores(text)
         findings = [
             _at_most(
                 "L1 prompt",
                 name,
-                _finite("L1 prompt", name, float(scores[name])),
+                _finite("L1 prompt", name, scores[name]),
                 threshold.value,
                 self._action(name, triggered),
             )
@@ -350,6 +353,11 @@ class Gate:
             finding = _at_most("L1 prompt", f"{name} words", len(hits), 0.0, self._action(name, triggered))
             findings.append(replace(finding, detail=", ".join(hits)))
         return tuple(findings)
+
+    def _score_prompt(self, text: str) -> dict[str, float]:
+        """Score of every category and trigger for a text."""
+        embedded = self.encoder.texts(chunks(text, self.encoder.fits))[None]
+        return {name: float(score) for name, score in self._concepts.scores(embedded).items()}
 
     def _verdict(self, pixel_digest: str, findings: tuple[Finding, ...]) -> Verdict:
         return Verdict(

@@ -36,6 +36,7 @@ def open_studio(
     adaptive: Sequence[int] = (),
     watermark: bool = True,
     identity: str | Path | None = None,
+    exact: bool = False,
 ) -> Studio:
     """See `castmark.studio.studio.Studio.open`."""
     require("Studio.open", "engine")
@@ -48,7 +49,7 @@ def open_studio(
     signing_key = open_key(key)
     durable = DurableLayer.open() if watermark else None
     checker = open_checker(policy, device)
-    opened = open_drawing_base(base, device, threads)
+    opened = open_drawing_base(base, device, threads, exact=exact)
     scorer = open_scorer(identity)
     identity_min = checker.policy.subject.identity_min
     if identity_min == "calibrated":
@@ -78,8 +79,10 @@ def open_key(key: Key | str | Path | None) -> Key:
     return PemKey.load_folder(key) if isinstance(key, str | Path) else key
 
 
-def open_drawing_base(base: str | Path | None, device: str | None, threads: int | None) -> Base:
-    """The base, with torch's threads as asked for or chosen for the machine.
+def open_drawing_base(
+    base: str | Path | None, device: str | None, threads: int | None, *, exact: bool = True
+) -> Base:
+    """The base, with torch's threads as asked for or chosen for the machine, and freed memory kept.
 
     Raises:
         BaseError: it cannot be loaded, or the device is not there.
@@ -87,11 +90,13 @@ def open_drawing_base(base: str | Path | None, device: str | None, threads: int 
     import torch
 
     from castmark.bases import open_base
+    from castmark.machine.memory import keep_freed_memory
     from castmark.machine.threads import choose_threads
 
+    keep_freed_memory()
     torch.set_num_threads(threads or choose_threads())
     try:
-        return open_base(base, device=device)
+        return open_base(base, device=device, exact=exact)
     except (RuntimeError, AssertionError) as error:  # torch's answers to a device that is not there
         raise BaseError(
             f"base {base or EMBEDDED}: cannot be put on {device or 'the CPU'} ({error})"

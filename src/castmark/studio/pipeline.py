@@ -1,12 +1,14 @@
 """The pipeline: shots in, takes out, in order, with drawing and finishing overlapped and memory flat.
 
-    shots -> batches -> [one thread: draw] -> [one: check] -> [workers: encode, sign, write] -> takes
+    shots -> batches -> [draw] -> [check] -> [workers: encode, sign, write] -> takes
+                 |_______________^ prepare
 
-One thread draws, so that a base and what it wears are never shared, and one checks what was drawn before;
-workers finish, in code that lets go of the interpreter's lock (zlib, the C2PA library, the disk). Every
-queue is bounded: at most `WINDOW` batches of shots are read ahead, and at most `AHEAD` batches are between
-the first stage and the last. Shots that may be drawn together are, also where others stand between them;
-takes come in the order of the shots all the same.
+One thread draws, so that a base and what it wears are never shared. Another checks what was drawn before and
+prepares what is drawn next (the check of the prompts), so that drawing waits for neither; workers finish, in
+code that lets go of the interpreter's lock (zlib, the C2PA library, the disk). Every queue is bounded: at
+most `WINDOW` batches of shots are read ahead, and at most `AHEAD` batches are between the first stage and the
+last. Shots that may be drawn together are, also where others stand between them; takes come in the order of
+the shots all the same.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ WINDOW = 8
 """Batches' worth of shots looked at to find those that belong together."""
 
 S = TypeVar("S")
+P = TypeVar("P")
 T = TypeVar("T")
 
 
@@ -46,12 +49,13 @@ class Later(Generic[T]):
 Slot = T | Future[T] | Later[T]
 
 
-class Pipeline(Generic[S, T]):
+class Pipeline(Generic[S, P, T]):
     """Threads that draw and finish, kept between streams.
 
     Args:
         together: shots of which this is equal may be drawn as one batch.
-        draw: a batch's results, or futures of them where workers go on (`finish`).
+        prepare: what can be done for a batch before its turn to be drawn.
+        draw: a prepared batch's results, or futures of them where workers go on (`finish`).
         done: called on the drawing thread at the end of a stream.
         batch_size: shots a batch, at most. Smaller batches have a power of two, so that there are few shapes.
         workers: threads that finish.
@@ -61,12 +65,13 @@ class Pipeline(Generic[S, T]):
         self,
         *,
         together: Callable[[S], Hashable],
-        draw: Callable[[Sequence[S]], list[Slot[T]]],
+        prepare: Callable[[Sequence[S]], P],
+        draw: Callable[[P], list[Slot[T]]],
         done: Callable[[], None],
         batch_size: int,
         workers: int,
     ) -> None:
-        self._together, self._draw, self._done = together, draw, done
+        self._together, self._prepare, self._draw, self._done = together, prepare, draw, done
         self._batch_size, self.workers = batch_size, workers
         self._drawer = ThreadPoolExecutor(1, "castmark-draw")
         self._checker = ThreadPoolExecutor(1, "castmark-check")
@@ -107,7 +112,8 @@ class Pipeline(Generic[S, T]):
                 while waiting and len(flying) < AHEAD:
                     batch = self._next_batch(waiting)
                     drawn += len(batch)
-                    future = self._drawer.submit(self._draw, [shot for _, shot in batch])
+                    prepared = self._checker.submit(self._prepare, [shot for _, shot in batch])
+                    future = self._drawer.submit(self._drawn, prepared)
                     flying.append(([index for index, _ in batch], future))
                 if not flying:
                     return
@@ -121,6 +127,10 @@ class Pipeline(Generic[S, T]):
             for _, future in flying:
                 future.cancel()
             self.settle()
+
+    def _drawn(self, prepared: Future[P]) -> list[Slot[T]]:
+        """The results of a batch; on the drawing thread."""
+        return self._draw(prepared.result())
 
     @property
     def _in_hand(self) -> int:

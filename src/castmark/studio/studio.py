@@ -24,23 +24,28 @@ from castmark import __version__
 from castmark.errors import BaseError, CheckError, InputError, RefusedError, SigningError
 from castmark.machine.facts import cores
 from castmark.machine.threads import worker_count
-from castmark.outputs.files import MEDIA_TYPES, encode
 from castmark.outputs.finish import asked_text, finished
-from castmark.outputs.openraster import openraster
-from castmark.outputs.parameters import parameters_text
 from castmark.outputs.size import resolve
 from castmark.shot import Shot
 from castmark.studio.adaptive import Judged, checked, judged
 from castmark.studio.checking import PromptVerdicts, verdicts_on
-from castmark.studio.claims import claim_of
+from castmark.studio.keying import Keying
 from castmark.studio.pipeline import Pipeline, Slot
+from castmark.studio.signing import signed
 from castmark.studio.starting import draw_from, made_from
 from castmark.studio.wardrobe import Outfit
-from castmark.studio.work import CheckBroke, Keep, Ready, Wanted, each_of, failure, togetherness
+from castmark.studio.work import (
+    CheckBroke,
+    Keep,
+    Prepared,
+    Ready,
+    Wanted,
+    each_of,
+    failure,
+    togetherness,
+)
 from castmark.take import Draft, Failure, Refusal, SignedImage, Take, Verdict
-from castmark_provenance.claim import PromptRecord, new_salt, pixel_digest
 from castmark_provenance.durable.layer import recorded
-from castmark_provenance.sign import sign
 
 if TYPE_CHECKING:
     from castmark.bases.base import Base
@@ -114,8 +119,9 @@ class Studio:
         self._outfit = Outfit(base.host, wardrobe)
         self._prompts = PromptVerdicts(checker)
         self._check = partial(verdicts_on, checker=checker, wardrobe=wardrobe, mark=self._marked)
-        self._pipeline: Pipeline[Wanted, Take] = Pipeline(
+        self._pipeline: Pipeline[Wanted, list[Prepared], Take] = Pipeline(
             together=lambda wanted: togetherness(wanted.shot),
+            prepare=self._prepare,
             draw=self._produce,
             done=self._outfit.off,
             batch_size=batch_size,
@@ -138,13 +144,15 @@ class Studio:
         adaptive: Sequence[int] = (),
         watermark: bool = True,
         identity: str | Path | None = None,
+        exact: bool = False,
     ) -> Studio:
         """Put a studio together; by default of the embedded base, the default policy and the local key.
 
         ``key`` is a key or the folder of one (see ``castmark keygen``); the local one is made on first use,
         and that is logged. ``threads`` sets torch's thread count for the whole process; None measures which
         count draws fastest here and now (`castmark.machine.threads`). ``identity`` is a folder with another
-        subject encoder and its calibration.
+        subject encoder and its calibration. ``exact`` draws as plain diffusers does, to the last bit, and
+        slower (`castmark.bases.stable_diffusion`); which it was is recorded.
 
         Raises:
             MissingExtra: the engine is not installed.
@@ -167,21 +175,26 @@ class Studio:
             adaptive=adaptive,
             watermark=watermark,
             identity=identity,
+            exact=exact,
         )
 
     def key(self, shot: Shot) -> str:
         """The shot's key under this studio's base, adapters, policy, checker and code."""
-        if shot.steps is None and self.steps is not None:
-            shot = shot.model_copy(update={"steps": self.steps})
-        return shot.key(
-            {
+        return self.keying.key(shot)
+
+    @property
+    def keying(self) -> Keying:
+        """What decides keys here besides the shot."""
+        return Keying(
+            steps=self.steps,
+            adapters=self.wardrobe.digest,
+            context={
                 "base": self.base.digest,
-                "adapters": self.wardrobe.digest if shot.subjects else "none",
                 "policy": self.checker.policy_digest,
                 "checker": self.checker.fingerprint,
                 "code": __version__,
                 **({"adaptive": ",".join(map(str, self.adaptive))} if self.adaptive else {}),
-            }
+            },
         )
 
     @property
@@ -288,49 +301,56 @@ class Studio:
             on_event=on_event,
         )
 
-    def _produce(self, wanted: Sequence[Wanted]) -> list[Slot[Take]]:
+    def _prepare(self, wanted: Sequence[Wanted]) -> list[Prepared]:
+        """Every shot with its key, ready to draw or settled already. Runs on the checking thread."""
+        found: list[Prepared] = []
+        for each in wanted:
+            shot, key = each.shot, self.key(each.shot)
+            try:
+                admitted = self._admit(shot)
+            except Exception as error:  # noqa: BLE001 - becomes the take's Failure
+                admitted = failure(shot, key, error, CheckError, "checking the prompt")
+            if isinstance(admitted, Verdict):
+                admitted = Refusal(shot=shot, key=key, verdict=admitted)
+            found.append(Prepared(wanted=each, key=key, admitted=admitted))
+        return found
+
+    def _produce(self, prepared: Sequence[Prepared]) -> list[Slot[Take]]:
         """Takes of shots that may be drawn together, in their order; of those to sign, a worker's future.
 
         Runs on the drawing thread.
         """
-        keys = [self.key(each.shot) for each in wanted]
+        wanted = [each.wanted for each in prepared]
         takes: dict[int, Slot[Take]] = {}
         ready: dict[int, Ready] = {}
-        for index, (each, key) in enumerate(zip(wanted, keys, strict=True)):
-            try:
-                admitted = self._admit(each.shot)
-            except Exception as error:  # noqa: BLE001 - becomes the take's Failure
-                takes[index] = failure(each.shot, key, error, CheckError, "checking the prompt")
-                continue
-            if isinstance(admitted, Verdict):
-                takes[index] = Refusal(shot=each.shot, key=key, verdict=admitted)
+        for index, each in enumerate(prepared):
+            if isinstance(each.admitted, Ready):
+                ready[index] = each.admitted
             else:
-                ready[index] = admitted
-        if not ready:
-            return [takes[index] for index in range(len(wanted))]
+                takes[index] = each.admitted
         if self.adaptive:  # what the check sends back is drawn again, so the check is waited for
             found = judged(ready, self.adaptive, self._draw, self._check)
-            takes |= self._settle(wanted, keys, made_from(wanted, found, self._outfit), found)
-        else:
+            takes |= self._settle(prepared, made_from(wanted, found, self._outfit), found)
+        elif ready:
             drafts = each_of(list(ready.items()), self._draw)
             made = made_from(wanted, drafts, self._outfit)
             later = self._pipeline.check(
-                lambda: self._settle(wanted, keys, made, checked(drafts, self._check)), drafts
+                lambda: self._settle(prepared, made, checked(drafts, self._check)), drafts
             )
             takes |= dict(zip(drafts, later, strict=True))
-        return [takes[index] for index in range(len(wanted))]
+        return [takes[index] for index in range(len(prepared))]
 
     def _settle(
         self,
-        wanted: Sequence[Wanted],
-        keys: Sequence[str],
+        prepared: Sequence[Prepared],
         made: Mapping[int, Sequence[Ingredient]],
         found: Mapping[int, Judged],
     ) -> dict[int, Take | Future[Take]]:
         """What becomes of drawings that were checked."""
         takes: dict[int, Take | Future[Take]] = {}
         for index, result in found.items():
-            shot, key = wanted[index].shot, keys[index]
+            wanted, key = prepared[index].wanted, prepared[index].key
+            shot = wanted.shot
             if isinstance(result, CheckBroke):
                 takes[index] = failure(shot, key, result.error, CheckError, "checking")
             elif isinstance(result, Exception):
@@ -338,7 +358,7 @@ class Studio:
             elif result[1].allowed:
                 draft, verdict = result
                 takes[index] = self._pipeline.finish(
-                    partial(self._finish, wanted[index], key, draft, verdict, made[index])
+                    partial(self._finish, wanted, key, draft, verdict, made[index])
                 )
             else:
                 takes[index] = Refusal(shot=shot, key=key, verdict=result[1], timings=result[0].timings)
@@ -386,7 +406,7 @@ class Studio:
         return replace(draft, pixels=pixels, watermark=identifier, settings=settings)
 
     def _finish(
-        self, wanted: Wanted, key: str, draft: Draft, verdict: Verdict, made_from: Sequence[Ingredient]
+        self, wanted: Wanted, key: str, draft: Draft, verdict: Verdict, made: Sequence[Ingredient]
     ) -> Take:
         """Encode, sign and keep. Runs on a worker.
 
@@ -394,7 +414,18 @@ class Studio:
             Exception: what ``keep`` raised.
         """
         try:
-            take = self._sign(wanted.shot, key, draft, verdict, made_from)
+            take = signed(
+                wanted.shot,
+                key,
+                draft,
+                verdict,
+                base=self.base,
+                signing_key=self.signing_key,
+                made_from=made,
+                disclose_prompt=self.disclose_prompt,
+                parameters=self.parameters,
+                durable=self.durable,
+            )
         except Exception as error:  # noqa: BLE001 - becomes the take's Failure
             return failure(wanted.shot, key, error, SigningError, "signing")
         if wanted.keep is None:
@@ -402,48 +433,3 @@ class Studio:
         start = time.perf_counter()
         wanted.keep(take)
         return replace(take, timings={**take.timings, "write": time.perf_counter() - start})
-
-    def _sign(
-        self, shot: Shot, key: str, draft: Draft, verdict: Verdict, made_from: Sequence[Ingredient]
-    ) -> SignedImage:
-        """The only maker of signed images: the bytes judged are the bytes encoded and signed."""
-        height, width, _ = draft.pixels.shape
-        rgb = draft.pixels.tobytes()
-        if not verdict.allowed or verdict.pixel_digest != pixel_digest(width, height, rgb):
-            raise CheckError(
-                f"{shot.name or key[:12]}: the verdict is not for these pixels; nothing was signed"
-            )
-        start = time.perf_counter()
-        text = parameters_text(draft, self.base) if self.parameters else None
-        file, media_type = encode(draft, shot.format, text), MEDIA_TYPES[shot.format]
-        encoded = time.perf_counter()
-        salt = new_salt()
-        claim = claim_of(
-            shot,
-            key,
-            draft,
-            verdict,
-            base=self.base,
-            ingredients=made_from,
-            prompt=PromptRecord.of(shot.prompt, salt, disclose=self.disclose_prompt),
-            salt=salt,
-        )
-        bindings = () if self.durable is None else self.durable.additions(draft.pixels, draft.watermark)
-        data = sign(file, media_type, claim, self.signing_key, pixels=rgb, additions=bindings)
-        seconds = {"encode": encoded - start, "sign": time.perf_counter() - encoded}
-        if self.durable is not None:  # before anybody has the file: what is handed out can be found again
-            self.durable.register(data, media_type, draft.pixels, draft.watermark, claim.title)
-        take = SignedImage(
-            shot=shot,
-            key=key,
-            data=data,
-            media_type=media_type,
-            claim=claim,
-            verdict=verdict,
-            salt=salt,
-            timings={**draft.timings, **seconds},
-        )
-        if not draft.layers:
-            return take
-        name = take.file_name.removesuffix(".png") + ".ora"
-        return replace(take, companions={name: openraster(data, draft.layers)})

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from castmark.errors import CastmarkError
 from castmark.shot import ResolvedShot, Shot
-from castmark.take import Draft, Failure, SignedImage, Verdict
+from castmark.take import Draft, Failure, Refusal, SignedImage, Verdict
 from castmark_adapters.errors import AdapterError
 from castmark_provenance.errors import ProvenanceError
 
@@ -30,6 +30,15 @@ class Wanted:
 
     shot: Shot
     keep: Keep | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A shot whose prompt was checked: ready to draw, or refused or failed before that."""
+
+    wanted: Wanted
+    key: str
+    admitted: Ready | Refusal | Failure
 
 
 def togetherness(shot: Shot) -> tuple[object, ...]:
