@@ -46,6 +46,11 @@ def _annulus() -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 ROWS, COLUMNS = _annulus()
 HARMONICS = len(ROWS)
+STEEPEST = 3.0
+"""Fall of a picture's power with frequency that is reckoned with: its exponent."""
+_LOUD = 2.0
+_LOG_RADIUS = np.log(np.hypot(ROWS, COLUMNS)).astype(np.float32)
+_LOG_RADIUS -= _LOG_RADIUS.mean()
 _ORDER = permutation("roles", HARMONICS)
 DATA = np.sort(_ORDER[: code.CHIPS // 2])
 PILOTS = np.sort(_ORDER[code.CHIPS // 2 :])
@@ -60,6 +65,26 @@ def modulate(identifier: int) -> Spectrum:
     spectrum[PILOTS] = PILOT_VALUES
     spectrum[DATA] = (chips[0::2] + 1j * chips[1::2]) / np.sqrt(2)
     return spectrum
+
+
+def weights(spectra: Spectrum) -> NDArray[np.float32]:
+    """The reader's weight of each harmonic "... 176": the inverse of the power expected at its radius.
+
+    A picture's own power falls with frequency, more or less steeply; the fall is fitted to log power over log
+    radius. Where the mark outweighs the picture it is none, and the weights are even.
+    """
+    power = np.log(np.abs(spectra) ** 2 + np.float32(1e-12))
+    slope = np.clip(power @ _LOG_RADIUS / (_LOG_RADIUS @ _LOG_RADIUS), -STEEPEST, 0)
+    return np.exp(-slope[..., None] * _LOG_RADIUS).astype(np.float32)
+
+
+def weighed(spectra: Spectrum) -> Spectrum:
+    """Spectra "... 176" with their weights, and loud harmonics (a picture's own stripes and tiles) cut to
+    twice what is usual at their radius."""
+    weight = weights(spectra)
+    even = np.abs(spectra) * np.sqrt(weight)
+    limit = _LOUD * np.median(even, axis=-1, keepdims=True) + np.float32(1e-9)
+    return spectra * weight / np.maximum(even / limit, 1)
 
 
 def demodulate(spectra: Spectrum) -> NDArray[np.float32]:

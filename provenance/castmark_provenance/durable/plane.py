@@ -63,10 +63,11 @@ def evenness(detail: Plane) -> Plane:
     return 1 / (np.sqrt(mean(detail * detail, _LOCAL)) + np.float32(_FLOOR))
 
 
-def deviation(plane: Plane, radius: int) -> Plane:
-    """Local standard deviation over squares of side 2 radius + 1."""
-    centre = mean(plane, radius)
-    return np.sqrt(np.maximum(mean(plane * plane, radius) - centre * centre, 0))
+def texture(plane: Plane, radius: int) -> Plane:
+    """How rough the plane is: the geometric mean of the distance from the local mean, over squares of side
+    2 radius + 1. An edge beside a flat area is not rough by it, as it would be by the standard deviation."""
+    away = np.abs(plane - mean(plane, radius))
+    return np.expm1(mean(np.log1p(away), radius))
 
 
 def _running(plane: Plane, radius: int) -> Plane:

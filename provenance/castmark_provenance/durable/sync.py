@@ -23,15 +23,17 @@ from castmark_provenance.durable.carrier import (
     Spectrum,
     harmonics,
     rows_of,
+    weighed,
 )
 
 SMALLEST, LARGEST = 0.94, 1.5
 """Tile sizes looked for, as shares of an uncropped picture's: 1.5 is a crop to 44% of the area."""
 _RUNG = 0.012
 _FINE = np.linspace(-0.009, 0.009, 7)
+NEAR = 5
+"""Alignments tried near a promising one: where pilots are faint, the best place may be the wrong one."""
 _COARSE_OFFSETS, _FINE_OFFSETS = 32, 48
 _NUDGE = np.linspace(-0.012, 0.012, 7)
-_LOUD = 2.0
 
 
 @dataclass(frozen=True)
@@ -45,41 +47,51 @@ class Alignment:
     offset: tuple[float, float]
     """Where the picture's corner lies in the tile, in [0, 1) of its height and width."""
     spectrum: Spectrum
-    """The harmonics, turned so that the tile begins at the corner."""
+    """The weighed harmonics, turned so that the tile begins at the corner."""
 
 
 def uncropped(plane: Plane, tile: tuple[float, float]) -> list[Alignment]:
-    """The alignment near the tile an uncropped picture has."""
-    return [_refine(plane, tile)]
+    """The alignment that an uncropped picture has, and those near it."""
+    (half,) = rows_of(plane, np.array([tile[0]]))
+    spectrum = harmonics(half, tile[1])
+    return [_aligned(spectrum, tile, np.zeros((1, 2))), *_refine(plane, tile)]
 
 
 def search(plane: Plane, tile: tuple[float, float], keep: int) -> list[Alignment]:
-    """The ``keep`` most promising alignments over the whole ladder of scales, best first."""
+    """Alignments around the ``keep`` most promising ones over the whole ladder of scales."""
     ladder: NDArray[np.float64] = np.exp(np.arange(np.log(SMALLEST), np.log(LARGEST), _RUNG))
     halves = rows_of(plane, tile[0] * ladder)
     spectra = np.stack([harmonics(half, tile[1] * s) for half, s in zip(halves, ladder, strict=True)])
-    best = _offsets(_limited(spectra), _COARSE_OFFSETS).max(axis=(1, 2))
-    rungs = np.argsort(best)[::-1][:keep]
-    scales = [float(ladder[rung]) for rung in rungs]
-    found = [_refine(plane, (tile[0] * scale, tile[1] * scale)) for scale in scales]
-    return sorted(found, key=lambda alignment: -alignment.pilots)
+    best = _offsets(weighed(spectra), _COARSE_OFFSETS).max(axis=(1, 2))
+    scales = [float(ladder[rung]) for rung in np.argsort(best)[::-1][:keep]]
+    return [found for scale in scales for found in _refine(plane, (tile[0] * scale, tile[1] * scale))]
 
 
-def _refine(plane: Plane, tile: tuple[float, float]) -> Alignment:
+def _refine(plane: Plane, tile: tuple[float, float]) -> list[Alignment]:
+    """The best alignments near ``tile``, each with another height or width."""
     heights, widths = tile[0] * (1 + _FINE), tile[1] * (1 + _FINE)
     halves = rows_of(plane, heights)
-    spectra = _limited(np.stack([harmonics(halves, width) for width in widths], axis=1))
-    scores = _offsets(spectra, _FINE_OFFSETS)
-    tall, wide, down, right = np.unravel_index(scores.argmax(), scores.shape)
-    spectrum = spectra[tall, wide]
-    steps = np.stack(np.meshgrid(_NUDGE, _NUDGE, indexing="ij"), axis=-1).reshape(-1, 2)
-    turns = np.array([down, right]) / _FINE_OFFSETS + steps
+    spectra = np.stack([harmonics(halves, width) for width in widths], axis=1)
+    scores = _offsets(weighed(spectra), _FINE_OFFSETS)
+    found: list[Alignment] = []
+    for best in np.argsort(scores.max(axis=(2, 3)), axis=None)[::-1][:NEAR]:
+        tall, wide = np.unravel_index(best, scores.shape[:2])
+        at = np.array(np.unravel_index(scores[tall, wide].argmax(), scores.shape[2:])) / _FINE_OFFSETS
+        steps = np.stack(np.meshgrid(_NUDGE, _NUDGE, indexing="ij"), axis=-1).reshape(-1, 2)
+        size = (float(heights[tall]), float(widths[wide]))
+        found.append(_aligned(spectra[tall, wide], size, at + steps))
+    return found
+
+
+def _aligned(spectrum: Spectrum, tile: tuple[float, float], turns: NDArray[np.float64]) -> Alignment:
+    """The alignment at the best, by the pilots, of ``turns`` "n 2" of a tile's height and width."""
+    spectrum = weighed(spectrum)
     pilots = spectrum[PILOTS] * PILOT_VALUES.conj()
     lined = (pilots * _turned(turns[:, :1], turns[:, 1:], PILOTS)).real.sum(axis=1)
     turn = turns[lined.argmax()]
     return Alignment(
         pilots=float(lined.max() / _spread(spectrum)),
-        tile=(float(heights[tall]), float(widths[wide])),
+        tile=tile,
         offset=(float(-turn[0] % 1), float(-turn[1] % 1)),
         spectrum=(spectrum * _turned(turn[0], turn[1], np.arange(HARMONICS))).astype(np.complex64),
     )
@@ -87,13 +99,6 @@ def _refine(plane: Plane, tile: tuple[float, float]) -> Alignment:
 
 def _turned(down: NDArray[np.float64], right: NDArray[np.float64], which: NDArray[np.intp]) -> Spectrum:
     return np.exp(2j * np.pi * (down * ROWS[which] + right * COLUMNS[which])).astype(np.complex64)
-
-
-def _limited(spectra: Spectrum) -> Spectrum:
-    """Loud harmonics (a picture's own stripes and tiles) cut to twice the median, the rest in proportion."""
-    size = np.abs(spectra)
-    limit = _LOUD * np.median(size, axis=-1, keepdims=True) + np.float32(1e-9)
-    return spectra / np.maximum(size, limit)
 
 
 def _offsets(spectra: Spectrum, grid: int) -> NDArray[np.float32]:

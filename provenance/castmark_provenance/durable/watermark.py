@@ -7,11 +7,11 @@ It survives JPEG, scaling and cropping, one after the other: see ``castmark benc
 is no secret and no signature: anybody can draw a mark, and who tries can remove one. It says where to look.
 
 **Drawing.** The mark (`carrier`) is added to luma, `FLAT` grey levels strong on flat areas and stronger where
-local contrast hides it, within `PSNR`. What the picture itself has on a chip's harmonic is known when
-drawing: it is partly taken back, and chips that it already helps are drawn weaker (improved spread spectrum:
-Malvar and Florencio 2003, eq. 18).
+texture hides it, within `PSNR`. What the picture itself has on a chip's harmonic is known when drawing: chips
+that it opposes are drawn stronger than chips that it helps (`informed`).
 
-**Reading.** Luma is cut to the mark's band and evened out, aligned (`sync`) and decoded (`code`). An id is
+**Reading.** Luma is cut to the mark's band and evened out, aligned (`sync`), each harmonic weighted by what
+else is expected there (`carrier.weights`), and decoded (`code`). An id is
 given only if its 24-bit check holds. An unmarked picture gets past that with probability at most
 `FALSE_POSITIVE_BOUND`: the reader tries so many words and no more, and over a random choice of the
 scrambler each passes the check with probability 2**-24, whatever the picture.
@@ -23,17 +23,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from castmark_provenance.durable import carrier, code, sync
+from castmark_provenance.durable import carrier, code, informed, sync
 from castmark_provenance.durable.errors import WatermarkError
 from castmark_provenance.durable.plane import (
     LUMA,
     Pixels,
     Plane,
-    deviation,
     evenness,
     high_pass,
     resized,
     side,
+    texture,
     working,
 )
 
@@ -43,18 +43,15 @@ MIN_SIDE = 128
 """Pixels, height and width: below, the mark's waves are finer than the pixels."""
 PSNR = 40.1
 """dB, of RGB, at least (rounding included)."""
-FLAT = 1.3
+FLAT = 0.6
 """RMS of the mark on flat areas, in grey levels of 255."""
-HIDING = 0.15
-"""Grey levels of mark more for each grey level of local standard deviation."""
+HIDING = 0.3
+"""Grey levels of mark more for each grey level of local roughness (`plane.texture`)."""
 STRONGEST = 6.0
 CANDIDATES = 8
-FALSE_POSITIVE_BOUND = (CANDIDATES + 1) / 2**code.CHECK_BITS
-"""Probability at most that an unmarked picture yields an id: 5.4e-7."""
+FALSE_POSITIVE_BOUND = ((CANDIDATES + 1) * sync.NEAR + 1) / 2**code.CHECK_BITS
+"""Probability at most that an unmarked picture yields an id: 2.7e-6."""
 
-# Malvar and Florencio's noise-to-mark ratio: what is expected of re-encoding and cropping.
-_NOISE = 0.3
-_WEAKEST, _LOUDEST = 0.05, 4.0
 # Grey is drawn along the direction that changes luma at the least cost in RGB error.
 _DIRECTION = LUMA / (LUMA @ LUMA)
 
@@ -95,7 +92,7 @@ def embed(pixels: Pixels, identifier: int) -> Pixels:
         raise WatermarkError(str(error)) from error
     luma = working(pixels)
     limit = float(np.sqrt(max(255**2 * 10 ** (-PSNR / 10) - 1 / 12, 0) / np.mean(_DIRECTION**2)))
-    strength = np.minimum(FLAT + HIDING * deviation(luma, 4), STRONGEST).astype(np.float32)
+    strength = np.minimum(FLAT + HIDING * texture(luma, 4), STRONGEST).astype(np.float32)
     strength *= min(1.0, limit / _rms(strength))
     spectrum = _informed(wanted, luma, strength)
     tile = side(pixels) / carrier.TILES
@@ -147,7 +144,7 @@ def _first(alignments: list[sync.Alignment], ratio: tuple[float, float]) -> Mark
 
 
 def _informed(wanted: carrier.Spectrum, luma: Plane, strength: Plane) -> carrier.Spectrum:
-    """``wanted`` with each real chip's size set by what the picture has there, at the same power."""
+    """``wanted`` with each chip's size set by what the picture has there, at the same power."""
     detail = high_pass(luma)
     weight = evenness(detail)
     height, width = luma.shape
@@ -157,25 +154,14 @@ def _informed(wanted: carrier.Spectrum, luma: Plane, strength: Plane) -> carrier
     answer = _harmonics(high_pass(mark) * weight, tile)
     unit = float(np.abs(np.mean(answer * wanted.conj())))
     host = _harmonics(detail * weight, tile) / max(unit, 1e-9)
-    sizes = [
-        _sizes(np.sqrt(2) * np.sign(part) * other)
-        for part, other in ((wanted.real, host.real), (wanted.imag, host.imag))
-    ]
-    shaped = sizes[0] * wanted.real + 1j * sizes[1] * wanted.imag
-    return (shaped / np.sqrt(np.mean(np.abs(shaped) ** 2))).astype(np.complex64)
-
-
-def _sizes(helped: Plane) -> Plane:
-    """How strongly to draw chips that the picture helps by ``helped`` (1: as much as an even mark would)."""
-    helped = np.clip(helped, -_LOUDEST, _LOUDEST)
-    power = max(float(np.mean(np.minimum(helped**2, 9))), 1e-6)
-    total = 1 + _NOISE / power + 1 / power
-    taken_back = (total - np.sqrt(total * total - 4 / power)) / 2
-    base = 1.0
-    for _ in range(20):  # raise the even part until the power is what an even mark has
-        sizes = np.maximum(_WEAKEST, base - taken_back * helped)
-        base += 0.4 * (1 - float(np.mean(sizes**2)))
-    return np.maximum(_WEAKEST, base - taken_back * helped)
+    seen = carrier.weights(np.sqrt(np.abs(host) ** 2 + 1).astype(np.complex64))
+    data = carrier.DATA
+    signs = np.sign(np.stack([wanted.real[data], wanted.imag[data]]))
+    helped = np.sqrt(2) * signs * np.stack([host.real[data], host.imag[data]])
+    drawn = signs * informed.sizes(helped.ravel(), np.tile(seen[data], 2)).reshape(2, -1)
+    shaped = wanted.copy()
+    shaped[data] = (drawn[0] + 1j * drawn[1]) / np.sqrt(2)
+    return shaped
 
 
 def _harmonics(plane: Plane, tile: tuple[float, float]) -> carrier.Spectrum:
