@@ -122,4 +122,6 @@ def new_salt() -> str:
 
 def pixel_digest(width: int, height: int, rgb: bytes) -> str:
     """sha256 of "WxHx3:" and the row-major 8-bit RGB bytes: the identity of decoded pixels."""
-    return hashlib.sha256(f"{width}x{height}x3:".encode() + rgb).hexdigest()
+    digest = hashlib.sha256(f"{width}x{height}x3:".encode())
+    digest.update(rgb)  # not joined: a picture's bytes are not copied to be hashed
+    return digest.hexdigest()

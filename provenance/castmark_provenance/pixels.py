@@ -78,7 +78,7 @@ def decode(data: bytes, media_type: str) -> Pixels:
         ValueError: damaged, too large, not one plain 8-bit RGB or RGBA picture, or colours are hidden where
             it is wholly transparent.
     """
-    with _opened(data, (FORMATS[media_type],)) as image:
+    with opened(data, (FORMATS[media_type],)) as image:
         if image.mode not in ("RGB", "RGBA") or "transparency" in image.info:
             raise ValueError(f"not one plain 8-bit RGB picture (mode {image.mode})")
         if getattr(image, "n_frames", 1) != 1:
@@ -89,8 +89,12 @@ def decode(data: bytes, media_type: str) -> Pixels:
 
 
 @contextmanager
-def _opened(data: bytes, formats: tuple[str, ...]) -> Generator[Image.Image]:
-    """The picture, not too large; whatever damage it has is a ValueError."""
+def opened(data: bytes, formats: tuple[str, ...]) -> Generator[Image.Image]:
+    """The picture, read by the decoders of ``formats`` alone and not too large.
+
+    Raises:
+        ValueError: whatever is wrong with it.
+    """
     try:
         quiet = _quiet() if "TIFF" in formats else nullcontext()
         with quiet, Image.open(io.BytesIO(data), formats=formats) as image:
@@ -125,7 +129,7 @@ def identify(data: bytes, media_type: str | None) -> str:
         ValueError: it does not.
     """
     formats = (FORMATS[media_type],) if media_type else OTHER_FORMATS
-    with _opened(data, formats) as image:
+    with opened(data, formats) as image:
         return image.format or "?"
 
 

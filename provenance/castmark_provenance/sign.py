@@ -169,8 +169,8 @@ def _signing_context(key: Key, process: int, room: bool) -> tuple[Any, threading
         signer = c2pa.Signer.from_info(info)
     else:
         signer = c2pa.Signer.from_callback(callback, _ALGORITHMS[key.algorithm], key.chain)
-    settings = {
-        "verify": {"verify_after_sign": True, "remote_manifest_fetch": False, "ocsp_fetch": False},
+    settings = {  # `_read_back` reads the result itself: everything the library would look at, and more
+        "verify": {"verify_after_sign": False, "remote_manifest_fetch": False, "ocsp_fetch": False},
         "trust": {"user_anchors": key.anchors, "trust_config": TRUST_CONFIG},
         "builder": {"thumbnail": {"enabled": False}, "created_assertion_labels": ["c2pa.ingredient"]},
     }

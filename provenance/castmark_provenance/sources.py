@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 MAX_FILE_BYTES = 512 * 1024 * 1024
 STANDARD_INPUT = "-"
@@ -33,12 +34,12 @@ def find(paths: Iterable[str | Path]) -> Iterator[Path | Trouble]:
     ``*``, ``?`` or ``[`` in it is a pattern, in which ``**`` stands for folders at any depth.
     """
     for path in map(Path, paths):
-        if path.is_dir():
+        if os.path.isdir(path):  # noqa: PTH112 - False, and no error, for a name too long or a closed folder
             yield from _images(path)
         elif not os.path.lexists(path) and glob.has_magic(str(path)):
             found = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207 - absolute ones too
             for match in map(Path, found):
-                yield from _images(match) if match.is_dir() else [match]
+                yield from _images(match) if os.path.isdir(match) else [match]  # noqa: PTH112
             if not found:
                 yield Trouble(shown(path), "no file matches this pattern", "check the pattern")
         else:
@@ -53,16 +54,19 @@ def read(path: Path) -> bytes:
         ValueError: not a regular file, or too large.
     """
     if str(path) == STANDARD_INPUT:
-        data = sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
-        if len(data) > MAX_FILE_BYTES:
-            raise ValueError(f"larger than {MAX_FILE_BYTES >> 20} MiB")
-        return data
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode):
+        return _bounded(sys.stdin.buffer)
+    if not stat.S_ISREG(path.stat().st_mode):
         raise ValueError("not a regular file")
-    if status.st_size > MAX_FILE_BYTES:
+    with path.open("rb") as file:
+        return _bounded(file)
+
+
+def _bounded(file: BinaryIO) -> bytes:
+    """What is in the file, as long as it is not too much: what the file system says of it may be wrong."""
+    data = file.read(MAX_FILE_BYTES + 1)
+    if len(data) > MAX_FILE_BYTES:
         raise ValueError(f"larger than {MAX_FILE_BYTES >> 20} MiB")
-    return path.read_bytes()
+    return data
 
 
 def shown(path: str | Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,35 @@ def test_a_manifest_gone_wrong_yields_no_bytes(
 
     monkeypatch.setattr(sys.modules["castmark_provenance.sign"], "to_manifest", wrong)
     with pytest.raises(SignError):
+        signed(key)
+
+
+SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+MALFORMED: dict[str, Callable[[list[dict[str, Any]]], object]] = {
+    "no source type": lambda actions: actions[0].pop("digitalSourceType"),
+    "no action": lambda actions: actions.clear(),
+    "created later": lambda actions: actions.insert(0, {"action": "c2pa.edited"}),
+    "created twice": lambda actions: actions.append(
+        {"action": "c2pa.created", "digitalSourceType": SOURCE_TYPE}
+    ),
+    "opened without a parent": lambda actions: actions[0].update(action="c2pa.opened"),
+}
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+def test_what_the_library_would_refuse_after_signing_is_refused(
+    name: str, key: PemKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own look at the result is turned off, as ours does more: nothing may get past that."""
+
+    def malformed(claim: Claim, **options: Any) -> dict[str, Any]:
+        manifest = to_manifest(claim, **options)
+        actions = next(a for a in manifest["assertions"] if a["label"] == "c2pa.actions.v2")
+        MALFORMED[name](actions["data"]["actions"])
+        return manifest
+
+    monkeypatch.setattr(sys.modules["castmark_provenance.sign"], "to_manifest", malformed)
+    with pytest.raises(SignError, match="does not read back"):
         signed(key)
 
 

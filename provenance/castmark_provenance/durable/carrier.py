@@ -49,8 +49,8 @@ HARMONICS = len(ROWS)
 STEEPEST = 3.0
 """Fall of a picture's power with frequency that is reckoned with: its exponent."""
 _LOUD = 2.0
-_LOG_RADIUS = np.log(np.hypot(ROWS, COLUMNS)).astype(np.float32)
-_LOG_RADIUS -= _LOG_RADIUS.mean()
+_RADIUS = np.hypot(ROWS, COLUMNS)
+_LOG_RADIUS = np.log(_RADIUS / np.exp(np.log(_RADIUS).mean())).astype(np.float32)
 _ORDER = permutation("roles", HARMONICS)
 DATA = np.sort(_ORDER[: code.CHIPS // 2])
 PILOTS = np.sort(_ORDER[code.CHIPS // 2 :])

@@ -16,8 +16,6 @@ import functools
 import io
 import json
 import os
-import struct
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -37,7 +35,7 @@ from castmark_provenance.durable.watermark import Mark, read
 from castmark_provenance.errors import ClaimError
 from castmark_provenance.layout import uncovered
 from castmark_provenance.manifest import from_manifest
-from castmark_provenance.pixels import MAX_PIXELS
+from castmark_provenance.pixels import FORMATS, OTHER_FORMATS, opened
 from castmark_provenance.report import Signer
 from castmark_provenance.sources import read as read_file
 from castmark_provenance.tree import found as values_of
@@ -48,11 +46,6 @@ MARGIN = 12
 """Bits by which the nearest fingerprint must beat another picture's, where no watermark says which it is."""
 _BINDING = ("assertion.dataHash.mismatch", "assertion.bmffHash.mismatch", "assertion.hardBinding.mismatch")
 _CREDENTIAL = "signingCredential."
-_DAMAGE = (
-    OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError, MemoryError,
-    struct.error, zlib.error, Image.DecompressionBombError, Image.DecompressionBombWarning,
-)  # fmt: skip
-"""What Pillow's decoders raise on damaged files."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,16 +121,11 @@ def pixels_of(data: bytes) -> Pixels:
     Raises:
         ValueError: it is none, damaged, or too large.
     """
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise ValueError(f"{image.width}x{image.height} is more than {MAX_PIXELS} pixels")
-            if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-                above = image.convert("RGBA")
-                image = Image.alpha_composite(Image.new("RGBA", above.size, "white"), above)
-            return np.asarray(image.convert("RGB"))
-    except _DAMAGE as error:
-        raise ValueError(str(error) or type(error).__name__) from error
+    with opened(data, (*FORMATS.values(), *OTHER_FORMATS)) as image:
+        if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+            above = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", above.size, "white"), above)
+        return np.asarray(image.convert("RGB"))
 
 
 def _by_watermark(pixels: Pixels, mark: Mark, registry: Registry, anchors: str) -> Search:

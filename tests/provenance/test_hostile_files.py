@@ -1,0 +1,206 @@
+"""Files made to confuse, exhaust or stall a verifier: each is answered, soon, and none is trusted."""
+
+from __future__ import annotations
+
+import io
+import os
+import resource
+import struct
+import time
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from provenance_samples import chunks, encode, join, picture, signed, store_of
+
+from castmark_provenance.durable.recovery import pixels_of
+from castmark_provenance.keys import PemKey
+from castmark_provenance.report import State
+from castmark_provenance.sources import MAX_FILE_BYTES, read
+from castmark_provenance.verify import verify, verify_all
+
+Change = Callable[[bytes], bytes]
+
+
+def put_in(data: bytes, at: int, piece: bytes) -> bytes:
+    return data[:at] + piece + data[at:]
+
+
+def moved_chunk(png: bytes, kind: bytes, place: int) -> bytes:
+    parts = chunks(png)
+    taken = next(part for part in parts if part[0] == kind)
+    parts.remove(taken)
+    return join([*parts[:place], taken, *parts[place:]])
+
+
+def riff(data: bytes, extra: bytes) -> bytes:
+    """A WebP with more chunks at its end, its length set right."""
+    return data[:4] + struct.pack("<I", len(data) - 8 + len(extra)) + data[8:] + extra
+
+
+def segments(jpeg: bytes) -> list[tuple[int, int]]:
+    """Start and end of the segments of a JPEG before its scan."""
+    found, at = [], 2
+    while jpeg[at + 1] != 0xDA:
+        size = int.from_bytes(jpeg[at + 2 : at + 4], "big") + 2
+        found.append((at, at + size))
+        at += size
+    return found
+
+
+def app11(jpeg: bytes) -> bytes:
+    return next(jpeg[a:b] for a, b in segments(jpeg) if jpeg[a + 1] == 0xEB)
+
+
+def uuid_box(avif: bytes) -> bytes:
+    at = avif.index(b"uuid") - 4
+    return avif[at : at + int.from_bytes(avif[at : at + 4], "big")]
+
+
+CONFUSING: dict[str, tuple[str, Change]] = {
+    "PNG, manifest after the picture": ("PNG", lambda d: moved_chunk(d, b"caBX", -1)),
+    "PNG, manifest after the end": ("PNG", lambda d: d + d[d.index(b"caBX") - 4 :]),
+    "PNG, an empty second manifest": (
+        "PNG",
+        lambda d: join([*chunks(d)[:1], (b"caBX", b""), *chunks(d)[1:]]),
+    ),
+    "PNG, a frame of an animation": (
+        "PNG",
+        lambda d: join([*chunks(d)[:1], (b"acTL", struct.pack(">II", 2, 0)), *chunks(d)[1:]]),
+    ),
+    "PNG, another palette of transparency": (
+        "PNG",
+        lambda d: join([*chunks(d)[:2], (b"tRNS", bytes(6)), *chunks(d)[2:]]),
+    ),
+    "PNG, a second header": ("PNG", lambda d: join([chunks(d)[0], *chunks(d)])),
+    "PNG, a chunk of four gigabytes": ("PNG", lambda d: put_in(d, 33, b"\xff\xff\xff\xfftEXt")),
+    "JPEG, manifest twice": ("JPEG", lambda d: put_in(d, 2, app11(d))),
+    "JPEG, manifest after the picture": ("JPEG", lambda d: d.replace(app11(d), b"") + app11(d)),
+    "JPEG, manifest of another instance too": (
+        "JPEG",
+        lambda d: put_in(d, 2, app11(d).replace(b"JP\x02\x11", b"JP\x02\x12", 1)),
+    ),
+    "JPEG, a segment of sequence 2 first": (
+        "JPEG",
+        lambda d: put_in(d, 2, app11(d).replace(b"JP\x02\x11\0\0\0\x01", b"JP\x02\x11\0\0\0\x02", 1)),
+    ),
+    "JPEG, a second picture behind": ("JPEG", lambda d: d + encode(picture(3), "JPEG")),
+    "WebP, manifest twice": ("WEBP", lambda d: riff(d, d[d.index(b"C2PA") :])),
+    "WebP, a chunk beyond the end": ("WEBP", lambda d: d + b"C2PA\xff\xff\xff\x7f"),
+    "AVIF, manifest twice": ("AVIF", lambda d: put_in(d, d.index(b"uuid") - 4, uuid_box(d))),
+    "AVIF, manifest in a box of 64-bit length": (
+        "AVIF",
+        lambda d: d.replace(
+            uuid_box(d), b"\0\0\0\x01uuid" + struct.pack(">Q", len(uuid_box(d)) + 8) + uuid_box(d)[8:]
+        ),
+    ),
+    "AVIF, a box of no length": (
+        "AVIF",
+        lambda d: put_in(d, d.index(b"uuid") - 4, b"\0\0\0\x01free" + bytes(8)),
+    ),
+    "TIFF, another directory behind": ("TIFF", lambda d: d + encode(picture(2), "TIFF")),
+    "TIFF, first directory beyond the end": ("TIFF", lambda d: d[:4] + b"\xff\xff\xff\x7f" + d[8:]),
+}
+
+
+@pytest.mark.parametrize("name", CONFUSING)
+def test_what_two_readers_could_read_differently(name: str, key: PemKey) -> None:
+    kind, change = CONFUSING[name]
+    data = signed(key, kind=kind)
+    changed = change(data)
+    assert changed != data
+    report = verify(changed, trust=key.anchors)
+    assert report.state is State.INVALID, report.verdict
+    assert report.remedy
+    assert report.claim is None or report.state is not State.TRUSTED
+
+
+def test_a_reference_to_a_manifest_elsewhere_is_none(key: PemKey) -> None:
+    """XMP may name one (C2PA specification 2.4, section 11.5); it is neither fetched nor believed."""
+    xmp = b'<x:xmpmeta><rdf:Description dcterms:provenance="http://127.0.0.1:9/m.c2pa"/></x:xmpmeta>'
+    parts = chunks(encode(picture()))
+    named = join([parts[0], (b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp), *parts[1:]])
+    assert verify(named, trust=key.anchors).state is State.ABSENT
+
+
+def bomb(width: int, height: int) -> bytes:
+    """A PNG of a few bytes that says it is ``width`` x ``height`` pixels large."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    rows = zlib.compress(bytes(3 * 64 + 1) * 64)
+    return join([(b"IHDR", header), (b"IDAT", rows), (b"IEND", b"")])
+
+
+@pytest.mark.parametrize("size", [(65535, 65535), (2**31 - 1, 1), (9000, 9000), (2**31 - 1, 2**31 - 1)])
+def test_a_picture_too_large_to_hold(size: tuple[int, int], png: bytes, key: PemKey) -> None:
+    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+    assert verify(bomb(*size), trust=key.anchors).state is State.UNREADABLE
+    with_manifest = join([*chunks(bomb(*size))[:1], (b"caBX", store_of(png)), *chunks(bomb(*size))[1:]])
+    assert verify(with_manifest, trust=key.anchors).state is State.INVALID
+    assert time.monotonic() - start < 5
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000, "kilobytes"
+
+
+def test_text_that_unpacks_to_much_more(key: PemKey) -> None:
+    packed = zlib.compress(bytes(50_000_000), 1)
+    parts = chunks(encode(picture()))
+    large = join([parts[0], (b"zTXt", b"Comment\0\0" + packed), *parts[1:]])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert verify(large, trust=key.anchors).state in (State.UNREADABLE, State.ABSENT)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000, "kilobytes"
+
+
+def test_a_manifest_of_very_many_assertions(png: bytes, key: PemKey) -> None:
+    """Each a box of its own, listed by no claim: refused before the library works through them."""
+    store = store_of(png)
+    at = store.index(b"jumdc2as") - 12
+    size = int.from_bytes(store[at : at + 4], "big")
+    extra = b""
+    for number in range(20_000):
+        label = b"\0" * 16 + b"\x03org.x.%d\0" % number
+        description = struct.pack(">I", len(label) + 8) + b"jumd" + label
+        extra += struct.pack(">I", len(description) + 8) + b"jumb" + description
+    grown = bytearray(store[: at + size] + extra + store[at + size :])
+    for place in (0, store.index(b"jumdc2ma") - 12, at):
+        grown[place : place + 4] = (int.from_bytes(grown[place : place + 4], "big") + len(extra)).to_bytes(
+            4, "big"
+        )
+    changed = join([(kind, bytes(grown) if kind == b"caBX" else body) for kind, body in chunks(png)])
+    start = time.monotonic()
+    assert verify(changed, trust=key.anchors).state is State.INVALID
+    assert time.monotonic() - start < 20
+
+
+def test_names_no_file_system_takes(tmp_path: Path, key: PemKey) -> None:
+    loop = tmp_path / "loop.png"
+    loop.symlink_to(loop)
+    dangling = tmp_path / "gone.png"
+    dangling.symlink_to(tmp_path / "nothing.png")
+    long, nul = tmp_path / ("x" * 300 + ".png"), "a\0b.png"
+    deep = Path("/".join(["d" * 200] * 30))
+    reports = list(verify_all([loop, dangling, long, nul, deep, f"{'y' * 300}*", ""], trust=key.anchors))
+    assert [report.state for report in reports] == [State.UNREADABLE] * 7
+    assert all(report.remedy for report in reports)
+
+
+def test_what_never_ends_is_not_read(tmp_path: Path, key: PemKey, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipe = tmp_path / "pipe.png"
+    os.mkfifo(pipe)
+    for path in (pipe, Path("/dev/zero"), Path("/dev/stdin"), tmp_path):
+        assert verify(path, trust=key.anchors).state is State.UNREADABLE
+    sparse = tmp_path / "sparse.png"
+    with sparse.open("wb") as file:
+        file.truncate(MAX_FILE_BYTES + 1)
+    monkeypatch.setattr("castmark_provenance.sources.MAX_FILE_BYTES", 1 << 20)
+    assert "larger than" in verify(sparse, trust=key.anchors).verdict
+    with pytest.raises(ValueError, match="larger than 1 MiB"):
+        read(Path("/proc/self/pagemap"))  # calls itself empty, and holds 2**38 bytes
+
+
+def test_a_registry_is_searched_for_pictures_only() -> None:
+    """Pillow hands PostScript to another program: no stranger's file may ask for that."""
+    postscript = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(postscript, "EPS")
+    with pytest.raises(ValueError, match="cannot identify"):
+        pixels_of(postscript.getvalue())
