@@ -73,7 +73,7 @@ def test_the_declared_choice_under_our_own_deadline(
         with pytest.raises(TimestampError, match=words):
             stamped(key, Timestamping(url=url, deadline=0.5))
         data = stamped(key, Timestamping(url=url, deadline=0.5, on_failure="sign_without"))
-        assert time.monotonic() - start < 5, "the library alone would have waited for half a minute"
+        assert time.monotonic() - start < 15, "the library alone would have waited for half a minute"
     assert "signed without a time-stamp" in caplog.text
     report = verify(data, trust=key.anchors)
     assert report.state is State.TRUSTED
