@@ -57,7 +57,8 @@ class SubjectEncoder:
         with torch.random.fork_rng(devices=[]):  # building layers must not move the caller's randomness
             model = CLIPVisionModelWithProjection(config)
         try:
-            model.load_state_dict(tensors)
+            # Older files hold the positions, which are counted and not learned.
+            model.load_state_dict({k: v for k, v in tensors.items() if not k.endswith("position_ids")})
         except RuntimeError as error:
             raise AdapterError(
                 f"{path}: does not fit its config.json ({error}); install the weights again"
@@ -77,6 +78,11 @@ class SubjectEncoder:
         """Penultimate hidden states, as ``encode_image`` of diffusers takes them for a Plus adapter."""
         states = self.model(self.pixels(images), output_hidden_states=True).hidden_states
         return cast("Tensor", states[-2])[None]
+
+    @torch.no_grad()
+    def embeddings(self, images: Sequence[Image.Image]) -> Float[Tensor, "1 n dim"]:
+        """Projected embeddings, as ``encode_image`` of diffusers takes them for a plain adapter."""
+        return cast("Tensor", self.model(self.pixels(images)).image_embeds)[None]
 
     @torch.no_grad()
     def identity(self, images: Sequence[Image.Image]) -> Float[Tensor, "n dim"]:

@@ -3,17 +3,83 @@
 with wearing(host, [ReferenceAdapter..., LoraAdapter...]):
     base.draw(shots)              # under both
 # here the base is bit for bit what it was
+
+A `Host` is enough to wear something; what learning needs besides is its `Model`: the denoiser, its way from
+noise to picture, and how words and pictures become what it reads. Every family of base brings one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from diffusers import StableDiffusionPipeline
+    from jaxtyping import Float
+    from torch import Tensor, nn
+
+    from castmark_adapters.schedule import NoisePath
+    from castmark_adapters.slots import LoraSlots
+    from castmark_adapters.subject import Subject
+
+Words: TypeAlias = "Mapping[str, Tensor]"
+"""One text as a family's denoiser reads it: tensors with a leading dimension of 1, by the names of the
+pipeline's arguments."""
+
+
+class Model(Protocol):
+    """A diffusion model as learning sees it. Latents are scaled as the denoiser reads them."""
+
+    @property
+    def denoiser(self) -> nn.Module:
+        """The network that LoRAs are worn on."""
+        ...
+
+    @property
+    def lora_prefix(self) -> str:
+        """Name of the denoiser in LoRA files, as diffusers' loader wants it: "unet" or "transformer"."""
+        ...
+
+    @property
+    def lora_targets(self) -> Sequence[str]:
+        """Ends of the names of the projections a LoRA changes."""
+        ...
+
+    @property
+    def side(self) -> int:
+        """Pixels a side of the square pictures it learns from."""
+        ...
+
+    def path(self, drawing_steps: int) -> NoisePath:
+        """Its way from noise to picture, with the times it draws at in that many steps.
+
+        Raises:
+            HostError: a scheduler that nothing can be learned on.
+        """
+        ...
+
+    def encode_texts(self, texts: Sequence[str]) -> list[Words]:
+        """Every text as the denoiser reads it."""
+        ...
+
+    def encode_images(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c h w"]:
+        """Images in [0, 1] as latents: the mean, where the autoencoder gives a distribution."""
+        ...
+
+    def predict(
+        self,
+        x_t: Float[Tensor, "b c h w"],
+        t: Float[Tensor, " b"],
+        words: Sequence[Words],
+        extra: Mapping[str, Any],
+    ) -> Float[Tensor, "b c h w"]:
+        """The denoiser's output at x_t, as its path reads it. ``extra`` is what adapters add to the call."""
+        ...
+
+    def sketch(self, texts: Sequence[str], steps: int, seed: int) -> Float[Tensor, "n c h w"]:
+        """Clean latents that the model itself draws, the first from ``seed``."""
+        ...
 
 
 class Host(Protocol):
@@ -25,8 +91,18 @@ class Host(Protocol):
         ...
 
     @property
-    def pipeline(self) -> StableDiffusionPipeline:
+    def pipeline(self) -> Any:
         """The diffusers pipeline that draws."""
+        ...
+
+    @property
+    def model(self) -> Model:
+        """What learning and LoRAs need of it."""
+        ...
+
+    @property
+    def slots(self) -> LoraSlots | None:
+        """Where LoRAs are copied into, if the denoiser is compiled; None to put them in front of layers."""
         ...
 
     @property
@@ -34,7 +110,8 @@ class Host(Protocol):
         """Extra keyword arguments for every pipeline call; adapters add theirs while worn.
 
         ``ip_adapter_image_embeds`` holds one tensor "1 refs seq dim" per reference adapter, positives only:
-        draw with guidance off. The pipeline repeats it over the batch itself.
+        draw with guidance off. It is repeated over the batch when drawing. ``image`` holds reference
+        pictures, where the base reads them natively.
         """
         ...
 
@@ -62,6 +139,31 @@ class Adapter(Protocol):
 
         Raises:
             HostError: the base cannot wear it.
+        """
+        ...
+
+
+class ReferenceSource(Protocol):
+    """Shows a base a subject's reference images."""
+
+    @property
+    def sha256(self) -> str:
+        """Digest of what decides how: an adapter's weights, or the name of the base's own way."""
+        ...
+
+    def of(self, subject: Subject) -> Adapter:
+        """What to wear for this subject.
+
+        Raises:
+            SubjectError: the subject has no reference at hand.
+        """
+        ...
+
+    def of_each(self, subjects: Sequence[Subject]) -> Adapter:
+        """What to wear for a batch of images, each of its own subject, in this order.
+
+        Raises:
+            SubjectError: a subject has no reference at hand, or they cannot be drawn together.
         """
         ...
 

@@ -8,28 +8,32 @@ base draws with (a few-step student is only ever asked there):
     other prompts of its class   || f(x_t, class) - f_base ||^2     prior preservation
 
 (DreamBooth, arXiv 2208.12242, eq. 2, with the base itself as the target.) Masked losses are divided by the
-mask's sum. With a reference adapter given, it is worn in half of the steps, with the tokens of the other
-references, so that the two together do not count twice. A step depends on its own seed alone: a run that was
-interrupted goes on from its checkpoint and ends with the same bytes.
+mask's sum. f is the model's clean picture on its own path (`castmark_adapters.schedule`), whatever it
+predicts, so that one loss goes for every family; under much noise, where a picture of the references would
+only teach their average, the subject's part falls away (`LearnSettings.clear_signal`), but never at the last
+step the base draws with, which is where a one-step base is asked. With a reference adapter given, it is worn
+in half of the steps, with the tokens of the other references, so that the two together do not count twice. A
+step depends on its own seed alone: a run that was interrupted goes on from its checkpoint and ends with the
+same bytes.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Shaped
 from peft.tuners.lora import Linear as LoraLinear
 from torch import Tensor, nn
 
 from castmark_adapters.checkpoint import Checkpoint, Saved
 from castmark_adapters.errors import SubjectError
-from castmark_adapters.host import Host
+from castmark_adapters.host import Host, Model, Words
 from castmark_adapters.lora import (
     LoraWeights,
     attention_targets,
@@ -39,12 +43,10 @@ from castmark_adapters.lora import (
     weights_of,
 )
 from castmark_adapters.material import Material, prepare
+from castmark_adapters.optimizer import Optimizer, make_optimizer
 from castmark_adapters.reference import ReferenceAdapter
-from castmark_adapters.schedule import Schedule
+from castmark_adapters.schedule import NoisePath
 from castmark_adapters.subject import LoraFile, Subject, sha256
-
-if TYPE_CHECKING:
-    from diffusers import UNet2DConditionModel
 
 FILE = "lora.safetensors"
 
@@ -64,13 +66,18 @@ class LearnSettings:
     """Weight of prior preservation."""
     drawing_steps: int = 4
     clear_signal: float = 0.45
-    """The subject is learned where sqrt(abar_t) exceeds this; elsewhere the base is preserved."""
+    """The subject is learned where the share of the picture in x_t exceeds this; elsewhere the base is
+    preserved."""
     views: int = 6
     """Shifted and zoomed views of each reference."""
     others: int = 12
     """Pictures of others of the class, which the base draws before the first step."""
     seed: int = 0
     checkpoint_every: int = 20
+    optimizer: Optimizer = "adamw"
+    """"adamw8bit" keeps its state in 8 bits (bitsandbytes, on a GPU)."""
+    gradient_checkpointing: bool = False
+    """Compute activations twice instead of keeping them: a third slower, and memory for large denoisers."""
 
 
 @dataclass(frozen=True)
@@ -106,10 +113,13 @@ def learn(
         raise SubjectError(f"subject {subject.name!r} has no reference images; give 3 to 6")
     if len(subject.references) < 2:
         reference = None  # there is no other view to look at, and looking at the target teaches copying
-    unet = host.pipeline.unet
-    schedule = Schedule(host.pipeline.scheduler, settings.drawing_steps)
+    model = host.model
+    path = model.path(settings.drawing_steps)
     checkpoint = Checkpoint(work, _run_digest(subject, host, settings, reference))
-    with frozen(unet), torch.random.fork_rng(devices=[]):
+    with (
+        frozen(model.denoiser, checkpointing=settings.gradient_checkpointing),
+        torch.random.fork_rng(devices=[]),
+    ):
         material = prepare(
             subject,
             host,
@@ -120,16 +130,16 @@ def learn(
             reference=reference,
         )
         saved = checkpoint.read()
-        weights = saved.weights if saved else _fresh(unet, settings)
-        layers = build_layers(unet, weights, f"LoRA of {subject.name}")
+        weights = saved.weights if saved else _fresh(model, settings)
+        layers = build_layers(model.denoiser, weights, f"LoRA of {subject.name}", torch.float32)
         parameters = [p for name in sorted(layers) for p in matrices(layers[name])]
         for parameter in parameters:
             parameter.requires_grad_(True)
-        optimizer = torch.optim.AdamW(parameters, settings.learning_rate, weight_decay=0.01)
+        optimizer = make_optimizer(settings.optimizer, parameters, settings.learning_rate)
         if saved:
             optimizer.load_state_dict({**optimizer.state_dict(), "state": saved.optimizer})
         for step in range(saved.step if saved else 0, settings.steps):
-            losses = _losses(host, layers, material, schedule, settings, step, reference)
+            losses = _losses(host, layers, material, path, settings, step, reference)
             total = sum(losses[1:], losses[0])
             if not bool(torch.isfinite(total)):
                 raise SubjectError(
@@ -144,8 +154,10 @@ def learn(
             subject_loss, *preserved = (loss.item() for loss in losses)
             on_event(LearnEvent(step + 1, settings.steps, subject_loss, sum(preserved)))
             if (step + 1) % settings.checkpoint_every == 0 and step + 1 < settings.steps:
-                checkpoint.write(Saved(weights_of(layers), optimizer.state_dict()["state"], step + 1))
-        data = weights_of(layers).to_bytes()
+                checkpoint.write(
+                    Saved(weights_of(layers, model.lora_prefix), optimizer.state_dict()["state"], step + 1)
+                )
+        data = weights_of(layers, model.lora_prefix).to_bytes()
     checkpoint.remove()
     card = LoraFile(
         name=FILE, sha256=sha256(data), base=host.digest, rank=settings.rank, steps=settings.steps
@@ -157,7 +169,7 @@ def _losses(
     host: Host,
     layers: Mapping[str, LoraLinear],
     material: Material,
-    schedule: Schedule,
+    path: NoisePath,
     settings: LearnSettings,
     step: int,
     reference: ReferenceAdapter | None,
@@ -171,22 +183,21 @@ def _losses(
     text = torch.randint(len(material.texts), (count,), generator=generator)
     other = torch.randint(len(material.others), ((count + 1) // 2,), generator=generator)
     x0 = torch.cat([material.latents[pick], material.others[other]])
-    texts = torch.cat([material.texts[text], material.other_texts[other]])
-    t = schedule.sample_timesteps(len(x0), generator)
-    x_t = schedule.noised(x0, torch.randn(x0.shape, generator=generator).to(x0), t)
-    unet = host.pipeline.unet
+    words = [material.texts[i] for i in text.tolist()] + [material.other_texts[i] for i in other.tolist()]
+    t = path.sample_timesteps(len(x0), generator)
+    x_t = path.noised(x0, torch.randn(x0.shape, generator=generator).to(x0), t)
     with ExitStack() as stack:
         if reference is not None and material.tokens is not None and step % 2:
             views = [i for i in range(material.tokens.shape[1]) if i != target]
             stack.enter_context(reference.worn(host, material.tokens[:, views]))
-        embeds = host.call_arguments.get("ip_adapter_image_embeds")
         with torch.no_grad():
-            base = _x0(unet, schedule, x_t, t, texts, embeds)
-        with installed(unet, layers):
-            ours = _x0(unet, schedule, x_t, t, texts, embeds)
+            base = _x0(host, path, x_t, t, words)
+        with installed(host.model.denoiser, layers):
+            ours = _x0(host, path, x_t, t, words)
     # Under much noise the mean of the references' places and poses is all there is to learn, which blurs what
     # a few-step base draws; there it stays as it is.
-    clear = (schedule.signal(t[:count]) > settings.clear_signal).to(x0)
+    clearest = float(path.signal(path.drawing[-1:]))
+    clear = (path.signal(t[:count]) >= min(settings.clear_signal, clearest)).to(x0)
     mask = material.masks[pick] * clear
     return [
         _masked((ours[:count] - x0[:count]) ** 2, mask),
@@ -196,17 +207,14 @@ def _losses(
 
 
 def _x0(
-    unet: UNet2DConditionModel,
-    schedule: Schedule,
+    host: Host,
+    path: NoisePath,
     x_t: Float[Tensor, "b c h w"],
-    t: Int[Tensor, " b"],
-    texts: Float[Tensor, "b tokens dim"],
-    embeds: list[Float[Tensor, "1 refs seq dim"]] | None,
+    t: Shaped[Tensor, " b"],
+    words: Sequence[Words],
 ) -> Float[Tensor, "b c h w"]:
-    images = [e.expand(len(x_t), -1, -1, -1) for e in embeds] if embeds else None
-    conditions = {"image_embeds": images} if images else None
-    output = unet(x_t, t.to(x_t.device), encoder_hidden_states=texts, added_cond_kwargs=conditions).sample
-    return schedule.x0(output, x_t, t)
+    """The model's clean picture of x_t, in float32."""
+    return path.x0(host.model.predict(x_t, t, words, host.call_arguments).float(), x_t, t)
 
 
 def _masked(error: Float[Tensor, "b c h w"], mask: Float[Tensor, "b 1 h w"]) -> Tensor:
@@ -214,15 +222,15 @@ def _masked(error: Float[Tensor, "b c h w"], mask: Float[Tensor, "b 1 h w"]) -> 
     return (error * mask).sum() / (mask.sum() * error.shape[1]).clamp(min=1e-6)
 
 
-def _fresh(unet: UNet2DConditionModel, settings: LearnSettings) -> LoraWeights:
+def _fresh(model: Model, settings: LearnSettings) -> LoraWeights:
     """A start that changes nothing: A random, B zero."""
     generator = torch.Generator().manual_seed(settings.seed)
     layers: dict[str, tuple[Tensor, Tensor]] = {}
-    for name in attention_targets(unet):
-        linear = cast("nn.Linear", unet.get_submodule(name))
+    for name in attention_targets(model):
+        linear = cast("nn.Linear", model.denoiser.get_submodule(name))
         down = torch.randn(settings.rank, linear.in_features, generator=generator) / linear.in_features**0.5
         layers[name] = (down, torch.zeros(linear.out_features, settings.rank))
-    return LoraWeights(settings.rank, layers)
+    return LoraWeights(settings.rank, layers, model.lora_prefix)
 
 
 def _rate(step: int, steps: int) -> float:
@@ -246,15 +254,23 @@ def _run_digest(
 
 
 @contextmanager
-def frozen(unet: UNet2DConditionModel) -> Generator[None]:
-    """No gradients for the base, and no dropout; both as they were on exit."""
-    trainable = [(parameter, parameter.requires_grad) for parameter in unet.parameters()]
-    training = unet.training
-    unet.requires_grad_(False)
-    unet.eval()
+def frozen(denoiser: nn.Module, *, checkpointing: bool = False) -> Generator[None]:
+    """No gradients for the base, and no dropout; both as they were on exit.
+
+    With ``checkpointing`` its activations are computed again in the backward pass instead of being kept.
+    """
+    trainable = [(parameter, parameter.requires_grad) for parameter in denoiser.parameters()]
+    training = denoiser.training
+    denoiser.requires_grad_(False)
+    # diffusers checkpoints in training mode only; the denoisers of a few steps have no dropout to switch off.
+    denoiser.train(checkpointing)
+    if checkpointing:
+        cast("Any", denoiser).enable_gradient_checkpointing()
     try:
         yield
     finally:
+        if checkpointing:
+            cast("Any", denoiser).disable_gradient_checkpointing()
         for parameter, required in trainable:
             parameter.requires_grad_(required)
-        unet.train(training)
+        denoiser.train(training)

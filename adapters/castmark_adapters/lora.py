@@ -26,28 +26,32 @@ from castmark_adapters.subject import Subject, sha256
 from castmark_adapters.weights import all_finite, read_safetensors, write_safetensors
 
 if TYPE_CHECKING:
-    from diffusers import UNet2DConditionModel
+    from castmark_adapters.host import Model
 
 TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
-"""The attention projections a LoRA changes."""
+"""The attention projections that a LoRA changes in most families."""
 CONVOLUTIONS = ("conv1", "conv2")
 """The residual blocks' convolutions a LoRA may change besides: shapes and patterns live there."""
+
+PREFIXES = ("unet", "transformer")
+"""Names of a denoiser in LoRA files, as diffusers' loaders want them."""
 
 LoraLayer = LoraLinear | LoraConv2d
 
 _NAME = "castmark"
-_PREFIX = "unet."
 _METADATA_KEY = "lora_adapter_metadata"  # diffusers.loaders.lora_base.LORA_ADAPTER_METADATA_KEY
 
 
 @dataclass(frozen=True)
 class LoraWeights:
-    """Down (A, "rank in") and up (B, "out rank") matrices by the UNet's module name; of a convolution, A is
-    "rank in k k" and B "out rank 1 1". alpha = rank always.
+    """Down (A, "rank in") and up (B, "out rank") matrices by the denoiser's module name; of a convolution, A
+    is "rank in k k" and B "out rank 1 1". alpha = rank always. ``prefix`` is the denoiser's name in the file,
+    one of `PREFIXES`.
     """
 
     rank: int
     layers: Mapping[str, tuple[Tensor, Tensor]]
+    prefix: str = "unet"
 
     @classmethod
     def from_bytes(cls, data: bytes, label: str) -> LoraWeights:
@@ -59,11 +63,12 @@ class LoraWeights:
                 would silently load at another strength).
         """
         tensors, metadata = read_safetensors(data, label)
+        prefix = next(iter(tensors), "").partition(".")[0]
         layers: dict[str, tuple[Tensor, Tensor]] = {}
         for key, down in tensors.items():
-            if key.startswith(_PREFIX) and key.endswith(".lora_A.weight"):
-                name = key.removeprefix(_PREFIX).removesuffix(".lora_A.weight")
-                up = tensors.get(f"{_PREFIX}{name}.lora_B.weight")
+            if prefix in PREFIXES and key.startswith(f"{prefix}.") and key.endswith(".lora_A.weight"):
+                name = key.removeprefix(f"{prefix}.").removesuffix(".lora_A.weight")
+                up = tensors.get(f"{prefix}.{name}.lora_B.weight")
                 if up is None:
                     raise PackError(f"{label}: {name} has a down matrix and no up matrix; learn it again")
                 layers[name] = (down, up)
@@ -71,25 +76,25 @@ class LoraWeights:
         if len(layers) * 2 != len(tensors) or len(ranks) != 1:
             raise PackError(f"{label}: not a LoRA of one rank in the diffusers layout; learn it again")
         rank = ranks.pop()
-        alpha = json.loads(metadata.get(_METADATA_KEY, "{}")).get(f"{_PREFIX}lora_alpha")
+        alpha = json.loads(metadata.get(_METADATA_KEY, "{}")).get(f"{prefix}.lora_alpha")
         if alpha != rank:
             raise PackError(
                 f"{label}: alpha is {alpha}, rank is {rank}; only alpha = rank loads alike everywhere"
             )
         if not all_finite(tensors):
             raise PackError(f"{label}: holds values that are not finite; learn it again")
-        return cls(rank, layers)
+        return cls(rank, layers, prefix)
 
     def to_bytes(self) -> bytes:
         """The file that plain ``pipeline.load_lora_weights`` reads at the same scale."""
         config = lora_config(self.rank, list(self.layers)).to_dict()
         # Full module names: peft then never mistakes a reference adapter's projections for targets.
         config["target_modules"] = sorted(self.layers)
-        packed = {f"{_PREFIX}{key}": value for key, value in config.items()}
+        packed = {f"{self.prefix}.{key}": value for key, value in config.items()}
         tensors: dict[str, Tensor] = {}
         for name, (down, up) in self.layers.items():
-            tensors[f"{_PREFIX}{name}.lora_A.weight"] = down
-            tensors[f"{_PREFIX}{name}.lora_B.weight"] = up
+            tensors[f"{self.prefix}.{name}.lora_A.weight"] = down
+            tensors[f"{self.prefix}.{name}.lora_B.weight"] = up
         return write_safetensors(tensors, (_METADATA_KEY, json.dumps(packed, indent=2, sort_keys=True)))
 
 
@@ -155,10 +160,14 @@ class LoraAdapter:
             HostError: another base, or one without the projections it changes.
         """
         self.check(host)
-        unet = host.pipeline.unet
-        if self._built is None or not _fits(unet, self._built):
-            self._built = build_layers(unet, self.weights, self.title)
-        with installed(unet, self._built, self.scale if scale is None else scale):
+        if (slots := host.slots) is not None:
+            with slots.filled(self.weights, self.title, self.scale if scale is None else scale):
+                yield
+            return
+        denoiser = host.model.denoiser
+        if self._built is None or not _fits(denoiser, self._built):
+            self._built = build_layers(denoiser, self.weights, self.title)
+        with installed(denoiser, self._built, self.scale if scale is None else scale):
             yield
 
 
@@ -169,28 +178,32 @@ def lora_config(rank: int, targets: list[str]) -> LoraConfig:
     )
 
 
-def attention_targets(unet: UNet2DConditionModel) -> list[str]:
-    """Full names of the UNet's own attention projections, in its order."""
+def attention_targets(model: Model) -> list[str]:
+    """Full names of the denoiser's own attention projections, in its order."""
     return [
         name
-        for name, module in unet.named_modules()
+        for name, module in model.denoiser.named_modules()
         if isinstance(module, nn.Linear)
-        and any(name.endswith(f".{target}") for target in TARGETS)
+        and any(name.endswith(f".{target}") for target in model.lora_targets)
         and not name.startswith("encoder_hid_proj")
     ]
 
 
-def convolution_targets(unet: UNet2DConditionModel) -> list[str]:
-    """Full names of the 3 x 3 convolutions of the UNet's residual blocks, in its order."""
+def convolution_targets(denoiser: nn.Module) -> list[str]:
+    """Full names of the 3 x 3 convolutions of a UNet's residual blocks, in its order."""
     return [
         name
-        for name, module in unet.named_modules()
+        for name, module in denoiser.named_modules()
         if isinstance(module, nn.Conv2d) and name.rpartition(".")[2] in CONVOLUTIONS
     ]
 
 
-def build_layers(unet: UNet2DConditionModel, weights: LoraWeights, title: str) -> dict[str, LoraLayer]:
+def build_layers(
+    denoiser: nn.Module, weights: LoraWeights, title: str, dtype: torch.dtype | None = None
+) -> dict[str, LoraLayer]:
     """peft layers over the base's projections, not yet in place. Consumes no global randomness.
+
+    ``dtype`` is that of the matrices; None for the base's own. What is learned wants float32.
 
     Raises:
         HostError: a projection is missing or of another size.
@@ -199,18 +212,19 @@ def build_layers(unet: UNet2DConditionModel, weights: LoraWeights, title: str) -
     layers: dict[str, LoraLayer] = {}
     with torch.random.fork_rng(devices=[]):
         for name, (down, up) in weights.layers.items():
-            base, inner = wrapped_by(unet, name, down, up, title)
+            base, inner = wrapped_by(denoiser, name, down, up, title)
             kind = LoraLinear if isinstance(inner, nn.Linear) else LoraConv2d
             layer = kind(cast("Any", base), _NAME, config, r=weights.rank, lora_alpha=weights.rank)
             for part, matrix in ((layer.lora_A, down), (layer.lora_B, up)):
                 own = cast("nn.Linear", part[_NAME])
-                own.weight = nn.Parameter(matrix.detach().clone().to(inner.weight), requires_grad=False)
+                found = matrix.detach().clone().to(inner.weight.device, dtype or inner.weight.dtype)
+                own.weight = nn.Parameter(found, requires_grad=False)
             layers[name] = layer
     return layers
 
 
 def wrapped_by(
-    unet: UNet2DConditionModel, name: str, down: Tensor, up: Tensor, title: str
+    denoiser: nn.Module, name: str, down: Tensor, up: Tensor, title: str
 ) -> tuple[nn.Module, nn.Linear | nn.Conv2d]:
     """The module in place under ``name`` and the base's own layer in it (another LoRA may be worn over it).
 
@@ -218,7 +232,7 @@ def wrapped_by(
         HostError: it is missing or of another size.
     """
     try:
-        base = unet.get_submodule(name)
+        base = denoiser.get_submodule(name)
     except AttributeError:
         raise HostError(f"{title}: the base has no layer {name!r}; learn the subject on this base") from None
     inner = base.get_base_layer() if isinstance(base, LoraLayer) else base
@@ -235,34 +249,32 @@ def matrices(layer: LoraLayer) -> tuple[nn.Parameter, nn.Parameter]:
     return down, up
 
 
-def weights_of(layers: Mapping[str, LoraLayer]) -> LoraWeights:
+def weights_of(layers: Mapping[str, LoraLayer], prefix: str) -> LoraWeights:
     """The matrices of built layers, copied to the CPU in fp32."""
     found: dict[str, tuple[Tensor, Tensor]] = {}
     for name, layer in layers.items():
         down, up = (matrix.detach().float().cpu().clone() for matrix in matrices(layer))
         found[name] = (down, up)
-    return LoraWeights(next(iter(found.values()))[0].shape[0], found)
+    return LoraWeights(next(iter(found.values()))[0].shape[0], found, prefix)
 
 
 @contextmanager
-def installed(
-    unet: UNet2DConditionModel, layers: Mapping[str, LoraLayer], scale: float = 1.0
-) -> Generator[None]:
+def installed(denoiser: nn.Module, layers: Mapping[str, LoraLayer], scale: float = 1.0) -> Generator[None]:
     """Put built layers in place of the projections they wrap, and the very same projections back on exit."""
     for layer in layers.values():
         cast("Any", layer.set_scale)(_NAME, scale)
-    with replaced(unet, layers):
+    with replaced(denoiser, layers):
         yield
 
 
 @contextmanager
-def replaced(unet: UNet2DConditionModel, modules: Mapping[str, nn.Module]) -> Generator[None]:
-    """Put modules in place of the UNet's of the same names, and the very same ones back on exit."""
+def replaced(denoiser: nn.Module, modules: Mapping[str, nn.Module]) -> Generator[None]:
+    """Put modules in place of the denoiser's of the same names, and the very same ones back on exit."""
     originals: list[tuple[nn.Module, str, nn.Module]] = []
     try:
         for name, module in modules.items():
             parent_name, _, child = name.rpartition(".")
-            parent = unet.get_submodule(parent_name)
+            parent = denoiser.get_submodule(parent_name)
             originals.append((parent, child, parent.get_submodule(child)))
             setattr(parent, child, module)
         yield
@@ -271,7 +283,7 @@ def replaced(unet: UNet2DConditionModel, modules: Mapping[str, nn.Module]) -> Ge
             setattr(parent, child, original)
 
 
-def _fits(unet: UNet2DConditionModel, layers: Mapping[str, LoraLayer]) -> bool:
+def _fits(denoiser: nn.Module, layers: Mapping[str, LoraLayer]) -> bool:
     """True if the layers were built over the very modules that are in place now."""
-    modules = dict(unet.named_modules())
+    modules = dict(denoiser.named_modules())
     return all(modules.get(name) is layer.base_layer for name, layer in layers.items())

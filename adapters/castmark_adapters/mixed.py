@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,9 +18,6 @@ from torch.nn import functional as F
 from castmark_adapters.errors import HostError
 from castmark_adapters.host import Host, Ingredient
 from castmark_adapters.lora import LoraAdapter, LoraWeights, replaced, wrapped_by
-
-if TYPE_CHECKING:
-    from diffusers import UNet2DConditionModel
 
 
 class MixedLora(nn.Module):
@@ -89,12 +86,12 @@ class MixedLoras:
         for adapter in self.adapters:
             if adapter is not None:
                 adapter.check(host)
-        unet = host.pipeline.unet
-        with replaced(unet, mixed_layers(unet, self.adapters)):
+        denoiser = host.model.denoiser
+        with replaced(denoiser, mixed_layers(denoiser, self.adapters)):
             yield
 
 
-def mixed_layers(unet: UNet2DConditionModel, adapters: Sequence[LoraAdapter | None]) -> dict[str, nn.Module]:
+def mixed_layers(denoiser: nn.Module, adapters: Sequence[LoraAdapter | None]) -> dict[str, nn.Module]:
     """Layers for a batch over the base's own, not yet in place: ranks are filled up with zeros.
 
     Raises:
@@ -107,20 +104,20 @@ def mixed_layers(unet: UNet2DConditionModel, adapters: Sequence[LoraAdapter | No
     for name in names:
         sample = next(adapter for adapter in worn if name in adapter.weights.layers)
         down, up = sample.weights.layers[name]
-        base, inner = wrapped_by(unet, name, down, up, sample.title)
+        base, inner = wrapped_by(denoiser, name, down, up, sample.title)
         downs = torch.zeros(len(adapters), rank, *down.shape[1:])
         ups = torch.zeros(len(adapters), up.shape[0], rank, *up.shape[2:])
         for index, adapter in enumerate(adapters):
             if adapter is not None and name in adapter.weights.layers:
-                _fill(downs[index], ups[index], adapter, unet, name)
+                _fill(downs[index], ups[index], adapter, denoiser, name)
         layers[name] = MixedLora(base, downs.to(inner.weight), ups.to(inner.weight))
     return layers
 
 
-def _fill(down: Tensor, up: Tensor, adapter: LoraAdapter, unet: UNet2DConditionModel, name: str) -> None:
+def _fill(down: Tensor, up: Tensor, adapter: LoraAdapter, denoiser: nn.Module, name: str) -> None:
     weights: LoraWeights = adapter.weights
     own_down, own_up = weights.layers[name]
-    wrapped_by(unet, name, own_down, own_up, adapter.title)
+    wrapped_by(denoiser, name, own_down, own_up, adapter.title)
     down[: weights.rank] = own_down
     up[:, : weights.rank] = own_up * adapter.scale
 

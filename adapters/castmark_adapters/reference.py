@@ -59,7 +59,15 @@ class ReferenceAdapter:
             AdapterError: a file is missing.
             PackError: a file is damaged.
         """
-        path = Path(folder) / WEIGHTS
+        return cls.read(Path(folder) / WEIGHTS, Path(folder) / ENCODER)
+
+    @classmethod
+    def read(cls, path: Path, encoder: Path) -> ReferenceAdapter:
+        """Load a weights file in the IP-Adapter layout, and the folder of its image encoder.
+
+        Raises:
+            AdapterError: a file is missing (`PackError`: it is damaged).
+        """
         try:
             data = path.read_bytes()
         except OSError as error:
@@ -73,7 +81,7 @@ class ReferenceAdapter:
             if group not in weights:
                 raise PackError(f"{path}: unknown key {key!r}; give a file in the IP-Adapter layout")
             weights[group][name] = tensor
-        return cls(weights, SubjectEncoder.load(Path(folder) / ENCODER), sha256(data))
+        return cls(weights, SubjectEncoder.load(encoder), sha256(data))
 
     def of(self, subject: Subject, scale: float = 1.0) -> SubjectReference:
         """The adapter for a subject's references. Their tokens are computed once and kept.
@@ -85,7 +93,7 @@ class ReferenceAdapter:
         if key not in self._tokens:
             while len(self._tokens) >= MAX_TOKENS_CACHED:
                 self._tokens.pop(next(iter(self._tokens)))
-            self._tokens[key] = self.encoder.tokens(subject.images())
+            self._tokens[key] = self.tokens(subject.images())
         return SubjectReference(self, self._tokens[key], scale, _references(subject))
 
     def of_each(self, subjects: Sequence[Subject], scale: float = 1.0) -> SubjectReference:
@@ -106,7 +114,15 @@ class ReferenceAdapter:
 
     def of_images(self, images: Sequence[Image.Image], scale: float = 1.0) -> SubjectReference:
         """The adapter for loose images (no provenance of theirs is recorded)."""
-        return SubjectReference(self, self.encoder.tokens(images), scale)
+        return SubjectReference(self, self.tokens(images), scale)
+
+    def tokens(self, images: Sequence[Image.Image]) -> Float[Tensor, "1 refs ..."]:
+        """What the network reads of images: patch tokens "1 refs seq dim" in the Plus form, whole-image
+        embeddings "1 refs dim" in the plain one.
+        """
+        if "proj.weight" in self.weights["image_proj"]:
+            return self.encoder.embeddings(images)
+        return self.encoder.tokens(images)
 
     @property
     def ingredients(self) -> tuple[Ingredient, ...]:

@@ -17,11 +17,18 @@ class _Record(BaseModel):
 
 
 class ModelRecord(_Record):
-    """A base model: name, digest over its weights, and licence."""
+    """A base model: name, digest over its weights, and licence.
+
+    ``revision`` is the commit of the hub's repository it came from; ``files`` is the sha256 of every file
+    that decides the pixels, by name: ``sha256`` is over these.
+    """
 
     name: str
     sha256: str = Sha256
     licence: str | None = None
+    non_commercial: bool = False
+    revision: str | None = None
+    files: dict[str, str] = {}
 
 
 class IngredientRecord(_Record):

@@ -6,7 +6,7 @@ import hashlib
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from castmark.bases.facts import BaseFacts
+from castmark.bases.stable_diffusion import StableDiffusion
 from castmark_adapters.layout import fresh_reference, reference_bytes
 from castmark_adapters.lora import LoraWeights, attention_targets
 from castmark_adapters.subject import Subject
@@ -117,6 +119,15 @@ class TinyHost:
     pipeline: StableDiffusionPipeline
     digest: str
     call_arguments: dict[str, Any] = field(default_factory=dict[str, Any])
+    slots: Any = None
+
+    @cached_property
+    def model(self) -> StableDiffusion:
+        side = self.pipeline.unet.config.sample_size * 8
+        facts = BaseFacts(
+            folder=Path(), family="StableDiffusionPipeline", name="tiny", licence=None, sizes=((side, side),)
+        )
+        return StableDiffusion(self.pipeline, facts)
 
     def draw(self, prompt: str | list[str] = "a red mug", seed: int = 7, **arguments: Any) -> torch.Tensor:
         """Pixels "b 3 128 128" under whatever is worn."""
@@ -200,7 +211,7 @@ def random_lora(host: TinyHost, seed: int = 0, rank: int = 4) -> LoraWeights:
     """A LoRA that visibly changes the pixels."""
     generator = torch.Generator().manual_seed(seed)
     layers: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
-    for name in attention_targets(host.pipeline.unet):
+    for name in attention_targets(host.model):
         linear = host.pipeline.unet.get_submodule(name)
         down = torch.randn(rank, linear.in_features, generator=generator) * 0.2
         layers[name] = (down, torch.randn(linear.out_features, rank, generator=generator) * 0.2)

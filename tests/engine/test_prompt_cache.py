@@ -8,14 +8,13 @@ from castmark.bases.prompts import PromptCache
 def test_texts_are_encoded_once_and_the_longest_unused_goes_first() -> None:
     asked: list[str] = []
 
-    def encode(text: str) -> torch.Tensor:
+    def encode(text: str) -> dict[str, torch.Tensor]:
         asked.append(text)
-        return torch.full((1, 2, 3), float(len(text)))
+        return {"prompt_embeds": torch.full((1, 2, 3), float(len(text)))}
 
     cache = PromptCache(encode, kept=2)
     found = cache(["a", "bb", "a"])
-    assert found.shape == (3, 2, 3)
-    assert found[:, 0, 0].tolist() == [1, 2, 1]
+    assert [words["prompt_embeds"][0, 0, 0].item() for words in found] == [1, 2, 1]
     assert asked == ["a", "bb"]
     cache(["ccc"])
     cache(["a"])

@@ -37,6 +37,8 @@ class FakeHost:
     each: list[str] = field(default_factory=list)
     call_arguments: dict[str, Any] = field(default_factory=dict)
     pipeline: Any = None
+    model: Any = None
+    slots: Any = None
 
 
 @dataclass
@@ -52,6 +54,9 @@ class FakeBase:
     batches: list[int] = field(default_factory=list)
     on_draw: Callable[[Sequence[ResolvedShot]], None] = lambda shots: None
     sizes: set[tuple[int, int]] | None = None
+    revision: str | None = None
+    non_commercial: bool = False
+    files: dict[str, str] = field(default_factory=dict)
 
     @property
     def environment(self) -> dict[str, str | int | float]:
@@ -65,6 +70,14 @@ class FakeBase:
         return ResolvedShot(
             shot=shot, text=shot.text, seed=shot.seed, width=width, height=height, steps=steps
         )
+
+    keeps_subjects = "learn the subject"
+
+    def open_reference(self, source: object = None) -> None:
+        return None
+
+    def native_size(self, width: int, height: int) -> tuple[int, int]:
+        return self.default_size
 
     def draw_from(self, shots: Sequence[ResolvedShot], images: Sequence[Image.Image]) -> list[Draft]:
         drafts = self.draw(shots)

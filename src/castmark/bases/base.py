@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
+
+from PIL import Image
 
 from castmark.shot import ResolvedShot, Shot
 from castmark.take import Draft
-from castmark_adapters.host import Host
+from castmark_adapters.host import Host, ReferenceSource
 
 
 class Base(Protocol):
@@ -26,6 +29,21 @@ class Base(Protocol):
     @property
     def licence(self) -> str | None:
         """SPDX name of the weights' licence, if known."""
+        ...
+
+    @property
+    def non_commercial(self) -> bool:
+        """Whether that licence forbids commercial use."""
+        ...
+
+    @property
+    def revision(self) -> str | None:
+        """Commit of the hub's repository it came from, if it did."""
+        ...
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """sha256 of every file that decides the pixels, by name; ``digest`` is over these."""
         ...
 
     @property
@@ -48,6 +66,26 @@ class Base(Protocol):
         """What decides the pixels besides shot and weights: device, dtype, threads, versions."""
         ...
 
+    @property
+    def keeps_subjects(self) -> str:
+        """What keeps a subject the same on this base, for whoever has none of it."""
+        ...
+
+    def open_reference(self, source: str | Path | None = None) -> ReferenceSource | None:
+        """The reference adapter at ``source`` (a folder, file or hub's file).
+
+        With None it is the base's own way of being shown reference images, if it has one.
+
+        Raises:
+            BaseError: there are none for this base, or none there.
+            AdapterError: its files are damaged.
+        """
+        ...
+
+    def native_size(self, width: int, height: int) -> tuple[int, int]:
+        """The size it draws to make a picture of ``width`` x ``height`` pixels of: the nearest in aspect."""
+        ...
+
     def resolve(self, shot: Shot) -> ResolvedShot:
         """The shot with nothing left open.
 
@@ -58,6 +96,16 @@ class Base(Protocol):
 
     def draw(self, shots: Sequence[ResolvedShot]) -> list[Draft]:
         """One draft a shot, in order, drawn as one batch; all must share size and steps.
+
+        Raises:
+            BaseError: they do not, or drawing failed.
+        """
+        ...
+
+    def draw_from(self, shots: Sequence[ResolvedShot], images: Sequence[Image.Image]) -> list[Draft]:
+        """One draft a shot, in order, each from the image beside it, which has its size.
+
+        All must share size, steps and strength of the start.
 
         Raises:
             BaseError: they do not, or drawing failed.

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from castmark.safety import Checker, open_checker
 from castmark.shot import ResolvedShot, Shot
@@ -41,6 +42,8 @@ class RenderedHost:
     digest: str = hashlib.sha256(b"rendered").hexdigest()
     call_arguments: dict[str, Any] = field(default_factory=dict[str, Any])
     pipeline: Any = None
+    model: Any = None
+    slots: Any = None
 
 
 class RenderedBase:
@@ -52,6 +55,15 @@ class RenderedBase:
     def __init__(self) -> None:
         self.host = RenderedHost()
         self.environment: dict[str, str | int | float] = {"device": "none"}
+        self.revision, self.non_commercial, self.files = None, False, dict[str, str]()
+        self.keeps_subjects = "nothing: it renders scenes"
+
+    def open_reference(self, source: str | Path | None = None) -> None:
+        """There is none."""
+
+    def native_size(self, width: int, height: int) -> tuple[int, int]:
+        """Always its own size."""
+        return SIDE, SIDE
 
     def resolve(self, shot: Shot) -> ResolvedShot:
         """Always its own size."""
@@ -62,6 +74,10 @@ class RenderedBase:
     def draw(self, shots: Sequence[ResolvedShot]) -> list[Draft]:
         """One rendered scene a shot."""
         return [Draft(resolved=shot, pixels=_scene(shot.seed), settings=self.environment) for shot in shots]
+
+    def draw_from(self, shots: Sequence[ResolvedShot], images: Sequence[Image.Image]) -> list[Draft]:
+        """The scene of the shot; the image is not looked at."""
+        return self.draw(shots)
 
 
 def rendered_studio(keys: Path) -> Studio:

@@ -17,6 +17,7 @@ from castmark.cli.options import (
     LibraryFolder,
     Policy,
     Quiet,
+    ReferenceName,
     Steps,
     Threads,
     Watermark,
@@ -75,6 +76,7 @@ def batch_command(
     price_per_hour: Price = None,
     parameters: Parameters = False,
     base: BaseName = None,
+    reference: ReferenceName = None,
     policy: Policy = None,
     key: KeyFolder = None,
     device: Device = None,
@@ -117,15 +119,16 @@ def batch_command(
         base,
         policy,
         key,
-        steps,
-        adaptive,
-        batch_size,
-        device,
-        threads,
-        disclose_prompt,
-        parameters,
-        watermark,
-        exact,
+        steps=steps,
+        adaptive=adaptive,
+        batch_size=batch_size,
+        device=device,
+        threads=threads,
+        disclose_prompt=disclose_prompt,
+        parameters=parameters,
+        watermark=watermark,
+        exact=exact,
+        reference=reference,
     )
     _run(
         studio,
@@ -153,6 +156,7 @@ def vary_command(
     steps: Steps = None,
     redraws: Redraws = 0,
     base: BaseName = None,
+    reference: ReferenceName = None,
     policy: Policy = None,
     key: KeyFolder = None,
     device: Device = None,
@@ -173,7 +177,15 @@ def vary_command(
         pairs[old.strip()] = new.strip()
     job = variations(run, name, n=n, strength=strength, replace=pairs, steps=steps)
     studio = _open(
-        base, policy, key, None, None, None, device, threads, disclose_prompt, False, watermark, exact
+        base,
+        policy,
+        key,
+        device=device,
+        threads=threads,
+        disclose_prompt=disclose_prompt,
+        watermark=watermark,
+        exact=exact,
+        reference=reference,
     )
     _run(studio, job, out, _cast(run, job), redraws, 1, None, quiet)
 
@@ -186,6 +198,7 @@ def bridge_command(
     steps: Steps = None,
     redraws: Redraws = 0,
     base: BaseName = None,
+    reference: ReferenceName = None,
     policy: Policy = None,
     key: KeyFolder = None,
     device: Device = None,
@@ -200,7 +213,15 @@ def bridge_command(
 
     job = bridge(run, names, steps=steps, strength=strength or STRENGTH)
     studio = _open(
-        base, policy, key, None, None, None, device, threads, disclose_prompt, False, watermark, exact
+        base,
+        policy,
+        key,
+        device=device,
+        threads=threads,
+        disclose_prompt=disclose_prompt,
+        watermark=watermark,
+        exact=exact,
+        reference=reference,
     )
     _run(studio, job, out, _cast(run, job), redraws, 1, None, quiet)
 
@@ -209,15 +230,17 @@ def _open(
     base: str | None,
     policy: str | None,
     key: Path | None,
-    steps: int | None,
-    adaptive: str | None,
-    batch_size: int | None,
+    *,
+    steps: int | None = None,
+    adaptive: str | None = None,
+    batch_size: int | None = None,
     device: str | None,
     threads: int | None,
     disclose_prompt: bool,
-    parameters: bool,
+    parameters: bool = False,
     watermark: bool,
     exact: bool,
+    reference: str | None,
 ) -> Studio:
     require("castmark batch", "engine")
     from castmark.cli.console import hush_libraries
@@ -241,6 +264,7 @@ def _open(
         parameters=parameters,
         watermark=watermark,
         exact=exact,
+        reference=reference,
     )
 
 

@@ -25,6 +25,7 @@ from castmark.cli.options import (
     LibraryFolder,
     Policy,
     Quiet,
+    ReferenceName,
     Steps,
     Threads,
     Watermark,
@@ -106,6 +107,7 @@ def learn(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A subject of the library.")],
     steps: Annotated[int | None, typer.Option("--steps", min=1, help="Training steps.")] = None,
     base: BaseName = None,
+    reference: ReferenceName = None,
     device: Device = None,
     threads: Threads = None,
     library: LibraryFolder = None,
@@ -120,11 +122,12 @@ def learn(
 
     folder = library_folder(library)
     subject = pack.get(folder, name)
+    opened = open_drawing_base(base, device, threads)
     with Reporter(quiet=quiet) as reporter:
         learned = learn_subject(
             subject,
-            open_drawing_base(base, device, threads),
-            open_reference(base),
+            opened,
+            open_reference(base, opened, reference),
             steps=steps,
             work=work_folder(folder, name),
             on_event=reporter.learning(name),
@@ -158,6 +161,7 @@ def shoot(
     name: Annotated[str | None, typer.Option("--name", help="Name of the file.")] = None,
     out: Annotated[Path, typer.Option("--out", help="Folder to write to.")] = Path(),
     base: BaseName = None,
+    reference: ReferenceName = None,
     policy: Policy = None,
     key: KeyFolder = None,
     device: Device = None,
@@ -202,6 +206,7 @@ def shoot(
         parameters=parameters,
         watermark=watermark,
         exact=exact,
+        reference=reference,
     )
     path = studio.shoot(shot).save(out)
     if not quiet:

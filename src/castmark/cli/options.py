@@ -15,6 +15,10 @@ LibraryFolder = Annotated[
 BaseName = Annotated[
     str | None, typer.Option("--base", help="Base: a diffusers folder or hub id. [default: the embedded one]")
 ]
+ReferenceName = Annotated[
+    str | None,
+    typer.Option("--reference", help="IP-Adapter for the base: a folder, a file, or a hub's file."),
+]
 Policy = Annotated[
     str | None, typer.Option("--policy", help="Policy: a shipped name or a file. [default: general-audience]")
 ]

@@ -44,7 +44,8 @@ def resolve(base: Base, shot: Shot) -> tuple[ResolvedShot, tuple[int, int]]:
     try:
         return base.resolve(shot.model_copy(update={"width": width, "height": height})), (width, height)
     except BaseError:
-        resolved = base.resolve(shot.model_copy(update={"width": None, "height": None}))
+        across, down = base.native_size(width, height)
+        resolved = base.resolve(shot.model_copy(update={"width": across, "height": down}))
     if max(width / resolved.width, height / resolved.height) > MAX_FACTOR:
         raise BaseError(
             f"{width}x{height} px is more than {MAX_FACTOR} times what {base.name} draws "

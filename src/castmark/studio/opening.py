@@ -14,9 +14,9 @@ from castmark_provenance.keys import Key, PemKey, ensure_local_key
 if TYPE_CHECKING:
     from castmark.bases.base import Base
     from castmark.studio.studio import Studio
+    from castmark_adapters.host import ReferenceSource
     from castmark_adapters.identity import IdentityScorer
     from castmark_adapters.learn import LearnEvent
-    from castmark_adapters.reference import ReferenceAdapter
     from castmark_adapters.subject import Subject
 
 EMBEDDED = "embedded"
@@ -37,6 +37,7 @@ def open_studio(
     watermark: bool = True,
     identity: str | Path | None = None,
     exact: bool = False,
+    reference: str | Path | None = None,
 ) -> Studio:
     """See `castmark.studio.studio.Studio.open`."""
     require("Studio.open", "engine")
@@ -57,7 +58,12 @@ def open_studio(
     return Studio(
         base=opened,
         checker=checker,
-        wardrobe=EngineWardrobe(open_reference(base), scorer, identity_min=identity_min),
+        wardrobe=EngineWardrobe(
+            open_reference(base, opened, reference),
+            scorer,
+            identity_min=identity_min,
+            otherwise=opened.keeps_subjects,
+        ),
         key=signing_key,
         steps=steps,
         batch_size=batch_size,
@@ -120,23 +126,25 @@ def open_scorer(folder: str | Path | None = None) -> IdentityScorer:
     return scorer
 
 
-def open_reference(base: str | Path | None) -> ReferenceAdapter | None:
-    """The reference adapter that ships, for the base it was trained on; None for any other.
+def open_reference(
+    base: str | Path | None, opened: Base, reference: str | Path | None = None
+) -> ReferenceSource | None:
+    """How the base is shown reference images: by the adapter at ``reference``, by the one that ships for the
+    embedded base, or in the base's own way; None where there is no way.
 
     Raises:
+        BaseError: the base takes no reference adapter, or there is none there.
         AdapterError: its files are missing or damaged.
     """
-    if base is not None and str(base) != EMBEDDED:
-        return None
-    from castmark_adapters.reference import ReferenceAdapter
-
-    return ReferenceAdapter.load(castmark_data.path(EMBEDDED, "reference"))
+    if reference is None and (base is None or str(base) == EMBEDDED):
+        reference = castmark_data.path(EMBEDDED, "reference")
+    return opened.open_reference(reference)
 
 
 def learn_subject(
     subject: Subject,
     base: Base,
-    reference: ReferenceAdapter | None,
+    reference: ReferenceSource | None,
     *,
     steps: int | None = None,
     work: str | Path | None = None,
@@ -144,6 +152,7 @@ def learn_subject(
 ) -> Subject:
     """See `castmark.studio.studio.Studio.learn`."""
     from castmark_adapters.learn import LearnSettings, learn
+    from castmark_adapters.reference import ReferenceAdapter
 
     settings = LearnSettings(drawing_steps=base.default_steps)
     if steps is not None:
@@ -153,6 +162,6 @@ def learn_subject(
         base.host,
         settings,
         on_event=on_event or (lambda _: None),
-        reference=reference,
+        reference=reference if isinstance(reference, ReferenceAdapter) else None,
         work=work,
     )

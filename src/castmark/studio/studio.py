@@ -145,8 +145,12 @@ class Studio:
         watermark: bool = True,
         identity: str | Path | None = None,
         exact: bool = False,
+        reference: str | Path | None = None,
     ) -> Studio:
         """Put a studio together; by default of the embedded base, the default policy and the local key.
+
+        ``base`` is a diffusers folder or a hub id, with "@revision" if wanted; ``reference`` an IP-Adapter
+        for it (`castmark.bases.reference_files`).
 
         ``key`` is a key or the folder of one (see ``castmark keygen``); the local one is made on first use,
         and that is logged. ``threads`` sets torch's thread count for the whole process; None measures which
@@ -176,6 +180,7 @@ class Studio:
             watermark=watermark,
             identity=identity,
             exact=exact,
+            reference=reference,
         )
 
     def key(self, shot: Shot) -> str:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from castmark.errors import CheckError
 from castmark.take import Draft, Finding
+from castmark_adapters.errors import SubjectError
 
 if TYPE_CHECKING:
-    from castmark_adapters.host import Adapter, Host, Ingredient
+    from castmark_adapters.host import Adapter, Host, Ingredient, ReferenceSource
     from castmark_adapters.identity import IdentityScorer
     from castmark_adapters.lora import LoraAdapter
-    from castmark_adapters.reference import ReferenceAdapter
     from castmark_adapters.subject import Subject
 
 Cast: TypeAlias = "Sequence[Subject]"
@@ -30,7 +30,7 @@ class Wardrobe(Protocol):
     """Finds a subject's adapters and scores its likeness. Fakes of it stand in for models in tests."""
 
     @property
-    def reference(self) -> ReferenceAdapter | None:
+    def reference(self) -> ReferenceSource | None:
         """The reference adapter, which learning wears beside the LoRA it learns; None where there is none."""
         ...
 
@@ -111,16 +111,19 @@ class EngineWardrobe:
         scorer: scores likeness, or None where there is no subject encoder.
         identity_min: where the policy locks the subject, the identity score below which an image is refused;
             with None the score is only reported, beside the scorer's own calibrated threshold.
+        otherwise: what to do for a subject that nothing would keep the same; None to draw it by its words.
     """
 
     def __init__(
         self,
-        reference: ReferenceAdapter | None = None,
+        reference: ReferenceSource | None = None,
         scorer: IdentityScorer | None = None,
         *,
         identity_min: float | None = None,
+        otherwise: str | None = None,
     ) -> None:
         self.reference = reference
+        self._otherwise = otherwise
         self._scorer = scorer
         self._identity_min = identity_min
         self._loras: dict[str, LoraAdapter] = {}
@@ -137,12 +140,15 @@ class EngineWardrobe:
             worn.append(self.reference.of(subject))
         if subject.lora is not None:
             worn.append(self._lora(subject))
+        self._check_kept(subject)
         return worn
 
     def mixed(self, subjects: Sequence[Subject]) -> Sequence[Adapter]:
         """The reference adapter with each subject's references, then the LoRAs of those that have one."""
         from castmark_adapters.mixed import MixedLoras
 
+        for subject in subjects:
+            self._check_kept(subject)
         worn: list[Adapter] = []
         if self.reference is not None and subjects[0].references:
             worn.append(self.reference.of_each(subjects))
@@ -176,6 +182,16 @@ class EngineWardrobe:
             )
             for score in self._scorer.scores([draft.pixels for draft in drafts], subject)
         ]
+
+    def _check_kept(self, subject: Subject) -> None:
+        """Refuse to draw a subject that nothing would keep the same.
+
+        Raises:
+            SubjectError: neither a reference adapter nor a LoRA, and `otherwise` says what to do.
+        """
+        kept = subject.lora is not None or self.reference is not None or not subject.references
+        if not kept and self._otherwise is not None:
+            raise SubjectError(f"subject {subject.name!r}: {self._otherwise}")
 
     def _lora(self, subject: Subject) -> LoraAdapter:
         from castmark_adapters.lora import LoraAdapter

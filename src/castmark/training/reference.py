@@ -186,6 +186,8 @@ class _Worn:
         self.pipeline = pipeline
         self.digest = digest
         self.call_arguments: dict[str, Any] = {}
+        self.model: Any = None  # no LoRA is worn or learned here
+        self.slots: Any = None
 
 
 def _loss(

@@ -1,0 +1,305 @@
+"""A diffusers pipeline of any known family as a base: drawing is the same for all of them.
+
+Guidance is off, as distilled models want it; every image has its own CPU generator, so that a shot's noise
+does not depend on its neighbours in the batch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import numpy as np
+import torch
+import transformers
+from diffusers import DiffusionPipeline
+from PIL import Image
+from torch import Tensor
+
+from castmark.bases.facts import BaseFacts
+from castmark.bases.family import Family
+from castmark.bases.fast import DTYPES, make_fast, place
+from castmark.bases.folding import FoldedDecoder, folds
+from castmark.bases.prompts import PromptCache
+from castmark.bases.sizes import nearest_size
+from castmark.bases.speed import Hardware, SpeedSettings, Weights, decide
+from castmark.errors import BaseError
+from castmark.shot import ResolvedShot, Shot
+from castmark.take import Draft
+from castmark_adapters.host import ReferenceSource
+
+
+@contextmanager
+def _quiet() -> Generator[None]:
+    """Loading draws bars and tells of config entries that diffusers itself wrote; our users need neither."""
+    logs = (diffusers.utils.logging, transformers.utils.logging)
+    levels = [log.get_verbosity() for log in logs]
+    bars = [log.is_progress_bar_enabled() for log in logs]
+    for log in logs:
+        log.set_verbosity_error()
+        log.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for log, level, bar in zip(logs, levels, bars, strict=True):
+            log.set_verbosity(level)
+            if bar:
+                log.enable_progress_bar()
+
+
+class DiffusersBase:
+    """A pipeline folder as a `castmark.bases.base.Base` and `castmark_adapters.host.Host`.
+
+    Args:
+        facts: what the folder says of itself.
+        family: how to speak to its pipeline.
+        device: torch's name of where it draws.
+        exact: draw what plain diffusers draws, bit for bit. Otherwise a decoder whose end is linear is folded
+            (`castmark.bases.folding`): of 8-bit values about one in twenty thousand differs, by one.
+        settings: what is asked for speed's sake.
+    """
+
+    def __init__(
+        self,
+        facts: BaseFacts,
+        family: type[Family],
+        device: str = "cpu",
+        *,
+        exact: bool = True,
+        settings: SpeedSettings | None = None,
+    ) -> None:
+        """Load the pipeline.
+
+        Raises:
+            BaseError: the folder cannot be read as such a pipeline, the device is not there, or it cannot do
+                what is asked.
+        """
+        self.facts = facts
+        weights = Weights.of(facts, repeated_blocks=family.repeated_blocks)
+        self.plan = decide(Hardware.of(device), weights, settings or SpeedSettings())
+        self.device, self.dtype = device, DTYPES[self.plan.dtype]
+        self.call_arguments: dict[str, Any] = {}
+        kind: type[DiffusionPipeline] = getattr(diffusers, facts.family)
+        try:
+            with _quiet():
+                loaded = kind.from_pretrained(
+                    facts.folder,
+                    dtype=self.dtype,
+                    local_files_only=True,
+                    use_safetensors=True,
+                    **family.load_arguments(),
+                )
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            raise BaseError(
+                f"{facts.folder}: cannot be loaded as a {facts.family} ({error}); "
+                "check that the folder is complete and holds safetensors"
+            ) from error
+        self.pipeline: Any = loaded
+        place(self.pipeline, self.plan, device)
+        self.pipeline.set_progress_bar_config(disable=True)
+        self.model = family(self.pipeline, facts)
+        self.slots = make_fast(self.model, self.pipeline, self.plan)
+        self._folded: FoldedDecoder | None = None
+        plain = device == "cpu" and self.dtype == torch.float32 and family.plane_latents
+        if not exact and plain and folds(self.pipeline.vae):
+            self._folded = FoldedDecoder(self.pipeline.vae)
+        self._words = PromptCache(self.model.encode_text, family.words_kept)
+
+    @property
+    def host(self) -> DiffusersBase:
+        """Itself: adapters are worn on its pipeline."""
+        return self
+
+    @property
+    def name(self) -> str:
+        """Stated name, the hub's, or the folder's."""
+        return self.facts.name
+
+    @property
+    def licence(self) -> str | None:
+        """Stated licence, or None."""
+        return self.facts.licence
+
+    @property
+    def non_commercial(self) -> bool:
+        """Whether the licence's name says that commercial use is not allowed."""
+        return self.facts.non_commercial
+
+    @property
+    def revision(self) -> str | None:
+        """Commit of the hub's repository, if it came from one."""
+        return self.facts.revision
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """sha256 of every weight and configuration file, by name."""
+        return self._files
+
+    @property
+    def digest(self) -> str:
+        """sha256 over the names and sha256 of every weight and configuration file."""
+        return self._digest
+
+    @cached_property
+    def _files(self) -> Mapping[str, str]:
+        return self.facts.files()
+
+    @cached_property
+    def _digest(self) -> str:
+        total = hashlib.sha256()
+        for name, digest in self.files.items():
+            total.update(f"{name} {digest}\n".encode())
+        return total.hexdigest()
+
+    @property
+    def default_size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.model.sizes[0]
+
+    @property
+    def default_steps(self) -> int:
+        """Denoising steps when a shot names none."""
+        return self.model.steps
+
+    @property
+    def environment(self) -> Mapping[str, str | int | float]:
+        """Device, dtype, decoder, threads, versions: with these and the shot, the same pixels come again."""
+        return {
+            "device": self.device,
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "decoder": "diffusers" if self._folded is None else "folded",
+            "threads": torch.get_num_threads(),
+            "torch": str(torch.__version__),
+            "diffusers": diffusers.__version__,
+            **self.plan.record(),
+        }
+
+    def warm_up(self, batches: Sequence[int] = ()) -> dict[int, float]:
+        """Draw once, at the default size and steps, in each batch size (None given: those of the plan), so
+        that compiling and capturing are done before they are waited for. Seconds each took.
+        """
+        width, height = self.default_size
+        taken: dict[int, float] = {}
+        for count in batches or self.plan.buckets:
+            begun = time.perf_counter()
+            with torch.inference_mode():
+                self.model.run(
+                    self._words(["a warm-up"] * count),
+                    (width, height),
+                    self.default_steps,
+                    list(range(count)),
+                    {},
+                ).cpu()
+            taken[count] = time.perf_counter() - begun
+        return taken
+
+    @property
+    def keeps_subjects(self) -> str:
+        """What keeps a subject the same on this base, for whoever has none of it."""
+        return f"{self.name} keeps no subject the same as it is: {self.model.keeps_subjects}"
+
+    def open_reference(self, source: str | Path | None = None) -> ReferenceSource | None:
+        """The reference adapter at ``source``, or the base's own way of being shown reference images.
+
+        Raises:
+            BaseError: there are none for this base, or none there.
+            AdapterError: its files are damaged.
+        """
+        return self.model.native_references() if source is None else self.model.open_reference(source)
+
+    def native_size(self, width: int, height: int) -> tuple[int, int]:
+        """The size it draws whose aspect is nearest."""
+        return nearest_size(self.model.sizes, width, height)
+
+    def resolve(self, shot: Shot) -> ResolvedShot:
+        """The shot with size and steps filled in.
+
+        Raises:
+            BaseError: a size that this base does not draw.
+        """
+        width, height = shot.width or self.default_size[0], shot.height or self.default_size[1]
+        if (width, height) not in self.model.sizes:
+            known = ", ".join(f"{w} x {h}" for w, h in self.model.sizes)
+            raise BaseError(f"{self.name} cannot draw {width} x {height} px; it draws {known}")
+        steps = shot.steps or self.default_steps
+        return ResolvedShot(
+            shot=shot, text=shot.text, seed=shot.seed, width=width, height=height, steps=steps
+        )
+
+    def draw(self, shots: Sequence[ResolvedShot]) -> list[Draft]:
+        """Draw a batch; see `castmark.bases.base.Base.draw`."""
+
+        def drawn(size: tuple[int, int], steps: int) -> Tensor:
+            words, seeds = self._words([shot.text for shot in shots]), [shot.seed for shot in shots]
+            if self._folded is None:
+                return self.model.run(words, size, steps, seeds, self.call_arguments)
+            latents = self.model.run(words, size, steps, seeds, self.call_arguments, output="latent")
+            images = self._folded(latents / self.pipeline.vae.config.scaling_factor)
+            return images.mul(0.5).add(0.5).clamp(0, 1)
+
+        return self._drafts(shots, {}, drawn)
+
+    def draw_from(self, shots: Sequence[ResolvedShot], images: Sequence[Image.Image]) -> list[Draft]:
+        """One draft a shot, each from its image, which has the shot's size; all share their strength.
+
+        ``steps`` denoising steps are really taken.
+
+        Raises:
+            BaseError: they do not share size and steps, or drawing failed.
+        """
+        start = shots[0].shot.start
+        assert start is not None
+        return self._drafts(
+            shots,
+            {"strength": start.strength, "start": start.sha256[:16], "decoder": "diffusers"},
+            lambda size, steps: self.model.run_from(
+                images,
+                start.strength,
+                self._words([shot.text for shot in shots]),
+                size,
+                steps,
+                [shot.seed for shot in shots],
+                self.call_arguments,
+            ),
+        )
+
+    @torch.inference_mode()
+    def _drafts(
+        self,
+        shots: Sequence[ResolvedShot],
+        more: Mapping[str, str | int | float],
+        drawn: Callable[[tuple[int, int], int], Tensor],
+    ) -> list[Draft]:
+        """Drafts of what ``drawn`` returns for size and steps: images "b 3 h w" in [0, 1]."""
+        if not shots:
+            return []
+        if len({(s.width, s.height, s.steps) for s in shots}) > 1:
+            raise BaseError("one batch must share size and steps; split it first")
+        started = time.perf_counter()
+        images = drawn((shots[0].width, shots[0].height), shots[0].steps)
+        # A non-finite pixel must reach the caller as an error, not as whatever a cast makes of it.
+        finite = images.isfinite().flatten(1).all(1).tolist()
+        broken = [shot.seed for shot, whole in zip(shots, finite, strict=True) if not whole]
+        if broken:
+            raise BaseError(
+                f"{self.name} drew non-finite pixels (seeds {broken}); the weights may be damaged"
+            )
+        # Bytes leave the device, not floats.
+        pixels = (images.float() * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+        seconds = (time.perf_counter() - started) / len(shots)
+        settings = {**self.environment, "batch": len(shots), **more}
+        return [
+            Draft(
+                resolved=shot,
+                pixels=np.ascontiguousarray(pixels[i]),
+                settings={**settings, "batch_index": i},
+                timings={"draw": seconds},
+            )
+            for i, shot in enumerate(shots)
+        ]

@@ -1,0 +1,232 @@
+"""A family of diffusion models: what differs between one kind of pipeline and another, and nothing else.
+
+A family says how words become what its denoiser reads, on which path it goes from noise to picture, what its
+pipeline is called with, which sizes it draws, and what it can wear. Drawing itself is the same for all of
+them (`castmark.bases.diffusers_base`). To add one: a subclass in a file of its own, named in
+`castmark.bases.FAMILIES`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal, cast
+
+import torch
+from jaxtyping import Float, Shaped
+from PIL import Image
+from torch import Tensor, nn
+
+from castmark.bases.facts import BaseFacts
+from castmark.bases.sizes import native_sizes
+from castmark.errors import BaseError
+from castmark_adapters.host import ReferenceSource, Words
+from castmark_adapters.lora import TARGETS
+from castmark_adapters.material import encode_images
+from castmark_adapters.schedule import NoisePath
+
+SKETCHED_AT_ONCE = 4
+
+
+class Family(ABC):
+    """A loaded pipeline, and how to speak to it. A `castmark_adapters.host.Model`.
+
+    Args:
+        pipeline: of the family's class, loaded.
+        facts: what the base's folder says of itself.
+    """
+
+    lora_prefix: str = "transformer"
+    lora_targets: Sequence[str] = TARGETS
+    multiple: ClassVar[int] = 16
+    """Sides of its pictures, in pixels, are multiples of this."""
+    few_steps: ClassVar[int] = 4
+    """Denoising steps of the family's distilled models, where the folder states none."""
+    repeated_blocks: ClassVar[bool] = True
+    """Whether the denoiser is a stack of like blocks, which compile as one; else it is compiled whole."""
+    plane_latents: ClassVar[bool] = False
+    """Whether latents come out of its pipeline as the autoencoder reads them, but for a factor."""
+    words_kept: ClassVar[int] = 256
+    """Encoded prompts kept in memory."""
+    image_class: ClassVar[Any] = None
+    """diffusers' image-to-image pipeline, made over the very parts of this one."""
+    image_class_arguments: ClassVar[Mapping[str, Any]] = {}
+
+    def __init__(self, pipeline: Any, facts: BaseFacts) -> None:
+        self.pipeline = pipeline
+        self.facts = facts
+
+    @classmethod
+    def load_arguments(cls) -> dict[str, Any]:
+        """Arguments for ``from_pretrained`` besides folder and dtype."""
+        return {}
+
+    @property
+    def denoiser(self) -> nn.Module:
+        """The network that LoRAs are worn on."""
+        return cast("nn.Module", getattr(self.pipeline, self.lora_prefix))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the denoiser's weights."""
+        return cast("Any", self.denoiser).dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where the denoiser is."""
+        return cast("torch.device", self.pipeline._execution_device)
+
+    @property
+    @abstractmethod
+    def native_side(self) -> int:
+        """Pixels a side of the square pictures it was trained on."""
+
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """Widths and heights it draws, in pixels; the first is the default."""
+        return list(self.facts.sizes) or native_sizes(self.native_side, self.multiple)
+
+    @property
+    def steps(self) -> int:
+        """Denoising steps when a shot names none."""
+        return self.facts.steps or self.few_steps
+
+    @property
+    def side(self) -> int:
+        """Pixels a side of the square pictures a LoRA is learned from."""
+        return min(self.sizes[0])
+
+    def native_references(self) -> ReferenceSource | None:
+        """How it is shown reference images without an adapter; None where it cannot be."""
+        return None
+
+    def open_reference(self, source: str | Path) -> ReferenceSource:
+        """The reference adapter at ``source`` (`castmark.bases.reference_files`), for this family.
+
+        Raises:
+            BaseError: there is none for the family, or none there.
+            AdapterError: its files are damaged.
+        """
+        raise BaseError(
+            f"{self.facts.name}: there are no reference adapters for {self.facts.family}; "
+            f"{self.keeps_subjects}"
+        )
+
+    @property
+    def keeps_subjects(self) -> str:
+        """What keeps a subject the same on this base, for whoever has none of it."""
+        return "learn the subject on it (castmark learn NAME --base ...), or use a base that reads references"
+
+    @abstractmethod
+    def encode_text(self, text: str) -> Words:
+        """One text as the denoiser reads it."""
+
+    def encode_texts(self, texts: Sequence[str]) -> list[Words]:
+        """Every text as the denoiser reads it."""
+        with torch.no_grad():
+            return [self.encode_text(text) for text in texts]
+
+    def together(self, words: Sequence[Words]) -> dict[str, Any]:
+        """Several texts as one batch, by the names of the pipeline's arguments."""
+        return {name: torch.cat([each[name] for each in words]) for name in words[0]}
+
+    def call_arguments(self, worn: Mapping[str, Any], batch: int) -> dict[str, Any]:
+        """What every call of the pipeline is given besides words, size, steps and noise: guidance off, and
+        what adapters added (``worn``).
+        """
+        return {"guidance_scale": 1.0, **worn}
+
+    @abstractmethod
+    def path(self, drawing_steps: int) -> NoisePath:
+        """Its way from noise to picture."""
+
+    @abstractmethod
+    def predict(
+        self,
+        x_t: Float[Tensor, "b c h w"],
+        t: Shaped[Tensor, " b"],
+        words: Sequence[Words],
+        extra: Mapping[str, Any],
+    ) -> Float[Tensor, "b c h w"]:
+        """The denoiser's output at x_t, as its path reads it."""
+
+    def encode_images(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c h w"]:
+        """Images in [0, 1] as the denoiser's latents."""
+        return encode_images(self.pipeline, images)
+
+    def sketch(self, texts: Sequence[str], steps: int, seed: int) -> Float[Tensor, "n c h w"]:
+        """Clean latents that the model draws itself, `SKETCHED_AT_ONCE` at a time."""
+        drawn: list[Tensor] = []
+        for begin in range(0, len(texts), SKETCHED_AT_ONCE):
+            some = texts[begin : begin + SKETCHED_AT_ONCE]
+            seeds = [seed + begin + i for i in range(len(some))]
+            latents = self.run(
+                self.encode_texts(some), (self.side, self.side), steps, seeds, {}, output="latent"
+            )
+            drawn.append(self.unpacked(latents))
+        return torch.cat(drawn)
+
+    def unpacked(self, latents: Tensor) -> Float[Tensor, "b c h w"]:
+        """Latents of the pipeline's output, of a picture of `side`, as the denoiser's plane of them."""
+        return latents
+
+    def run(
+        self,
+        words: Sequence[Words],
+        size: tuple[int, int],
+        steps: int,
+        seeds: Sequence[int],
+        worn: Mapping[str, Any],
+        output: Literal["pt", "latent"] = "pt",
+    ) -> Tensor:
+        """One call of the pipeline: pictures "b 3 h w" in [0, 1], or latents. One CPU generator an image."""
+        found = self.pipeline(
+            **self.together(words),
+            width=size[0],
+            height=size[1],
+            num_inference_steps=steps,
+            generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
+            output_type=output,
+            return_dict=False,
+            **self.call_arguments(worn, len(seeds)),
+        )
+        return cast("Tensor", found[0])
+
+    def run_from(
+        self,
+        images: Sequence[Image.Image],
+        strength: float,
+        words: Sequence[Words],
+        size: tuple[int, int],
+        steps: int,
+        seeds: Sequence[int],
+        worn: Mapping[str, Any],
+    ) -> Float[Tensor, "b 3 h w"]:
+        """Pictures drawn from images of ``size`` (SDEdit, arXiv 2108.01073). ``steps`` are really taken:
+        diffusers drops the first (1 - strength) of those it is told.
+        """
+        assert self.image_class is not None, "a family without one draws from images itself"
+        pipeline = self.image_class(**self.pipeline.components, **self.image_class_arguments)
+        pipeline.set_progress_bar_config(disable=True)
+        whole = max(steps, round(steps / strength))
+        found = pipeline(
+            **self.together(words),
+            **self.image_arguments(images, size),
+            **self.image_steps(whole),
+            strength=strength,
+            num_inference_steps=whole,
+            generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
+            output_type="pt",
+            return_dict=False,
+            **self.call_arguments(worn, len(seeds)),
+        )
+        return cast("Tensor", found[0])
+
+    def image_arguments(self, images: Sequence[Image.Image], size: tuple[int, int]) -> dict[str, Any]:
+        """How the image-to-image pipeline takes its images."""
+        return {"image": list(images), "width": size[0], "height": size[1]}
+
+    def image_steps(self, steps: int) -> dict[str, Any]:
+        """Further arguments of the image-to-image pipeline for so many steps of the whole path."""
+        return {}

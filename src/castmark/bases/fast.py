@@ -1,0 +1,93 @@
+"""Carries out a `castmark.bases.speed.SpeedPlan` on a loaded pipeline.
+
+Order matters: weights are quantised before anything is compiled, and LoRA slots are put in place before, so
+that wearing a subject later changes numbers and not the graph.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from diffusers import AutoencoderTiny
+from torch import nn
+
+from castmark.bases.speed import Quantise, SpeedPlan
+from castmark.errors import BaseError
+from castmark_adapters.host import Model
+from castmark_adapters.slots import LoraSlots
+
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+def place(pipeline: Any, plan: SpeedPlan, device: str) -> None:
+    """Put a pipeline on its device, whole or as memory allows.
+
+    Raises:
+        BaseError: the draft decoder's folder does not hold one for these latents.
+    """
+    if plan.draft_decoder is not None:
+        pipeline.vae = _decoder(pipeline, plan)
+    if plan.offload == "parts":
+        pipeline.enable_model_cpu_offload(device=device)
+    elif plan.offload == "layers":
+        pipeline.enable_sequential_cpu_offload(device=device)
+    else:
+        pipeline.to(device)
+
+
+def make_fast(model: Model, pipeline: Any, plan: SpeedPlan, *, backend: str = "inductor") -> LoraSlots | None:
+    """Quantise, lay out and compile the denoiser, and its autoencoder's decoder with it; the LoRA slots, if
+    there are any. Compiling itself happens when first drawn (see `DiffusersBase.warm_up`).
+
+    ``backend`` is torch.compile's.
+    """
+    denoiser = cast("Any", model.denoiser)
+    if plan.quantised != "none":
+        _quantise(denoiser, plan.quantised)
+    if plan.channels_last:
+        denoiser.to(memory_format=torch.channels_last)
+        pipeline.vae.to(memory_format=torch.channels_last)
+    slots = LoraSlots(model, plan.lora_slots) if plan.lora_slots else None
+    if plan.compiled == "no":
+        return slots
+    mode = "reduce-overhead" if plan.cuda_graphs and backend == "inductor" else None
+    how: dict[str, Any] = {"backend": backend, "mode": mode, "dynamic": False}
+    if plan.compiled == "blocks":
+        denoiser.compile_repeated_blocks(**how)
+    else:
+        denoiser.compile(**how)
+    pipeline.vae.decoder.compile(backend=backend, dynamic=False)
+    return slots
+
+
+def _decoder(pipeline: Any, plan: SpeedPlan) -> nn.Module:
+    """A small decoder that may stand in for the base's own."""
+    try:
+        tiny = AutoencoderTiny.from_pretrained(
+            plan.draft_decoder, dtype=DTYPES[plan.dtype], local_files_only=True, use_safetensors=True
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise BaseError(f"{plan.draft_decoder}: not an AutoencoderTiny folder ({error})") from error
+    tiny = cast("Any", tiny)
+    want, have = pipeline.vae.config.get("latent_channels"), tiny.config.latent_channels
+    if want != have:
+        raise BaseError(
+            f"{plan.draft_decoder}: decodes {have} channels, and this base draws {want}; give the one made "
+            "for its latents"
+        )
+    # Pipelines scale latents by their autoencoder's numbers; a tiny one reads them as the denoiser does.
+    tiny.register_to_config(scaling_factor=1.0, shift_factor=0.0)
+    return cast("nn.Module", tiny)
+
+
+def _quantise(denoiser: nn.Module, kind: Quantise) -> None:
+    """The linear layers' weights in 8 bits (torchao)."""
+    from torchao.quantization import (  # pyright: ignore[reportMissingImports]
+        Float8DynamicActivationFloat8WeightConfig,
+        Int8WeightOnlyConfig,
+        quantize_,
+    )
+
+    how = Int8WeightOnlyConfig() if kind == "int8" else Float8DynamicActivationFloat8WeightConfig()
+    quantize_(denoiser, how)

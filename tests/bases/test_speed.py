@@ -1,0 +1,160 @@
+"""What is chosen for which machine and why; a compiled base changes subjects without compiling again."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from castmark.bases import find_base, open_base
+from castmark.bases.speed import GIB, Hardware, SpeedPlan, SpeedSettings, Weights, decide, needed
+from castmark.errors import BaseError
+
+H100 = Hardware(
+    device="cuda", name="H100", memory=80 * GIB, free=78 * GIB, capability=(9, 0), triton=True, torchao=True
+)
+CPU = Hardware(device="cpu", name="a CPU", memory=16 * GIB, free=8 * GIB)
+SDXL = Weights(parameters=3_500_000_000, largest=2_600_000_000, repeated_blocks=False)
+FLUX = Weights(parameters=17_000_000_000, largest=11_900_000_000, repeated_blocks=True)
+
+
+def chosen(hardware: Hardware, weights: Weights, **settings: object) -> SpeedPlan:
+    return decide(hardware, weights, SpeedSettings(**settings))  # type: ignore[arg-type]
+
+
+def test_a_cpu_draws_plainly_and_records_nothing_more() -> None:
+    plan = chosen(CPU, SDXL)
+    assert (plan.dtype, plan.compiled, plan.offload, plan.lora_slots) == ("float32", "no", "no", 0)
+    assert plan.record() == {}
+
+
+def test_a_unet_is_compiled_whole_and_captured_by_batch_size() -> None:
+    plan = chosen(H100, SDXL, largest_batch=8)
+    assert (plan.dtype, plan.channels_last, plan.compiled, plan.cuda_graphs) == (
+        "bfloat16",
+        True,
+        "whole",
+        True,
+    )
+    assert plan.buckets == (1, 2, 4, 8)
+    assert plan.lora_slots == 8
+    assert set(plan.record()) == {"precision", "memory format", "compiled", "cuda graphs", "lora slots"}
+    assert "compiled: whole denoiser (a UNet; its blocks differ)" in plan.explain()
+
+
+def test_a_transformer_compiles_its_repeated_blocks() -> None:
+    plan = chosen(H100, FLUX)
+    assert (plan.compiled, plan.cuda_graphs, plan.channels_last) == ("blocks", False, False)
+
+
+@pytest.mark.parametrize(
+    ("free", "offload"), [(78, "no"), (40, "no"), (34, "parts"), (27, "parts"), (24, "layers")]
+)
+def test_memory_decides_what_stays_on_the_gpu(free: int, offload: str) -> None:
+    plan = chosen(replace(H100, free=free * GIB), FLUX)
+    assert plan.offload == offload
+    if offload != "no":
+        assert plan.compiled == "no"
+        assert "second" in plan.record()["offload"], "it says what it costs"
+
+
+def test_int8_makes_room() -> None:
+    assert needed(FLUX, "bfloat16", "int8") < needed(FLUX, "bfloat16") - 10 * GIB
+    assert chosen(replace(H100, free=27 * GIB), FLUX, quantise="int8").offload == "no"
+
+
+def test_what_cannot_be_had_is_said() -> None:
+    old = replace(H100, capability=(7, 5), name="T4")
+    assert chosen(old, SDXL).dtype == "float16"
+    with pytest.raises(BaseError, match="fp8 needs a GPU of compute capability"):
+        chosen(old, SDXL, quantise="fp8")
+    with pytest.raises(BaseError, match="need torchao"):
+        chosen(replace(H100, torchao=False), SDXL, quantise="int8")
+    assert chosen(replace(H100, triton=False), SDXL).record()["compiled"] == "no: triton is not installed"
+    assert chosen(H100, SDXL, compile="off").record()["compiled"] == "no: switched off"
+
+
+def test_parameters_are_counted_without_reading_them(folder_of: Callable[[str], Path]) -> None:
+    facts = find_base(folder_of("flux-schnell"))
+    weights = Weights.of(facts, repeated_blocks=True)
+    assert 0 < weights.largest < weights.parameters
+    loaded = open_base(folder_of("flux-schnell")).pipeline.transformer
+    assert weights.largest >= sum(parameter.numel() for parameter in loaded.parameters())
+
+
+SWAP = """
+import sys
+import numpy as np
+import torch
+import torch._dynamo
+from torch._dynamo.testing import CompileCounter
+sys.path.insert(0, {support!r})
+import tiny_bases
+from castmark.bases import open_base
+from castmark.bases.fast import make_fast
+from castmark.shot import Shot
+from castmark_adapters.errors import HostError
+from castmark_adapters.lora import LoraAdapter, LoraWeights, attention_targets
+from dataclasses import replace
+
+base = open_base({folder!r})
+shot = base.resolve(Shot("a red mug", seed=1))
+plain = base.draw([shot])[0].pixels
+
+def lora(seed, rank):
+    generator = torch.Generator().manual_seed(seed)
+    layers = dict()
+    for name in attention_targets(base.model):
+        linear = base.model.denoiser.get_submodule(name)
+        layers[name] = (
+            torch.randn(rank, linear.in_features, generator=generator) * 0.5,
+            torch.randn(linear.out_features, rank, generator=generator) * 0.5,
+        )
+    data = LoraWeights(rank, layers, base.model.lora_prefix).to_bytes()
+    return LoraAdapter(data, title="a LoRA", base=base.digest)
+
+first, second = lora(1, 4), lora(2, 8)
+with first.worn(base):
+    wanted = base.draw([shot])[0].pixels
+counter = CompileCounter()
+plan = replace(base.plan, compiled={compiled!r}, lora_slots=8)
+base.slots = make_fast(base.model, base.pipeline, plan, backend=counter)
+assert np.array_equal(base.draw([shot])[0].pixels, plain), "empty slots change nothing"
+compiled = counter.frame_count
+assert compiled > 0
+with first.worn(base):
+    off = np.abs(base.draw([shot])[0].pixels.astype(int) - wanted).max()
+    try:
+        with second.worn(base):
+            raise AssertionError("two were worn")
+    except HostError:
+        pass
+with second.worn(base):
+    assert not np.array_equal(base.draw([shot])[0].pixels, plain)
+assert np.array_equal(base.draw([shot])[0].pixels, plain), "taken off bit for bit"
+assert off <= 1, off
+print(counter.frame_count - compiled)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "compiled"), [("sd-turbo", "whole"), ("flux-schnell", "blocks")])
+def test_a_subject_changes_without_compiling_again(
+    name: str, compiled: str, folder_of: Callable[[str], Path]
+) -> None:
+    """In a process of its own: what is compiled stays so."""
+    support = str(Path(__file__).parents[1] / "support")
+    script = SWAP.format(support=support, folder=str(folder_of(name)), compiled=compiled)
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.split()[-1] == "0", "recompiles"
+
+
+def test_warming_up_takes_every_batch_size(base_of: Callable[[str], object]) -> None:
+    taken = base_of("sd-turbo").warm_up((1, 2))  # type: ignore[attr-defined]
+    assert sorted(taken) == [1, 2]
+    assert all(seconds > 0 for seconds in taken.values())
