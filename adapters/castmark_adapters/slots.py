@@ -56,7 +56,10 @@ class LoraSlots:
                 "learn it with a smaller rank, or do not compile"
             )
         if strange := next((name for name in weights.layers if name not in self._layers), None):
-            raise HostError(f"{title}: the base has no layer {strange!r}; learn the subject on this base")
+            raise HostError(
+                f"{title}: changes {strange!r}, and a compiled base has slots on attention alone; "
+                "do not compile it"
+            )
         self._worn = True
         try:
             with torch.no_grad():

@@ -156,7 +156,7 @@ class Studio:
         and that is logged. ``threads`` sets torch's thread count for the whole process; None measures which
         count draws fastest here and now (`castmark.machine.threads`). ``identity`` is a folder with another
         subject encoder and its calibration. ``exact`` draws as plain diffusers does, to the last bit, and
-        slower (`castmark.bases.stable_diffusion`); which it was is recorded.
+        slower (`castmark.bases.diffusers_base`); which it was is recorded.
 
         Raises:
             MissingExtra: the engine is not installed.
