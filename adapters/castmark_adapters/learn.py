@@ -28,13 +28,13 @@ from typing import Any, cast
 
 import torch
 from jaxtyping import Float, Shaped
-from peft.tuners.lora import Linear as LoraLinear
 from torch import Tensor, nn
 
 from castmark_adapters.checkpoint import Checkpoint, Saved
 from castmark_adapters.errors import SubjectError
 from castmark_adapters.host import Host, Model, Words
 from castmark_adapters.lora import (
+    LoraLayer,
     LoraWeights,
     attention_targets,
     build_layers,
@@ -167,7 +167,7 @@ def learn(
 
 def _losses(
     host: Host,
-    layers: Mapping[str, LoraLinear],
+    layers: Mapping[str, LoraLayer],
     material: Material,
     path: NoisePath,
     settings: LearnSettings,

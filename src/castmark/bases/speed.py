@@ -56,10 +56,9 @@ class Hardware:
 
         from castmark.machine.facts import cpu_name
 
-        installed = {name: find_spec(name) is not None for name in ("triton", "torchao")}
         kind = device.partition(":")[0]
         if kind != "cuda":
-            return cls(device=device, name=cpu_name(), memory=_ram(), free=_ram(free=True), **installed)
+            return cls(device=device, name=cpu_name(), memory=_ram(), free=_ram(free=True))
         if not torch.cuda.is_available():
             raise BaseError(f"device {device!r}: no CUDA GPU is there; use --device cpu")
         free, memory = torch.cuda.mem_get_info(device)
@@ -69,7 +68,8 @@ class Hardware:
             memory=memory,
             free=free,
             capability=torch.cuda.get_device_capability(device),
-            **installed,
+            triton=find_spec("triton") is not None,
+            torchao=find_spec("torchao") is not None,
         )
 
 
