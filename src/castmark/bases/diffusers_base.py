@@ -53,6 +53,29 @@ def _quiet() -> Generator[None]:
                 log.enable_progress_bar()
 
 
+def _load(facts: BaseFacts, family: type[Family], dtype: torch.dtype) -> DiffusionPipeline:
+    """The folder's pipeline.
+
+    Raises:
+        BaseError: it cannot be read as one.
+    """
+    kind: type[DiffusionPipeline] = getattr(diffusers, facts.family)
+    try:
+        with _quiet():
+            return kind.from_pretrained(
+                facts.folder,
+                dtype=dtype,
+                local_files_only=True,
+                use_safetensors=True,
+                **family.load_arguments(),
+            )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise BaseError(
+            f"{facts.folder}: cannot be loaded as a {facts.family} ({error}); "
+            "check that the folder is complete and holds safetensors"
+        ) from error
+
+
 class DiffusersBase:
     """A pipeline folder as a `castmark.bases.base.Base` and `castmark_adapters.host.Host`.
 
@@ -63,6 +86,7 @@ class DiffusersBase:
         exact: draw what plain diffusers draws, bit for bit. Otherwise a decoder whose end is linear is folded
             (`castmark.bases.folding`): of 8-bit values about one in twenty thousand differs, by one.
         settings: what is asked for speed's sake.
+        pipeline: one that is loaded already, instead of the folder's.
     """
 
     def __init__(
@@ -73,6 +97,7 @@ class DiffusersBase:
         *,
         exact: bool = True,
         settings: SpeedSettings | None = None,
+        pipeline: Any = None,
     ) -> None:
         """Load the pipeline.
 
@@ -81,26 +106,14 @@ class DiffusersBase:
                 what is asked.
         """
         self.facts = facts
-        weights = Weights.of(facts, repeated_blocks=family.repeated_blocks)
+        if pipeline is None:
+            weights = Weights.of(facts, repeated_blocks=family.repeated_blocks)
+        else:
+            weights = Weights.loaded(pipeline, repeated_blocks=family.repeated_blocks)
         self.plan = decide(Hardware.of(device), weights, settings or SpeedSettings())
         self.device, self.dtype = device, DTYPES[self.plan.dtype]
         self.call_arguments: dict[str, Any] = {}
-        kind: type[DiffusionPipeline] = getattr(diffusers, facts.family)
-        try:
-            with _quiet():
-                loaded = kind.from_pretrained(
-                    facts.folder,
-                    dtype=self.dtype,
-                    local_files_only=True,
-                    use_safetensors=True,
-                    **family.load_arguments(),
-                )
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            raise BaseError(
-                f"{facts.folder}: cannot be loaded as a {facts.family} ({error}); "
-                "check that the folder is complete and holds safetensors"
-            ) from error
-        self.pipeline: Any = loaded
+        self.pipeline: Any = _load(facts, family, self.dtype) if pipeline is None else pipeline
         place(self.pipeline, self.plan, device)
         self.pipeline.set_progress_bar_config(disable=True)
         self.model = family(self.pipeline, facts)

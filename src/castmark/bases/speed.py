@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from math import prod
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from castmark.bases.facts import BaseFacts
 from castmark.errors import BaseError
@@ -93,6 +93,13 @@ class Weights:
             largest=max(parts.values(), default=0),
             repeated_blocks=repeated_blocks,
         )
+
+    @classmethod
+    def loaded(cls, pipeline: Any, *, repeated_blocks: bool) -> Weights:
+        """Counted on a pipeline that is loaded."""
+        modules = [part for part in pipeline.components.values() if hasattr(part, "parameters")]
+        counts = [sum(parameter.numel() for parameter in module.parameters()) for module in modules]
+        return cls(parameters=sum(counts), largest=max(counts), repeated_blocks=repeated_blocks)
 
 
 @dataclass(frozen=True, kw_only=True)

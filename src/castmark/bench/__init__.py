@@ -20,6 +20,7 @@ SUITES: dict[str, str] = {
     "provenance": "is what is signed trusted, is every change caught, and how fast are signing and verifying",
     "durable": "do the watermark and the fingerprint outlive copies, and lead back to the manifest",
     "pipeline": "images a second, and where the time of one image goes: draw, check, encode, sign",
+    "gpu": "real bases on a GPU, random weights: against stock diffusers, checked and signed, LoRA swaps",
     "safety": "what the gate catches, whom it wrongs, what shakes it, and what it costs",
 }
 """Suites and what they measure; each is the module of its name here."""

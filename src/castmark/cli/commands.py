@@ -15,6 +15,7 @@ import typer
 
 from castmark.cli.audit import audit_command
 from castmark.cli.batch import batch_command, bridge_command, vary_command
+from castmark.cli.doctor import doctor_command
 from castmark.cli.identity import identity_app
 from castmark.cli.options import (
     BaseName,
@@ -70,6 +71,7 @@ app.command("verify")(verify_command)
 app.command("keygen")(keygen_command)
 app.command("replay")(replay_command)
 app.command("audit")(audit_command)
+app.command("doctor")(doctor_command)
 app.add_typer(trust_app)
 app.add_typer(registry_app)
 app.command("timestamp")(timestamp_command)
