@@ -31,10 +31,11 @@ class CostOfACheck:
 
     def __init__(self, device: str, *, small: bool) -> None:
         config = cast("dict[str, Any]", open_clip.get_model_config(MODEL))
-        vision = {**config["vision_cfg"], **({"layers": 1, "width": 64, "head_width": 32} if small else {})}
-        text = {**config["text_cfg"], **({"layers": 1, "width": 64, "heads": 2} if small else {})}
-        self._size = int(vision["image_size"])
-        model: Any = open_clip.CLIP(embed_dim=config["embed_dim"], vision_cfg=vision, text_cfg=text)
+        if small:
+            config["vision_cfg"] = {**config["vision_cfg"], "layers": 1, "width": 64, "head_width": 32}
+            config["text_cfg"] = {**config["text_cfg"], "layers": 1, "width": 64, "heads": 2}
+        self._size = int(config["vision_cfg"]["image_size"])
+        model: Any = open_clip.CLIP(**config)
         self._device, self._dtype = device, torch.float32 if device == "cpu" else torch.bfloat16
         self._tower = model.visual.to(device, self._dtype).eval()
         words = torch.randn(CATEGORIES, config["embed_dim"], generator=torch.Generator().manual_seed(0))

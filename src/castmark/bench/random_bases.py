@@ -7,36 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import torch
-from diffusers import (
-    AutoencoderDC,
-    AutoencoderKL,
-    EulerAncestralDiscreteScheduler,
-    FlowMatchEulerDiscreteScheduler,
-    FluxPipeline,
-    FluxTransformer2DModel,
-    SanaSprintPipeline,
-    SanaTransformer2DModel,
-    SCMScheduler,
-    StableDiffusionPipeline,
-    StableDiffusionXLPipeline,
-    UNet2DConditionModel,
-)
+import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import (
-    CLIPTextConfig,
-    CLIPTextModel,
-    CLIPTextModelWithProjection,
-    Gemma2Config,
-    Gemma2Model,
-    PreTrainedTokenizerFast,
-    T5Config,
-    T5EncoderModel,
-)
 
 from castmark.bases.facts import BaseFacts
 
 VOCABULARY = 258
+_D: Any = diffusers
+_T: Any = transformers
+"""Their own annotations say one number where they take several, and one class where they take any."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +57,7 @@ class RandomBase:
         return made
 
 
-def _tokenizer(length: int) -> PreTrainedTokenizerFast:
+def _tokenizer(length: int) -> Any:
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     numbers = {token: number for number, token in enumerate([*alphabet, "<start>", "<end>"])}
     inner = Tokenizer(models.BPE(vocab=numbers, merges=[]))
@@ -85,7 +66,7 @@ def _tokenizer(length: int) -> PreTrainedTokenizerFast:
         single="<start> $A <end>",
         special_tokens=[(token, numbers[token]) for token in ("<start>", "<end>")],
     )
-    return PreTrainedTokenizerFast(
+    return _T.PreTrainedTokenizerFast(
         tokenizer_object=inner,
         bos_token="<start>",
         eos_token="<end>",
@@ -96,7 +77,7 @@ def _tokenizer(length: int) -> PreTrainedTokenizerFast:
 
 def _clip(kind: Any, width: int, layers: int, heads: int, activation: str = "gelu") -> Any:
     return kind(
-        CLIPTextConfig(
+        _T.CLIPTextConfig(
             vocab_size=VOCABULARY,
             hidden_size=width,
             intermediate_size=4 * width,
@@ -111,9 +92,9 @@ def _clip(kind: Any, width: int, layers: int, heads: int, activation: str = "gel
     )
 
 
-def _autoencoder(small: bool, channels: int, shift: float | None = None) -> AutoencoderKL:
+def _autoencoder(small: bool, channels: int, shift: float | None = None) -> Any:
     widths = (8, 8, 8, 8) if small else (128, 256, 512, 512)
-    return AutoencoderKL(
+    return _D.AutoencoderKL(
         block_out_channels=widths,
         down_block_types=("DownEncoderBlock2D",) * 4,
         up_block_types=("UpDecoderBlock2D",) * 4,
@@ -124,8 +105,8 @@ def _autoencoder(small: bool, channels: int, shift: float | None = None) -> Auto
     )
 
 
-def _sd_turbo(small: bool) -> StableDiffusionPipeline:
-    unet = UNet2DConditionModel(
+def _sd_turbo(small: bool) -> Any:
+    unet = _D.UNet2DConditionModel(
         sample_size=8 if small else 64,
         block_out_channels=(32, 64) if small else (320, 640, 1280, 1280),
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D")
@@ -139,21 +120,21 @@ def _sd_turbo(small: bool) -> StableDiffusionPipeline:
         attention_head_dim=2 if small else (5, 10, 20, 20),
         use_linear_projection=True,
     )
-    return StableDiffusionPipeline(
+    return _D.StableDiffusionPipeline(
         vae=_autoencoder(small, 4),
-        text_encoder=_clip(CLIPTextModel, 32, 1, 2) if small else _clip(CLIPTextModel, 1024, 23, 16),
+        text_encoder=_clip(_T.CLIPTextModel, 32, 1, 2) if small else _clip(_T.CLIPTextModel, 1024, 23, 16),
         tokenizer=_tokenizer(77),
         unet=unet,
-        scheduler=EulerAncestralDiscreteScheduler(timestep_spacing="trailing", steps_offset=1),
+        scheduler=_D.EulerAncestralDiscreteScheduler(timestep_spacing="trailing", steps_offset=1),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
     )
 
 
-def _sdxl_turbo(small: bool) -> StableDiffusionXLPipeline:
+def _sdxl_turbo(small: bool) -> Any:
     pooled, size_width = (32, 8) if small else (1280, 256)
-    unet = UNet2DConditionModel(
+    unet = _D.UNet2DConditionModel(
         sample_size=8 if small else 64,
         block_out_channels=(32, 64) if small else (320, 640, 1280),
         down_block_types=("DownBlock2D",) + ("CrossAttnDownBlock2D",) * (1 if small else 2),
@@ -167,29 +148,29 @@ def _sdxl_turbo(small: bool) -> StableDiffusionXLPipeline:
         addition_time_embed_dim=size_width,
         projection_class_embeddings_input_dim=pooled + 6 * size_width,
     )
-    first = _clip(CLIPTextModel, 32, 2, 2) if small else _clip(CLIPTextModel, 768, 12, 12, "quick_gelu")
+    first = _clip(_T.CLIPTextModel, 32, 2, 2) if small else _clip(_T.CLIPTextModel, 768, 12, 12, "quick_gelu")
     second = (32, 2, 2) if small else (1280, 32, 20)
-    return StableDiffusionXLPipeline(
+    return _D.StableDiffusionXLPipeline(
         vae=_autoencoder(small, 4),
         text_encoder=first,
-        text_encoder_2=_clip(CLIPTextModelWithProjection, *second),
+        text_encoder_2=_clip(_T.CLIPTextModelWithProjection, *second),
         tokenizer=_tokenizer(77),
         tokenizer_2=_tokenizer(77),
         unet=unet,
-        scheduler=EulerAncestralDiscreteScheduler(timestep_spacing="trailing", steps_offset=1),
+        scheduler=_D.EulerAncestralDiscreteScheduler(timestep_spacing="trailing", steps_offset=1),
         add_watermarker=False,
     )
 
 
-def _flux_schnell(small: bool) -> FluxPipeline:
+def _flux_schnell(small: bool) -> Any:
     sizes: dict[str, int] = (
         {"d_model": 32, "d_kv": 8, "d_ff": 32, "num_layers": 1, "num_heads": 2}
         if small
         else {"d_model": 4096, "d_kv": 64, "d_ff": 10240, "num_layers": 24, "num_heads": 64}
     )
-    t5 = T5Config(vocab_size=VOCABULARY, feed_forward_proj="gated-gelu", pad_token_id=257, **sizes)
+    t5 = _T.T5Config(vocab_size=VOCABULARY, feed_forward_proj="gated-gelu", pad_token_id=257, **sizes)
     transformer = (
-        FluxTransformer2DModel(
+        _D.FluxTransformer2DModel(
             in_channels=16,
             num_layers=1,
             num_single_layers=1,
@@ -200,21 +181,21 @@ def _flux_schnell(small: bool) -> FluxPipeline:
             axes_dims_rope=(4, 4, 8),
         )
         if small
-        else FluxTransformer2DModel()
+        else _D.FluxTransformer2DModel()
     )
-    clip = _clip(CLIPTextModel, 32, 1, 2) if small else _clip(CLIPTextModel, 768, 12, 12, "quick_gelu")
-    return FluxPipeline(
-        scheduler=FlowMatchEulerDiscreteScheduler(),
+    clip = _clip(_T.CLIPTextModel, 32, 1, 2) if small else _clip(_T.CLIPTextModel, 768, 12, 12, "quick_gelu")
+    return _D.FluxPipeline(
+        scheduler=_D.FlowMatchEulerDiscreteScheduler(),
         vae=_autoencoder(small, 4 if small else 16, 0.1159),
         text_encoder=clip,
         tokenizer=_tokenizer(77),
-        text_encoder_2=T5EncoderModel(t5),
+        text_encoder_2=_T.T5EncoderModel(t5),
         tokenizer_2=_tokenizer(512),
         transformer=transformer,
     )
 
 
-def _sana_sprint(small: bool) -> SanaSprintPipeline:
+def _sana_sprint(small: bool) -> Any:
     gemma: dict[str, int] = (
         {
             "hidden_size": 16,
@@ -230,7 +211,7 @@ def _sana_sprint(small: bool) -> SanaSprintPipeline:
     special = {"bos_token_id": 256, "eos_token_id": 257, "pad_token_id": 257}
     blocks = 6
     vae = (
-        AutoencoderDC(
+        _D.AutoencoderDC(
             in_channels=3,
             latent_channels=4,
             attention_head_dim=8,
@@ -244,7 +225,7 @@ def _sana_sprint(small: bool) -> SanaSprintPipeline:
             decoder_qkv_multiscales=((),) * blocks,
         )
         if small
-        else AutoencoderDC(
+        else _D.AutoencoderDC(
             in_channels=3,
             latent_channels=32,
             encoder_block_types=("ResBlock",) * 3 + ("EfficientViTBlock",) * 3,
@@ -272,14 +253,14 @@ def _sana_sprint(small: bool) -> SanaSprintPipeline:
         if small
         else {}  # SanaTransformer2DModel's own values are those of the 1.6B model
     )
-    return SanaSprintPipeline(
+    return _D.SanaSprintPipeline(
         tokenizer=_tokenizer(4096),
-        text_encoder=Gemma2Model(Gemma2Config(vocab_size=VOCABULARY, **gemma, **special)),
+        text_encoder=_T.Gemma2Model(_T.Gemma2Config(vocab_size=VOCABULARY, **gemma, **special)),
         vae=vae,
-        transformer=SanaTransformer2DModel(
+        transformer=_D.SanaTransformer2DModel(
             **transformer, guidance_embeds=True, qk_norm="rms_norm_across_heads", timestep_scale=1000.0
         ),
-        scheduler=SCMScheduler(),
+        scheduler=_D.SCMScheduler(),
     )
 
 
