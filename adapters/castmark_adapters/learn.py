@@ -88,6 +88,10 @@ class LearnEvent:
     steps: int
     subject: float
     preserved: float
+    likeness: float | None = None
+    """Mean identity score of the previews drawn after this step, where they were."""
+    likeness_without: float | None = None
+    """The same without a LoRA."""
 
 
 def learn(

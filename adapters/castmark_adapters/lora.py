@@ -85,6 +85,11 @@ class LoraWeights:
             raise PackError(f"{label}: holds values that are not finite; learn it again")
         return cls(rank, layers, prefix)
 
+    def times(self, strength: float) -> LoraWeights:
+        """The same with a strength multiplied in, so that it is worn, and loaded elsewhere, at 1."""
+        layers = {name: (down, up * strength) for name, (down, up) in self.layers.items()}
+        return LoraWeights(self.rank, layers, self.prefix)
+
     def to_bytes(self) -> bytes:
         """The file that plain ``pipeline.load_lora_weights`` reads at the same scale."""
         config = lora_config(self.rank, list(self.layers)).to_dict()

@@ -82,6 +82,7 @@ def load(folder: str | Path) -> Subject:
     except (ValidationError, SubjectError) as error:
         raise PackError(f"{path}: not a valid subject card: {_first_line(error)}; {_REMEDY}") from error
     expected = {reference.name: reference.sha256 for reference in subject.references}
+    expected |= {r.mask: r.mask_sha256 for r in subject.references if r.mask and r.mask_sha256}
     if subject.lora is not None:
         expected[subject.lora.name] = subject.lora.sha256
     files: dict[str, bytes] = {}
@@ -130,6 +131,7 @@ def put(library: str | Path, subject: Subject) -> Path:
 def _names(subject: Subject) -> list[str]:
     """The card's file names, refused if they lead out of the pack or name one file twice."""
     names = [reference.name for reference in subject.references]
+    names += [reference.mask for reference in subject.references if reference.mask]
     if subject.lora is not None:
         if not subject.lora.name.endswith(".safetensors"):
             raise SubjectError(

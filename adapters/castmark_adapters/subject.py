@@ -14,7 +14,8 @@ import hashlib
 import io
 import mimetypes
 import re
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -28,6 +29,10 @@ Kind = Literal["character", "product", "person"]
 
 GENERIC_PHRASE: dict[Kind, str] = {"character": "a person", "product": "a product", "person": "a person"}
 MIN_REFERENCES, MAX_REFERENCES = 1, 6
+MIN_SIDE = 16
+"""Pixels of a reference's shorter side: smaller ones show nothing to keep."""
+MAX_PIXELS = 80_000_000
+"""Of a reference, looked at before it is decoded."""
 
 
 class Reference(BaseModel):
@@ -37,6 +42,15 @@ class Reference(BaseModel):
 
     name: str
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    mask: str | None = None
+    """File of a mask that the user gave, of the image's size: white where the subject is."""
+    mask_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+
+    @model_validator(mode="after")
+    def _mask_bound(self) -> Reference:
+        if (self.mask is None) != (self.mask_sha256 is None):
+            raise ValueError("a mask goes with the sha256 of its file")
+        return self
 
     @property
     def media_type(self) -> str:
@@ -106,6 +120,7 @@ class Subject(BaseModel):
         images: Iterable[str | Path | bytes],
         kind: Kind = "character",
         *,
+        masks: Sequence[str | Path | bytes | None] = (),
         phrase: str | None = None,
         licence: str | None = None,
         consent: Consent | None = None,
@@ -113,27 +128,44 @@ class Subject(BaseModel):
         """Make a subject from 1 to 6 reference images (paths, or bytes of an image file).
 
         ``phrase`` is the class phrase that stands for the subject in a prompt ("a woman with short black
-        hair in a red shirt"); it defaults to a plain one for the kind.
+        hair in a red shirt"); it defaults to a plain one for the kind. ``masks``, in the order of the images
+        and None where there is none, are images of the same size, white where the subject is; without one,
+        the subject is found by transparency or on a plain background.
 
         Raises:
-            SubjectError: no image, too many, a missing or unreadable one, a bad name, or a real person
-                without consent.
+            SubjectError: no image, too many, one that is missing, unreadable, tiny or huge, a mask that is
+                empty or of another size, a bad name, or a real person without consent.
         """
         files: dict[str, bytes] = {}
+        references: list[Reference] = []
         for index, image in enumerate(images):
-            data, label = (image, f"image {index + 1}") if isinstance(image, bytes) else _read(Path(image))
-            suffix = _image_suffix(data, label)
-            files[f"reference_{index + 1}{suffix}"] = data
-        if not MIN_REFERENCES <= len(files) <= MAX_REFERENCES:
+            data, label = _bytes_of(image, f"image {index + 1}")
+            key = f"reference_{index + 1}{_image_suffix(data, label)}"
+            files[key] = data
+            given = masks[index] if index < len(masks) else None
+            bound: dict[str, str] = {}
+            if given is not None:
+                mask, mask_label = _bytes_of(given, f"mask {index + 1}")
+                bound = {
+                    "mask": f"mask_{index + 1}{_image_suffix(mask, mask_label)}",
+                    "mask_sha256": sha256(mask),
+                }
+                _check_mask(mask, mask_label, open_rgb(data).size)
+                files[bound["mask"]] = mask
+            references.append(Reference(name=key, sha256=sha256(data), **bound))
+        if not MIN_REFERENCES <= len(references) <= MAX_REFERENCES:
             raise SubjectError(
-                f"subject {name!r}: {len(files)} reference images; give {MIN_REFERENCES} to {MAX_REFERENCES}"
+                f"subject {name!r}: {len(references)} reference images; "
+                f"give {MIN_REFERENCES} to {MAX_REFERENCES}"
             )
+        if len(masks) > len(references):
+            raise SubjectError(f"subject {name!r}: {len(masks)} masks for {len(references)} reference images")
         try:
             subject = cls(
                 name=name,
                 kind=kind,
                 phrase=phrase or GENERIC_PHRASE[kind],
-                references=tuple(Reference(name=n, sha256=sha256(d)) for n, d in files.items()),
+                references=tuple(references),
                 licence=licence,
                 consent=consent,
             )
@@ -188,9 +220,36 @@ def sha256(data: bytes) -> str:
 
 def open_rgb(data: bytes) -> Image.Image:
     """Image file bytes as RGB, turned as EXIF says, transparency composited over white."""
-    rgba = ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGBA")
+    rgba = _eight_bit(ImageOps.exif_transpose(Image.open(io.BytesIO(data)))).convert("RGBA")
     white = Image.new("RGBA", rgba.size, "white")
     return Image.alpha_composite(white, rgba).convert("RGB")
+
+
+def open_mask(data: bytes) -> Image.Image:
+    """A mask's file bytes in grey, turned as EXIF says; of one with transparency, its alpha."""
+    image = _eight_bit(ImageOps.exif_transpose(Image.open(io.BytesIO(data))))
+    return image.getchannel("A") if image.mode in ("RGBA", "LA") else image.convert("L")
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """An image of 16 bits a channel with its high bytes: Pillow would clip it instead."""
+    if not image.mode.startswith("I;16"):
+        return image
+    return image.convert("I").point(lambda level: level / 256).convert("L")
+
+
+def _check_mask(data: bytes, label: str, size: tuple[int, int]) -> None:
+    mask = open_mask(data)
+    if mask.size != size:
+        raise SubjectError(
+            f"{label}: {mask.width} x {mask.height} px, its image is {size[0]} x {size[1]}; make them alike"
+        )
+    if mask.getextrema()[1] <= 127:  # pyright: ignore[reportOperatorIssue]  (of one band, a pair of numbers)
+        raise SubjectError(f"{label}: an empty mask; paint white where the subject is")
+
+
+def _bytes_of(image: str | Path | bytes, label: str) -> tuple[bytes, str]:
+    return (image, label) if isinstance(image, bytes) else _read(Path(image))
 
 
 def _read(path: Path) -> tuple[bytes, str]:
@@ -204,7 +263,14 @@ def _read(path: Path) -> tuple[bytes, str]:
 def _image_suffix(data: bytes, label: str) -> str:
     """File suffix of a decodable image, or an error that names it."""
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
+            image = Image.open(io.BytesIO(data))
+        with image:
+            if min(image.size) < MIN_SIDE or image.width * image.height > MAX_PIXELS:
+                raise SubjectError(
+                    f"{label}: {image.width} x {image.height} px; give at least {MIN_SIDE} px a side and at "
+                    f"most {MAX_PIXELS // 10**6} megapixels"
+                )
             image.load()
             kind = image.format or "PNG"
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from castmark_adapters.encoder import squared
+from castmark_adapters.subject import Subject, open_mask
 
 PLAIN_SPREAD = 14.0
 """Largest deviation of the border's colours (8-bit levels) that still counts as a plain background."""
@@ -35,12 +36,30 @@ class ReferenceView:
     image: Float[Tensor, "3 s s"]
     mask: Float[Tensor, "1 s s"]
     plain: bool
+    known: bool = True
+    """Whether the mask says where the subject is; otherwise it covers the whole image."""
 
 
 def reference_views(files: Iterable[bytes], side: int) -> list[ReferenceView]:
     """References at ``side`` pixels with their masks: alpha if there is any, else what stands out of a plain
     background, else the whole image."""
     return [_view(ImageOps.exif_transpose(Image.open(io.BytesIO(data))), side) for data in files]
+
+
+def subject_views(subject: Subject, side: int) -> list[ReferenceView]:
+    """A subject's references at ``side`` pixels; a mask that the user gave comes before any found.
+
+    Raises:
+        SubjectError: a file is not at hand.
+    """
+    views = reference_views([subject.file(r.name) for r in subject.references], side)
+    for index, reference in enumerate(subject.references):
+        if reference.mask is not None:
+            given = np.asarray(open_mask(subject.file(reference.mask))) > 127
+            square = _square_mask(given).resize((side, side), Image.Resampling.BILINEAR)
+            mask = torch.from_numpy(np.asarray(square).copy())[None].float() / 255
+            views[index] = replace(views[index], mask=mask, known=True)
+    return views
 
 
 def moved(
@@ -55,7 +74,7 @@ def moved(
     both = torch.cat([view.image, view.mask])[None]
     grid = F.affine_grid(theta, list(both.shape), align_corners=False)
     out = F.grid_sample(both, grid, mode="bilinear", padding_mode="border", align_corners=False)[0]
-    return ReferenceView(out[:3].clamp(0, 1), out[3:].clamp(0, 1), view.plain)
+    return replace(view, image=out[:3].clamp(0, 1), mask=out[3:].clamp(0, 1))
 
 
 def _view(image: Image.Image, side: int) -> ReferenceView:
@@ -73,6 +92,7 @@ def _view(image: Image.Image, side: int) -> ReferenceView:
         torch.from_numpy(np.asarray(sized).copy()).permute(2, 0, 1).float() / 255,
         torch.from_numpy(np.asarray(square).copy())[None].float() / 255,
         plain,
+        known=plain,
     )
 
 

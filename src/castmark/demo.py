@@ -1,7 +1,7 @@
 """The demo: a character and a product that nothing was trained on, drawn, checked, signed, verified.
 
     demo/
-    ├── references/NAME/    the references, rendered anew
+    ├── references/NAME/    the references, rendered anew, with masks of where the subject is
     ├── subjects/NAME/      the subject packs, with what was learned
     ├── campaign.csv        eight scenes of the character      ─┐ job files, as a user would write them
     ├── products.csv        six shots of the product           ─┘
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 import castmark_world as world
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 REFERENCES = 4
 SIDE = 256
 REDRAWS = 3
-LEARN_STEPS = 200
 LICENCE = "Apache-2.0 (rendered by castmark_world)"
 CHARACTER_SCENES = {
     "beach": "{name} waving at the beach on a sunny day",
@@ -139,12 +139,21 @@ def make_subject(out: Path, kind: world.Kind, rng: np.random.Generator) -> Subje
             for place in ("studio", "bedroom", "desert", "forest")
         ]
     files: list[bytes] = []
+    masks: list[bytes] = []
     for index, view in enumerate(views[:REFERENCES], start=1):
-        buffer = io.BytesIO()
-        Image.fromarray(world.render(view, SIDE)).save(buffer, "PNG")
-        files.append(buffer.getvalue())
+        files.append(_png(world.render(view, SIDE)))
+        masks.append(_png(world.masks(view, SIDE)["subject"].astype(np.uint8) * 255))
         write_atomically(out / "references" / name / f"{index}.png", files[-1])
-    return Subject.from_images(name, files, kind, phrase=world.class_phrase(spec), licence=LICENCE)
+        write_atomically(out / "references" / name / f"{index}-mask.png", masks[-1])
+    return Subject.from_images(
+        name, files, kind, masks=masks, phrase=world.class_phrase(spec), licence=LICENCE
+    )
+
+
+def _png(pixels: NDArray[np.uint8]) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def write_jobs(file: Path, subject: Subject, scenes: dict[str, str]) -> Path:
@@ -179,4 +188,4 @@ def _learned(studio: Studio, library: Path, subject: Subject, reporter: Reporter
         return earlier
     reporter.say(f"learning a LoRA of {subject.name} from {len(subject.references)} references")
     work = library / f".{subject.name}.learning"
-    return studio.learn(subject, steps=LEARN_STEPS, work=work, on_event=reporter.learning(subject.name))
+    return studio.learn(subject, work=work, on_event=reporter.learning(subject.name))

@@ -13,6 +13,11 @@ MODULES = {
 """The modules an extra brings, by extra."""
 
 
+def installed(extra: str) -> bool:
+    """Whether the modules of an extra are there, without importing them."""
+    return all(find_spec(module) is not None for module in MODULES[extra])
+
+
 def require(what: str, *extras: str) -> None:
     """Make sure that the modules of ``extras`` are installed, without importing them.
 
@@ -20,5 +25,5 @@ def require(what: str, *extras: str) -> None:
         MissingExtra: naming ``what`` needs it, and the command that installs it.
     """
     for extra in extras:
-        if any(find_spec(module) is None for module in MODULES[extra]):
+        if not installed(extra):
             raise MissingExtra(what, extra)

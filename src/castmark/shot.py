@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -17,9 +18,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from castmark.studio.start import StartImage
 from castmark_adapters.subject import Subject
 
+Box = tuple[float, float, float, float]
+_THIRDS = {"left": (0.0, 1 / 3), "center": (1 / 3, 2 / 3), "right": (2 / 3, 1.0)}
 MAX_SEED = 2**63 - 1
 MAX_SIDE = 8192
 """Pixels of a picture's side."""
+REDRAW_STRIDE = 1_000_003
+"""A shot that was refused is drawn again with its seed moved by this much, once per redraw."""
 
 
 class Shot(BaseModel):
@@ -34,7 +39,10 @@ class Shot(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     prompt: str = Field(min_length=1, max_length=2000)
-    subjects: tuple[Subject, ...] = Field(default=(), max_length=1)
+    subjects: tuple[Subject, ...] = Field(default=(), max_length=3)
+    places: tuple[Literal["left", "center", "right"] | Box, ...] = ()
+    """Where each subject is, in a picture of several: words, or left, top, right and bottom in shares of its
+    sides. Without it they stand from left to right."""
     seed: int = Field(default=0, ge=0, le=MAX_SEED)
     width: int | None = Field(default=None, gt=0, le=MAX_SIDE)
     height: int | None = Field(default=None, gt=0, le=MAX_SIDE)
@@ -57,6 +65,17 @@ class Shot(BaseModel):
             raise ValueError(f"a {self.format} cannot be transparent; use format png or webp")
         if self.layers and self.format != "png":
             raise ValueError("layers go with format png, which their archive holds")
+        if self.places and len(self.places) != len(self.subjects):
+            raise ValueError(
+                f"{len(self.places)} places for {len(self.subjects)} subjects: give one for each"
+            )
+        if len({subject.name for subject in self.subjects}) < len(self.subjects):
+            raise ValueError("two subjects of one name: a prompt could not tell them apart")
+        for place in self.places:
+            if not isinstance(place, str) and not (
+                0 <= place[0] < place[2] <= 1 and 0 <= place[1] < place[3] <= 1
+            ):
+                raise ValueError(f"place {place}: give left, top, right, bottom between 0 and 1")
         if self.aspect is not None and not all(1 <= side <= 99 for side in self.aspect):
             raise ValueError(f"aspect {self.aspect}: give two numbers from 1 to 99")
         return self
@@ -68,6 +87,34 @@ class Shot(BaseModel):
         for subject in self.subjects:
             text = subject.say(text)
         return text
+
+    @property
+    def boxes(self) -> tuple[Box, ...]:
+        """Where each of several subjects is: left, top, right, bottom in shares of the sides."""
+        count = len(self.subjects)
+        halves = count == 2 and "center" not in self.places
+        columns = {"left": (0.0, 0.5), "right": (0.5, 1.0)} if halves else _THIRDS
+        named = self.places or (("left", "right") if count == 2 else ("left", "center", "right"))[:count]
+        return tuple(
+            (columns[place][0], 0.0, columns[place][1], 1.0) if isinstance(place, str) else place
+            for place in named
+        )
+
+    @property
+    def region_texts(self) -> tuple[str, ...]:
+        """What is read for each of several subjects: its class phrase and the prompt without their names."""
+        scene = self.prompt
+        for subject in self.subjects:
+            name = rf"(?:(?:,|&|\b(?:and|with|beside|next to))\s*)?(?<!\w){re.escape(subject.name)}(?!\w)"
+            scene = re.sub(name, "", scene, flags=re.IGNORECASE)
+        scene = " ".join(scene.split()).strip(" ,")
+        return tuple(f"{subject.phrase} {scene}".strip() for subject in self.subjects)
+
+    def reseeded(self, redraw: int) -> Shot:
+        """The shot itself, or the same with the seed of its n-th redraw."""
+        if redraw == 0:
+            return self
+        return self.model_copy(update={"seed": (self.seed + redraw * REDRAW_STRIDE) % (MAX_SEED + 1)})
 
     def key(self, context: Mapping[str, str]) -> str:
         """sha256 over the shot and the digests it will be drawn with (base, adapters, policy, code).

@@ -156,6 +156,47 @@ def test_a_photograph_is_turned_as_exif_says():
     assert Subject.from_images("mira", [out.getvalue()]).images()[0].size == (20, 30)
 
 
+def test_a_mask_goes_with_its_reference_and_an_empty_one_is_refused(references, tmp_path):
+    def mask(colour: str, size: tuple[int, int] = (96, 96)) -> bytes:
+        out = io.BytesIO()
+        Image.new("L", size, colour).save(out, "PNG")
+        return out.getvalue()
+
+    subject = Subject.from_images("mira", references[:2], masks=[None, mask("white")])
+    again = pack.load(pack.put(tmp_path, subject))
+    assert (again.references[0].mask, again.references[1].mask) == (None, "mask_2.png")
+    (tmp_path / "mira" / "mask_2.png").write_bytes(mask("grey"))
+    with pytest.raises(PackError, match=r"mask_2\.png: does not match"):
+        pack.load(tmp_path / "mira")
+    for bad, words in ((mask("black"), "an empty mask"), (mask("white", (9, 90)), "give at least 16 px")):
+        with pytest.raises(SubjectError, match=words):
+            Subject.from_images("mira", references[:1], masks=[bad])
+    with pytest.raises(SubjectError, match="48 x 48 px, its image is 96 x 96"):
+        Subject.from_images("mira", references[:1], masks=[mask("white", (48, 48))])
+    with pytest.raises(SubjectError, match="2 masks for 1"):
+        Subject.from_images("mira", references[:1], masks=[mask("white")] * 2)
+
+
+@pytest.mark.parametrize(("size", "words"), [((8, 300), "8 x 300 px"), ((9500, 9000), "80 megapixels")])
+def test_tiny_and_huge_references_are_refused(size, words):
+    out = io.BytesIO()
+    Image.new("1", size).save(out, "PNG")
+    with pytest.raises(SubjectError, match=words):
+        Subject.from_images("mira", [out.getvalue()])
+
+
+def test_ten_references_are_too_many(references):
+    with pytest.raises(SubjectError, match="10 reference images; give 1 to 6"):
+        Subject.from_images("mira", [references[0]] * 10)
+
+
+def test_a_grey_image_of_16_bits_keeps_its_tones():
+    out = io.BytesIO()
+    Image.new("I;16", (30, 20), 128 * 256).save(out, "PNG")
+    image = Subject.from_images("mira", [out.getvalue()]).images()[0]
+    assert image.getpixel((5, 5)) == (128, 128, 128)
+
+
 def test_packs_need_no_torch():
     heavy = {"torch", "diffusers", "numpy"}
     code = f"import sys, castmark_adapters.pack; print(sorted({heavy} & set(sys.modules)))"

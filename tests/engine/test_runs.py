@@ -18,8 +18,8 @@ from castmark.jobs import Job, JobRow, read_job
 from castmark.runs import ledger as ledger_module
 from castmark.runs.ledger import Ledger
 from castmark.runs.ledger_row import verdict_from_json, verdict_to_json
-from castmark.runs.runners import REDRAW_STRIDE, RowDone
-from castmark.shot import ResolvedShot
+from castmark.runs.runners import RowDone
+from castmark.shot import REDRAW_STRIDE, ResolvedShot
 from castmark_adapters.errors import SubjectError
 from castmark_adapters.subject import Subject
 from castmark_provenance.claim import PromptRecord, salted

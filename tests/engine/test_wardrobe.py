@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from engine_fakes import digest, fake_studio, make_subject
+from engine_fakes import FakeBase, FakeChecker, FakeWardrobe, digest, fake_studio, make_subject
 from numpy.typing import NDArray
 
-from castmark.errors import CheckError
-from castmark.shot import Shot
+from castmark.errors import CheckError, InputError, RefusedError
+from castmark.shot import REDRAW_STRIDE, Shot
+from castmark.studio.checking import verdicts_on
 from castmark.studio.wardrobe import EngineWardrobe
-from castmark.take import Failure, Refusal, SignedImage
+from castmark.take import Draft, Failure, Refusal, SignedImage
 from castmark_adapters.errors import HostError
 from castmark_adapters.lora import LoraWeights
 from castmark_adapters.subject import LoraFile, Subject, sha256
@@ -103,3 +104,68 @@ def test_subjects_with_other_numbers_of_references_are_drawn_apart(key: PemKey, 
     studio = fake_studio(key)
     assert all(t.ok for t in studio.shoot_all(Shot(s.name, subjects=[s]) for s in (two, one)))
     assert studio.base.batches == [1, 1]
+
+
+@dataclass
+class Improving:
+    """Recognises the subject from the third drawing on."""
+
+    threshold: float = 0.6
+    seen: int = 0
+
+    def scores(self, pictures: list[NDArray[np.uint8]], subject: Subject) -> list[float]:
+        self.seen += len(pictures)
+        return [0.3 * self.seen] * len(pictures)
+
+
+def test_a_locked_subject_is_drawn_again_and_every_refusal_told(key: PemKey, mira: Subject) -> None:
+    told: list[Refusal] = []
+    wardrobe = EngineWardrobe(None, Improving(), identity_min=0.8)  # type: ignore[arg-type]
+    take = fake_studio(key, wardrobe=wardrobe).shoot(
+        Shot("mira", subjects=[mira], seed=4), redraws=3, on_refusal=told.append
+    )
+    assert [r.verdict.identity for r in told] == pytest.approx([0.3, 0.6])
+    assert take.verdict.identity == pytest.approx(0.9)
+    assert take.claim.seed == 4 + 2 * REDRAW_STRIDE
+    finding = next(f for f in take.claim.safety.findings if f.rung == "L3 subject")
+    assert (finding.score, finding.threshold, finding.binding) == (pytest.approx(0.9), 0.8, True)
+
+
+def test_redraws_are_bounded_and_the_refusal_has_the_score(key: PemKey, mira: Subject) -> None:
+    studio = fake_studio(key, wardrobe=wardrobe(0.4, 0.5))
+    with pytest.raises(RefusedError, match=r"identity of mira scored 0\.400, threshold 0\.500"):
+        studio.shoot(Shot("mira", subjects=[mira]), redraws=2)
+    assert studio.base.batches == [1, 1, 1]
+    with pytest.raises(InputError, match="the policy allows 3"):
+        studio.shoot(Shot("mira", subjects=[mira]), redraws=4)
+
+
+def test_several_subjects_have_places_words_and_scores_of_their_own(key: PemKey, tmp_path: Path) -> None:
+    mira, nora = make_subject(tmp_path, "mira"), make_subject(tmp_path, "nora")
+    shot = Shot("mira and nora waving at the beach", subjects=[mira, nora])
+    assert shot.boxes == ((0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0))
+    assert shot.region_texts == ("a woman with red hair waving at the beach",) * 2
+    boxed = Shot("mira, nora", subjects=[mira, nora], places=["right", (0.1, 0.2, 0.4, 0.9)])
+    assert boxed.boxes == ((0.5, 0.0, 1.0, 1.0), (0.1, 0.2, 0.4, 0.9))
+    for places in (["left"], ["left", (0.5, 0.0, 0.2, 1.0)]):
+        with pytest.raises(ValueError, match="place"):
+            Shot("mira and nora", subjects=[mira, nora], places=places)
+    with pytest.raises(ValueError, match="two subjects of one name"):
+        Shot("mira", subjects=[mira, mira])
+    pixels = np.zeros((32, 32, 3), np.uint8)
+    pixels[:, 16:] = 255
+    resolved = FakeBase().resolve(shot)
+    draft = Draft(resolved=resolved, pixels=pixels, settings={})
+    seen: list[float] = []
+
+    class Looking(FakeWardrobe):
+        def identity(self, subject, drafts):  # type: ignore[override]
+            seen.append(float(drafts[0].pixels.mean()))
+            return super().identity(subject, drafts)
+
+    ((_, verdict),) = verdicts_on([draft], FakeChecker(), Looking(), lambda d: d)
+    assert seen == [0.0, 255.0]
+    assert [f.name for f in verdict.findings if f.rung == "L3 subject"] == [
+        "identity of mira",
+        "identity of nora",
+    ]

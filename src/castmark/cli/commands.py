@@ -135,8 +135,10 @@ def learn(
             on_event=reporter.learning(name),
         )
         pack.put(folder, learned)
-        assert learned.lora is not None
-        reporter.say(f"{name}: LoRA of rank {learned.lora.rank} after {learned.lora.steps} steps")
+        if learned.lora is None:
+            reporter.say(f"{name}: no LoRA, because no preview was more like the references than without one")
+        else:
+            reporter.say(f"{name}: LoRA of rank {learned.lora.rank} after {learned.lora.steps} steps")
 
 
 @app.command()
@@ -144,7 +146,10 @@ def shoot(
     prompt: Annotated[
         str, typer.Argument(metavar="PROMPT", help="What to draw; speak of the subject by name.")
     ],
-    subject: Annotated[str | None, typer.Option("--subject", help="A subject of the library.")] = None,
+    subject: Annotated[
+        list[str] | None,
+        typer.Option("--subject", help="A subject of the library; several stand from left to right."),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
     width: Annotated[int | None, typer.Option("--width", help="Pixels.")] = None,
     height: Annotated[int | None, typer.Option("--height", help="Pixels.")] = None,
@@ -157,6 +162,9 @@ def shoot(
         Literal["png", "jpeg", "webp", "avif"], typer.Option("--format", help="Kind of image file.")
     ] = "png",
     layers: Annotated[bool, typer.Option("--layers", help="Also an OpenRaster file.")] = False,
+    redraws: Annotated[
+        int, typer.Option("--redraws", min=0, help="Draw a refused image again, with other seeds.")
+    ] = 0,
     parameters: Annotated[
         bool, typer.Option("--parameters", help="Write the text block 'parameters' (it holds the prompt).")
     ] = False,
@@ -182,7 +190,7 @@ def shoot(
     from castmark.studio.studio import Studio
     from castmark_adapters import pack
 
-    cast = [] if subject is None else [pack.get(library_folder(library), subject)]
+    cast = [pack.get(library_folder(library), each) for each in subject or ()]
     try:
         shot = Shot(
             prompt,
@@ -210,7 +218,9 @@ def shoot(
         exact=exact,
         reference=reference,
     )
-    path = studio.shoot(shot).save(out)
+    path = studio.shoot(shot, redraws=redraws, on_refusal=lambda r: typer.echo(r.explain(), err=True)).save(
+        out
+    )
     if not quiet:
         typer.echo(path)
 
@@ -306,7 +316,8 @@ def bench(
         typer.echo("\n".join(f"{name}  {about}" for name, about in SUITES.items()))
         return
     _engine("castmark bench", "world")
-    result = run_suite(suite, n=n, threads=threads, minutes=minutes)
+    pictures = None if json_file is None else json_file.with_suffix("")
+    result = run_suite(suite, n=n, threads=threads, minutes=minutes, pictures=pictures)
     if json_file is not None:
         result.write(json_file)
     if not quiet:

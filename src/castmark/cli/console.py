@@ -66,7 +66,16 @@ class Reporter:
 
     def learning(self, name: str) -> Callable[[LearnEvent], None]:
         """What draws the events of learning the subject ``name``."""
-        return lambda event: self.progress(f"learning {name}", event.step, event.steps)
+
+        def show(event: LearnEvent) -> None:
+            self.progress(f"learning {name}", event.step, event.steps)
+            if event.likeness is not None and event.likeness_without is not None:
+                self.say(
+                    f"{name}: step {event.step}, loss {event.subject:.3f}, identity {event.likeness:.2f} "
+                    f"({event.likeness_without:.2f} without a LoRA)"
+                )
+
+        return show
 
     def row_done(self, event: RowDone) -> None:
         """One image of a run: its outcome in a line, and the bar."""

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from castmark.cli.options import LibraryFolder, Quiet, first_problem, library_folder
 from castmark.errors import InputError
+from castmark.extras import installed
+
+if TYPE_CHECKING:
+    from castmark_adapters.subject import Subject
 
 subject_app = typer.Typer(name="subject", help="The library of subjects.", no_args_is_help=True)
 Kind = Literal["character", "product", "person"]
@@ -27,6 +31,10 @@ def subject_new(
     references: Annotated[list[Path], typer.Argument(metavar="REF...", help="1 to 6 reference images.")],
     kind: Annotated[Kind, typer.Option("--kind", help="What the subject is.")] = "character",
     phrase: Annotated[str | None, typer.Option("--phrase", help='"a woman with short black hair"')] = None,
+    masks: Annotated[
+        list[Path] | None,
+        typer.Option("--mask", help="White where the subject is; one for each reference, in their order."),
+    ] = None,
     licence: Annotated[str | None, typer.Option("--licence", help="Licence of the references.")] = None,
     consent_by: Annotated[
         str | None, typer.Option("--consent-by", help="Who consented (a real person).")
@@ -56,10 +64,29 @@ def subject_new(
             consent = Consent(given_by=by, date=date, scope=scope)
         except ValidationError as error:
             raise InputError(f"consent for {name!r}: {first_problem(error)}") from error
-    subject = Subject.from_images(name, references, kind, phrase=phrase, licence=licence, consent=consent)
+    subject = Subject.from_images(
+        name, references, kind, masks=masks or (), phrase=phrase, licence=licence, consent=consent
+    )
     folder = pack.put(library_folder(library), subject)
+    _mention_strangers(subject)
     if not quiet:
         typer.echo(f"{subject.name}: {len(subject.references)} references, {subject.phrase!r}, in {folder}")
+
+
+def _mention_strangers(subject: Subject) -> None:
+    """Say which references look like another subject, where the engine is there to look."""
+    if len(subject.references) < 2 or not installed("engine"):
+        return
+    from castmark.cli import console
+    from castmark.studio.opening import open_scorer
+
+    console.hush_libraries()
+    if strangers := open_scorer().strangers(subject):
+        typer.echo(
+            f"castmark: {subject.name}: {', '.join(strangers)} may show another subject than the other "
+            "references (by the embedded subject encoder); look at them",
+            err=True,
+        )
 
 
 @subject_app.command("list")

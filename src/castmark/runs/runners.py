@@ -19,7 +19,7 @@ from castmark.machine.energy import EnergyMeter
 from castmark.runs.ledger import Ledger
 from castmark.runs.ledger_row import Row, shot_from_json
 from castmark.runs.report import summarise, write_summary
-from castmark.shot import MAX_SEED, Shot
+from castmark.shot import Shot
 from castmark.take import SignedImage, Take
 from castmark_adapters import pack
 from castmark_adapters.subject import Subject
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from castmark.studio.studio import Studio
 
 SUBJECTS = "subjects"
-REDRAW_STRIDE = 1_000_003
-"""A shot that was refused is drawn again with its seed moved by this much, once per redraw."""
 
 
 class Runner(Protocol):
@@ -192,14 +190,7 @@ def _shots(rows: Iterable[Row], subject: Callable[[str], Subject], tried: dict[s
     """The shots of rows to draw; ``tried`` is told the number of each one's redraw."""
     for row in rows:
         tried[row.name] = row.redraws + (row.status == "refused")
-        yield _reseeded(shot_from_json(row.shot, subject), tried[row.name])
-
-
-def _reseeded(shot: Shot, redraw: int) -> Shot:
-    """The shot itself, or the same with the seed of its n-th redraw."""
-    if redraw == 0:
-        return shot
-    return shot.model_copy(update={"seed": (shot.seed + redraw * REDRAW_STRIDE) % (MAX_SEED + 1)})
+        yield shot_from_json(row.shot, subject).reseeded(tried[row.name])
 
 
 def _keep_subjects(folder: Path, subjects: Iterable[Subject]) -> None:

@@ -8,12 +8,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from castmark.errors import CheckError
+import numpy as np
+from PIL import Image
+
+from castmark.errors import CheckError, InputError
 from castmark.take import Draft, Verdict
+from castmark_adapters.encoder import squared
 
 if TYPE_CHECKING:
     from castmark.safety import Checker
     from castmark.studio.wardrobe import Wardrobe
+    from castmark_adapters.subject import Subject
 
 
 PROMPTS_KEPT = 4096
@@ -42,6 +47,33 @@ class PromptVerdicts:
         return verdict
 
 
+def _part(draft: Draft, subject: Subject) -> Draft:
+    """The draft where the subject is: all of it, or its region of a picture of several."""
+    shot = draft.resolved.shot
+    if len(shot.subjects) < 2:
+        return draft
+    left, top, right, bottom = shot.boxes[shot.subjects.index(subject)]
+    height, width, _ = draft.pixels.shape
+    rows, columns = (
+        slice(round(start * side), max(round(end * side), round(start * side) + 1))
+        for start, end, side in ((top, bottom, height), (left, right, width))
+    )
+    return replace(draft, pixels=np.asarray(squared(Image.fromarray(draft.pixels[rows, columns]))))
+
+
+def bound_redraws(redraws: int, checker: Checker) -> None:
+    """Refuse more redraws of a refused image than the policy allows.
+
+    Raises:
+        InputError: more.
+    """
+    if redraws > checker.max_redraws:
+        raise InputError(
+            f"{redraws} redraws of a refused image: the policy allows {checker.max_redraws}, "
+            "because trying until the check errs wears out its bound; ask for fewer"
+        )
+
+
 def verdicts_on(
     drafts: Sequence[Draft], checker: Checker, wardrobe: Wardrobe, mark: Callable[[Draft], Draft]
 ) -> list[tuple[Draft, Verdict]]:
@@ -62,7 +94,7 @@ def verdicts_on(
         )
     for subject in {s.digest: s for draft in drafts for s in draft.resolved.shot.subjects}.values():
         own = [i for i, draft in enumerate(drafts) if subject in draft.resolved.shot.subjects]
-        findings = wardrobe.identity(subject, [drafts[i] for i in own])
+        findings = wardrobe.identity(subject, [_part(drafts[i], subject) for i in own])
         for index, finding in zip(own if findings else (), findings, strict=True):
             verdicts[index] = replace(verdicts[index], findings=(*verdicts[index].findings, finding))
     share = (time.perf_counter() - start) / len(drafts)

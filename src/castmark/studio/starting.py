@@ -47,7 +47,7 @@ def made_from(
 ) -> dict[int, tuple[Ingredient, ...]]:
     """What each image that could be drawn was made from: its start, and what its subjects wear."""
     return {
-        index: (*start_ingredient(shot), *outfit.ingredients(shot.subjects))
+        index: (*start_ingredient(shot), *outfit.ingredients(shot))
         for index, shot in ((index, wanted[index].shot) for index in drawn)
         if not isinstance(drawn[index], Exception)
     }

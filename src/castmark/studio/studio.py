@@ -28,7 +28,7 @@ from castmark.outputs.finish import asked_text, finished
 from castmark.outputs.size import resolve
 from castmark.shot import Shot
 from castmark.studio.adaptive import Judged, checked, judged
-from castmark.studio.checking import PromptVerdicts, verdicts_on
+from castmark.studio.checking import PromptVerdicts, bound_redraws, verdicts_on
 from castmark.studio.keying import Keying
 from castmark.studio.pipeline import Pipeline, Slot
 from castmark.studio.signing import signed
@@ -236,14 +236,24 @@ class Studio:
             subject, self.base, self.wardrobe.reference, steps=steps, work=work, on_event=on_event
         )
 
-    def shoot(self, shot: Shot) -> SignedImage:
-        """One image.
+    def shoot(
+        self, shot: Shot, *, redraws: int = 0, on_refusal: Callable[[Refusal], object] = lambda _: None
+    ) -> SignedImage:
+        """One image. Refused for what another seed may help (a subject that is not recognised, where the
+        policy locks it), it is drawn again up to ``redraws`` times; each such refusal is told.
 
         Raises:
-            RefusedError: the check refused it; the error carries the refusal.
+            InputError: more redraws than the policy allows.
+            RefusedError: the check refused it; the error carries the last refusal.
             CastmarkError, AdapterError: it could not be drawn, checked or signed.
         """
+        bound_redraws(redraws, self.checker)
         (take,) = self.shoot_all([shot])
+        for redraw in range(1, redraws + 1):
+            if not isinstance(take, Refusal) or not take.verdict.redrawable:
+                break
+            on_refusal(take)
+            (take,) = self.shoot_all([shot.reseeded(redraw)])
         if isinstance(take, Refusal):
             raise RefusedError(take.explain(), take)
         if isinstance(take, Failure):
@@ -282,11 +292,7 @@ class Studio:
         from castmark.jobs import Job, read_job
         from castmark.runs.runners import LocalRunner, run
 
-        if redraws > self.checker.max_redraws:
-            raise InputError(
-                f"{redraws} redraws of a refused image: the policy allows {self.checker.max_redraws}, "
-                "because trying until the check errs wears out its bound; ask for fewer"
-            )
+        bound_redraws(redraws, self.checker)
         quotas = None
         if quota_seed is not None:
             from castmark.safety.bias.quotas import apply_quotas
@@ -377,7 +383,8 @@ class Studio:
         resolved, size = resolve(self.base, asked)
         resolved = asked_text(replace(resolved, shot=shot))
         # The user's words and what the base will read: a subject's class phrase must not smuggle anything in.
-        for text in dict.fromkeys((shot.prompt, resolved.text)):
+        apart = shot.region_texts if len(shot.subjects) > 1 else ()
+        for text in dict.fromkeys((shot.prompt, resolved.text, *apart)):
             verdict = self._prompts(text)
             if not verdict.prompt_allowed:
                 return verdict
@@ -386,7 +393,7 @@ class Studio:
     def _draw(self, ready: Sequence[Ready]) -> list[Draft]:
         start = time.perf_counter()
         resolved = [each.resolved for each in ready]
-        mixed = self._outfit.wear([each.shot.subjects for each in resolved])
+        mixed = self._outfit.wear([each.shot for each in resolved])
         if resolved[0].shot.start is None:
             drafts = self.base.draw(resolved)
         else:

@@ -1,26 +1,24 @@
 """What a subject wears while the base draws it, and how like it the drawing is.
 
-The reference adapter always (where the base has one), the subject's own LoRA where it has learned one.
+The reference adapter where the base has one, and the subject's own LoRA where it has learned one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol
 
 from castmark.errors import CheckError
 from castmark.take import Draft, Finding
 from castmark_adapters.errors import SubjectError
 
 if TYPE_CHECKING:
+    from castmark.shot import Shot
     from castmark_adapters.host import Adapter, Host, Ingredient, ReferenceSource
     from castmark_adapters.identity import IdentityScorer
     from castmark_adapters.lora import LoraAdapter
     from castmark_adapters.subject import Subject
-
-Cast: TypeAlias = "Sequence[Subject]"
-"""The subjects of one image."""
 
 MAX_LORAS = 16
 """LoRAs kept ready to wear; the one longest unused goes first."""
@@ -66,41 +64,54 @@ class Outfit:
     def __init__(self, host: Host, wardrobe: Wardrobe) -> None:
         self._host, self._wardrobe = host, wardrobe
         self._worn = ExitStack()
-        self._casts: tuple[tuple[str, ...], ...] = ()
+        self._casts: tuple[tuple[Hashable, ...], ...] = ()
 
-    def wear(self, casts: Sequence[Cast]) -> int:
+    def wear(self, shots: Sequence[Shot]) -> int:
         """Put on what the images of a batch wear, each with its own cast; nothing where it is on already.
 
-        Casts that differ have one subject each. Returns how many different casts there are.
+        Casts that differ have one subject each; several subjects of one picture keep to their regions.
+        Returns how many different casts there are.
 
         Raises:
             AdapterError: a subject's files are damaged, or the base cannot wear them; then nothing is worn.
         """
-        wanted = tuple(tuple(subject.digest for subject in cast) for cast in casts)
+        wanted = tuple(_outfit_of(shot) for shot in shots)
         different = len(set(wanted))
         wanted = wanted[:1] if different == 1 else wanted
         if wanted == self._casts:
             return different
         self.off()
         with ExitStack() as stack:
-            one = self._adapters(casts[0]) if different == 1 else None
-            for adapter in one if one is not None else self._wardrobe.mixed([cast[0] for cast in casts]):
+            one = self._adapters(shots[0]) if different == 1 else None
+            for adapter in one if one is not None else self._wardrobe.mixed([s.subjects[0] for s in shots]):
                 stack.enter_context(adapter.worn(self._host))
             self._worn = stack.pop_all()
         self._casts = wanted
         return different
 
-    def ingredients(self, cast: Cast) -> tuple[Ingredient, ...]:
-        """What a cast's adapters are made from, for the provenance record."""
-        return tuple(item for adapter in self._adapters(cast) for item in adapter.ingredients)
+    def ingredients(self, shot: Shot) -> tuple[Ingredient, ...]:
+        """What a shot's adapters are made from, for the provenance record."""
+        return tuple(item for adapter in self._adapters(shot) for item in adapter.ingredients)
 
     def off(self) -> None:
         """Take everything off: the base is what it was."""
         self._casts = ()
         self._worn.close()
 
-    def _adapters(self, cast: Cast) -> list[Adapter]:
-        return [adapter for subject in cast for adapter in self._wardrobe.adapters(subject)]
+    def _adapters(self, shot: Shot) -> list[Adapter]:
+        worn = [self._wardrobe.adapters(subject) for subject in shot.subjects]
+        if len(worn) < 2:
+            return [adapter for adapters in worn for adapter in adapters]
+        from castmark_adapters.regions import Region, Regions
+
+        parts = zip(worn, shot.region_texts, shot.boxes, strict=True)
+        return [Regions([Region(adapters, text, box) for adapters, text, box in parts])]
+
+
+def _outfit_of(shot: Shot) -> tuple[Hashable, ...]:
+    """What decides what is worn for a shot."""
+    subjects = tuple(subject.digest for subject in shot.subjects)
+    return (subjects, shot.region_texts, shot.boxes) if len(subjects) > 1 else (subjects,)
 
 
 class EngineWardrobe:
@@ -111,6 +122,7 @@ class EngineWardrobe:
         scorer: scores likeness, or None where there is no subject encoder.
         identity_min: where the policy locks the subject, the identity score below which an image is refused;
             with None the score is only reported, beside the scorer's own calibrated threshold.
+        beside_lora: whether the reference adapter is worn beside a LoRA, or only where there is none.
         otherwise: what to do for a subject that nothing would keep the same; None to draw it by its words.
     """
 
@@ -120,10 +132,12 @@ class EngineWardrobe:
         scorer: IdentityScorer | None = None,
         *,
         identity_min: float | None = None,
+        beside_lora: bool = True,
         otherwise: str | None = None,
     ) -> None:
         self.reference = reference
         self._otherwise = otherwise
+        self._beside_lora = beside_lora
         self._scorer = scorer
         self._identity_min = identity_min
         self._loras: dict[str, LoraAdapter] = {}
@@ -136,7 +150,7 @@ class EngineWardrobe:
     def adapters(self, subject: Subject) -> Sequence[Adapter]:
         """The reference adapter bound to the subject's references, then its LoRA if it has one."""
         worn: list[Adapter] = []
-        if self.reference is not None and subject.references:
+        if self.reference is not None and subject.references and self._shown(subject):
             worn.append(self.reference.of(subject))
         if subject.lora is not None:
             worn.append(self._lora(subject))
@@ -144,16 +158,16 @@ class EngineWardrobe:
         return worn
 
     def mixed(self, subjects: Sequence[Subject]) -> Sequence[Adapter]:
-        """The reference adapter with each subject's references, then the LoRAs of those that have one."""
+        """The reference adapter with each subject's references, then the LoRAs: all have one, or none."""
         from castmark_adapters.mixed import MixedLoras
 
         for subject in subjects:
             self._check_kept(subject)
         worn: list[Adapter] = []
-        if self.reference is not None and subjects[0].references:
+        if self.reference is not None and subjects[0].references and self._shown(subjects[0]):
             worn.append(self.reference.of_each(subjects))
-        if any(subject.lora is not None for subject in subjects):
-            worn.append(MixedLoras([self._lora(s) if s.lora is not None else None for s in subjects]))
+        if subjects[0].lora is not None:
+            worn.append(MixedLoras([self._lora(subject) for subject in subjects]))
         return worn
 
     def identity(self, subject: Subject, drafts: Sequence[Draft]) -> list[Finding]:
@@ -182,6 +196,9 @@ class EngineWardrobe:
             )
             for score in self._scorer.scores([draft.pixels for draft in drafts], subject)
         ]
+
+    def _shown(self, subject: Subject) -> bool:
+        return self._beside_lora or subject.lora is None
 
     def _check_kept(self, subject: Subject) -> None:
         """Refuse to draw a subject that nothing would keep the same.

@@ -47,9 +47,11 @@ def togetherness(shot: Shot) -> tuple[object, ...]:
     Their numbers of references are equal then, so that each has the share of the attention it has alone.
     """
     one = len(shot.subjects) == 1
+    learned = one and shot.subjects[0].lora is not None
     subjects = len(shot.subjects[0].references) if one else tuple(s.digest for s in shot.subjects)
+    regions = (shot.prompt, shot.boxes) if len(shot.subjects) > 1 else None
     start = None if shot.start is None else shot.start.strength
-    return one, subjects, shot.width, shot.height, shot.aspect, shot.steps, start
+    return one, learned, subjects, regions, shot.width, shot.height, shot.aspect, shot.steps, start
 
 
 class CheckBroke(Exception):  # noqa: N818

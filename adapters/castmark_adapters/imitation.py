@@ -1,0 +1,142 @@
+"""What a LoRA imitates: the base's own drawings of the subject's words, the subject itself in its place.
+
+A few-step base that is asked, under much noise, for pictures it cannot tell apart gives their mean, and a
+LoRA learned on freely noised references is blurred for it. So every drawing of the base is paired with the
+reference that is most like it, put where the drawing has its subject (`castmark_adapters.placement`). Noise
+and target then belong together, as in minibatch optimal transport (arXiv 2302.00482), at all of the base's
+own timesteps, the first included; and the pose, the place and the prompt stay the drawing's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+from castmark_adapters.errors import SubjectError
+from castmark_adapters.host import Host
+from castmark_adapters.material import OTHERS, PLACES, encode_images
+from castmark_adapters.placement import find, put
+from castmark_adapters.schedule import Schedule
+from castmark_adapters.subject import Subject
+from castmark_adapters.views import ReferenceView, subject_views
+
+if TYPE_CHECKING:
+    from diffusers import StableDiffusionPipeline
+
+MORE_PLACES = ("in a studio", "in the bedroom")
+SPREAD = 5
+"""Latent pixels around the subject, odd, that are neither its own nor background: what stood there before."""
+
+
+@dataclass(frozen=True)
+class Drawings:
+    """n drawings of the base: at each of its k timesteps what it was given, and what it made of it."""
+
+    noisy: Float[Tensor, "n k c h w"]
+    clean: Float[Tensor, "n k c h w"]
+    texts: Float[Tensor, "n tokens dim"]
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """Drawings with what they should have been inside the mask; and others of the class, to be left alone."""
+
+    own: Drawings
+    targets: Float[Tensor, "n c h w"]
+    masks: Float[Tensor, "n 1 h w"]
+    outside: Float[Tensor, "n 1 h w"]
+    """1 where the background is the drawing's own."""
+    source: Int[Tensor, " n"]
+    """Index of the reference each target was made from."""
+    others: Drawings
+
+
+@torch.no_grad()
+def lessons(
+    subject: Subject, host: Host, schedule: Schedule, *, drawings: int, others: int, seed: int
+) -> Lessons:
+    """Draw, look where the subject is, and put the reference there. References without a mask are left out:
+    what is learned from one that covers the background too, or is a guess, comes out blurred.
+
+    Raises:
+        SubjectError: a reference is not at hand, or none has a mask.
+    """
+    pipeline = host.pipeline
+    places = (*PLACES, *MORE_PLACES)
+    own = draw(
+        pipeline, schedule, [f"{subject.phrase} {places[i % len(places)]}" for i in range(drawings)], seed
+    )
+    who = OTHERS[subject.kind]
+    apart = [f"{who[i % len(who)]} {PLACES[i % len(PLACES)]}" for i in range(others)]
+    side = int(pipeline.unet.config.sample_size) * int(pipeline.vae_scale_factor)
+    views = subject_views(subject, side)
+    known = [index for index, view in enumerate(views) if view.known]
+    if not known:
+        raise SubjectError(
+            f"subject {subject.name!r}: no reference says where the subject is; make it anew with masks "
+            "(castmark subject new --mask), or from pictures on a transparent or plain background"
+        )
+    placed: list[ReferenceView] = []
+    source: list[int] = []
+    for latents in own.clean[:, -1].split(4):
+        for picture in decode(pipeline, latents):
+            placement = find(picture, [views[index] for index in known])
+            placed.append(put(views[known[placement.reference]], placement))
+            source.append(known[placement.reference])
+    targets = [encode_images(pipeline, view.image[None]) for view in placed]
+    masks = torch.stack([view.mask for view in placed])
+    masks = F.interpolate(masks, size=targets[0].shape[-2:], mode="area")
+    return Lessons(
+        own=own,
+        targets=torch.cat(targets),
+        masks=masks,
+        outside=1 - F.max_pool2d(masks, SPREAD, stride=1, padding=SPREAD // 2),
+        source=torch.tensor(source),
+        others=draw(pipeline, schedule, apart, seed + drawings),
+    )
+
+
+@torch.no_grad()
+def draw(
+    pipeline: StableDiffusionPipeline,
+    schedule: Schedule,
+    prompts: Sequence[str],
+    seed: int,
+    embeds: Sequence[Float[Tensor, "1 refs seq dim"]] | None = None,
+) -> Drawings:
+    """Drawings under what is worn, from seeds counted up; noise is added anew between steps (LCM, arXiv
+    2310.04378, algorithm 3).
+    """
+    unet: Any = pipeline.unet
+    size = (1, unet.config.in_channels, unet.config.sample_size, unet.config.sample_size)
+    words, _ = pipeline.encode_prompt(list(prompts), pipeline.device, 1, do_classifier_free_guidance=False)
+    texts = cast("Tensor", words)
+    generators = [torch.Generator().manual_seed(seed + index) for index in range(len(prompts))]
+    x = torch.cat([torch.randn(size, generator=one) for one in generators])
+    noisy: list[Tensor] = []
+    clean: list[Tensor] = []
+    for index, time in enumerate(schedule.drawing.tolist()):
+        t = torch.full((len(x),), time)
+        if index:
+            x = schedule.noised(clean[-1], torch.cat([torch.randn(size, generator=g) for g in generators]), t)
+        noisy.append(x)
+        parts: list[Tensor] = []
+        for part, when, said in zip(x.split(8), t.split(8), texts.split(8), strict=True):
+            shown = [each.expand(len(part), -1, -1, -1) for each in embeds] if embeds else None
+            conditions = {"image_embeds": shown} if shown else None
+            parts.append(unet(part, when, encoder_hidden_states=said, added_cond_kwargs=conditions).sample)
+        clean.append(schedule.x0(torch.cat(parts), x, t))
+    return Drawings(torch.stack(noisy, 1), torch.stack(clean, 1), texts)
+
+
+@torch.no_grad()
+def decode(pipeline: StableDiffusionPipeline, latents: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 3 s s"]:
+    """Pictures in [0, 1] of scaled latents."""
+    vae: Any = pipeline.vae
+    return (vae.decode(latents / vae.config.scaling_factor).sample / 2 + 0.5).clamp(0, 1)
