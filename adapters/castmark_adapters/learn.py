@@ -89,7 +89,7 @@ class LearnEvent:
     subject: float
     preserved: float
     likeness: float | None = None
-    """Mean identity score of the previews drawn after this step, where they were."""
+    """Mean identity score of the previews drawn after this step, where they were; -1 for blurred ones."""
     likeness_without: float | None = None
     """The same without a LoRA."""
 

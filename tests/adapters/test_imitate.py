@@ -22,7 +22,15 @@ from castmark_adapters.subject import Subject
 from castmark_adapters.views import ReferenceView
 
 SHORT = ImitationSettings(
-    steps=4, batch=2, rank=2, drawings=3, others=2, drawing_steps=2, preview_every=2, previews=2
+    steps=4,
+    batch=2,
+    rank=2,
+    drawings=3,
+    others=2,
+    drawing_steps=2,
+    preview_every=2,
+    previews=2,
+    least_sharpness=0.0,
 )
 
 
@@ -101,6 +109,14 @@ def test_no_gain_no_lora_and_it_stops_early(small_host, learned, untouched):
     assert sorted(found.files) == [f"reference_{i}.png" for i in (1, 2, 3)]
     assert len(events) == 2
     assert (events[-1].likeness, events[-1].likeness_without) == (0.705, 0.7)
+
+
+def test_blurred_previews_do_not_count(small_host, mira, untouched):
+    events: list[LearnEvent] = []
+    settings = replace(SHORT, least_sharpness=9.0)
+    found = imitate(mira, small_host, settings, events.append, scorer=Scorer([0.1, 0.9]))
+    assert found.lora is None
+    assert [event.likeness for event in events] == [None, -1.0, None, -1.0]
 
 
 def test_references_worn_beside_it_are_the_other_ones(
