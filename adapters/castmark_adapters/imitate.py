@@ -78,7 +78,7 @@ class ImitationSettings:
     """What the score must gain over none for a LoRA to be kept."""
     least_sharpness: float = 0.7
     """Share of the sharpness without a LoRA that previews must keep: the identity score does not mind blur.
-    Of five subjects one at 0.52 had lost by the judge's eye, the others (0.73 and more) had not, or hardly."""
+    Of five subjects one at 0.52 had lost by the judge's eye; the others, 0.73 and more, hardly or not."""
     seed: int = 0
 
 
