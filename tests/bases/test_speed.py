@@ -14,6 +14,7 @@ from castmark.bases import find_base, open_base
 from castmark.bases.speed import GIB, Hardware, SpeedPlan, SpeedSettings, Weights, decide, needed
 from castmark.errors import BaseError
 
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 H100 = Hardware(
     device="cuda", name="H100", memory=80 * GIB, free=78 * GIB, capability=(9, 0), triton=True, torchao=True
 )
