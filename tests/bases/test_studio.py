@@ -15,10 +15,12 @@ from castmark.bases.base import Base
 from castmark.errors import BaseError
 from castmark.jobs import read_job
 from castmark.runs.replay import replay
+from castmark.runs.variations import bridge, recast
 from castmark.shot import Shot
 from castmark.studio.start import StartImage
 from castmark.studio.studio import Studio
 from castmark.studio.wardrobe import EngineWardrobe
+from castmark_adapters import pack
 from castmark_adapters.errors import SubjectError
 from castmark_adapters.reference import ReferenceAdapter
 from castmark_adapters.subject import Subject
@@ -165,3 +167,26 @@ def test_sizes_are_the_nearest_native_ones(base_of: Callable[[str], Base]) -> No
     assert base.native_size(1920, 1080) == (SIDE, SIDE), "the folder states one"
     with pytest.raises(BaseError, match="cannot draw 96 x 64 px; it draws 64 x 64"):
         base.resolve(Shot("a mug", width=96, height=64))
+
+
+def test_drafts_of_one_base_are_finished_by_another(
+    base_of: Callable[[str], Base], key: PemKey, mira: Subject, tmp_path: Path
+) -> None:
+    """Through pixels, in the other's own steps, wearing the LoRA that was learned on it."""
+    draft, final = open_studio(base_of("sd-turbo"), key), open_studio(base_of("flux-schnell"), key)
+    (tmp_path / "jobs.csv").write_text("name,prompt,subject,seed,steps\none,mira at home,mira,1,1\n")
+    drafted = draft.learn(mira, steps=1)
+    assert draft.run(read_job(tmp_path / "jobs.csv"), tmp_path / "drafts", [drafted]).ok
+    job = bridge(tmp_path / "drafts", ["one"], strength=0.5, another_base=True)
+    library = tmp_path / "library"
+    assert recast([drafted], library, final.base.digest) == [drafted]
+    assert not final.run(job, tmp_path / "refused", [drafted]).ok, "its LoRA is of another base"
+    finished = final.learn(mira, steps=1)
+    pack.put(library, finished)
+    subjects = recast([drafted], library, final.base.digest)
+    assert [subject.lora for subject in subjects] == [finished.lora]
+    assert final.run(job, tmp_path / "final", subjects).ok
+    claim = verify(tmp_path / "final/images/one.png", trust=key.anchors).claim
+    assert claim is not None
+    assert (claim.base.name, claim.steps) == ("tiny flux-schnell", 2)
+    assert {i.role for i in claim.ingredients} == {"start", "lora"}

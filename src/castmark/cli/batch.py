@@ -203,15 +203,16 @@ def bridge_command(
     key: KeyFolder = None,
     device: Device = None,
     threads: Threads = None,
+    library: LibraryFolder = None,
     disclose_prompt: Disclose = False,
     watermark: Watermark = True,
     exact: Exact = False,
     quiet: Quiet = False,
 ) -> None:
     """Draw chosen drafts again from themselves: more steps, or a heavier base, through pixels."""
-    from castmark.runs.variations import STRENGTH, bridge
+    from castmark.runs.variations import STRENGTH, bridge, recast
 
-    job = bridge(run, names, steps=steps, strength=strength or STRENGTH)
+    job = bridge(run, names, steps=steps, strength=strength or STRENGTH, another_base=base is not None)
     studio = _open(
         base,
         policy,
@@ -223,7 +224,8 @@ def bridge_command(
         exact=exact,
         reference=reference,
     )
-    _run(studio, job, out, _cast(run, job), redraws, 1, None, quiet)
+    subjects = recast(_cast(run, job), library_folder(library), studio.base.digest)
+    _run(studio, job, out, subjects, redraws, 1, None, quiet)
 
 
 def _open(

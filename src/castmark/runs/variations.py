@@ -4,7 +4,7 @@ Both make a job whose rows start from signed images of a run; what draws them is
 
     castmark batch ideas.csv --out drafts --steps 1        many quick drafts
     castmark sheet drafts                                  choose
-    castmark bridge drafts mug-03 mug-17 --out final --steps 4 --strength 0.6
+    castmark bridge drafts mug-03 mug-17 --out final --steps 4 --strength 0.6      or with another --base
     castmark vary final mug-17 --out more --n 4 --strength 0.3
     castmark vary final mug-17 --out ab --n 3 --replace "oak=marble"
 """
@@ -13,13 +13,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from castmark.errors import InputError
 from castmark.jobs import Job, JobRow
 from castmark.runs.ledger import Ledger
 from castmark.runs.ledger_row import Row
+
+if TYPE_CHECKING:
+    from castmark_adapters.subject import Subject
 
 STRENGTH = 0.5
 
@@ -80,19 +84,43 @@ def variations(
 
 
 def bridge(
-    run: str | Path, names: Sequence[str], *, steps: int | None = None, strength: float = STRENGTH
+    run: str | Path,
+    names: Sequence[str],
+    *,
+    steps: int | None = None,
+    strength: float = STRENGTH,
+    another_base: bool = False,
 ) -> Job:
     """A job that draws chosen images of a run again, each from itself, with its own seed and prompt.
+
+    On ``another_base`` the drafts' own steps mean nothing: without ``steps`` it takes its own.
 
     Raises:
         InputError: no such signed image.
         LedgerError: no run there.
     """
-    rows = _signed(run, names)
-    return _job(
-        f"bridge from {Path(run).name}",
-        [_row(row, steps=steps, start=str(_file(run, row)), strength=strength) for row in rows],
-    )
+    begun = [
+        _row(row, steps=steps, start=str(_file(run, row)), strength=strength) for row in _signed(run, names)
+    ]
+    if another_base and steps is None:
+        begun = [row.model_copy(update={"steps": None}) for row in begun]
+    return _job(f"bridge from {Path(run).name}", begun)
+
+
+def recast(subjects: Iterable[Subject], library: Path, base: str) -> list[Subject]:
+    """Subjects for another base: where a run's own has a LoRA of another, the library's with one of this.
+
+    Where there is none, the run's own goes on, and drawing says that it has to be learned.
+    """
+    from castmark_adapters import pack
+
+    found: list[Subject] = []
+    for subject in subjects:
+        if subject.lora is not None and subject.lora.base != base and subject.name in pack.listed(library):
+            learned = pack.get(library, subject.name)
+            subject = learned if learned.lora is not None and learned.lora.base == base else subject
+        found.append(subject)
+    return found
 
 
 def _signed(run: str | Path, names: Sequence[str]) -> list[Row]:
