@@ -143,16 +143,18 @@ def learn(
         if saved:
             optimizer.load_state_dict({**optimizer.state_dict(), "state": saved.optimizer})
         for step in range(saved.step if saved else 0, settings.steps):
-            losses = _losses(host, layers, material, path, settings, step, reference)
-            total = sum(losses[1:], losses[0])
-            if not bool(torch.isfinite(total)):
-                raise SubjectError(
-                    f"subject {subject.name!r}: learning diverged at step {step}; lower the learning rate"
-                )
             for group in optimizer.param_groups:
                 group["lr"] = settings.learning_rate * _rate(step, settings.steps)
             optimizer.zero_grad(set_to_none=True)
-            cast("Any", total).backward()
+            # What is worn stays on until the backward pass, which may compute activations again.
+            with ExitStack() as worn:
+                losses = _losses(host, layers, material, path, settings, step, reference, worn)
+                total = sum(losses[1:], losses[0])
+                if not bool(torch.isfinite(total)):
+                    raise SubjectError(
+                        f"subject {subject.name!r}: learning diverged at step {step}; lower the learning rate"
+                    )
+                cast("Any", total).backward()
             nn.utils.clip_grad_norm_(parameters, 1.0)
             optimizer.step()
             subject_loss, *preserved = (loss.item() for loss in losses)
@@ -177,8 +179,11 @@ def _losses(
     settings: LearnSettings,
     step: int,
     reference: ReferenceAdapter | None,
+    worn: ExitStack,
 ) -> list[Tensor]:
-    """The three terms of one step, weighted: subject, background, class."""
+    """The three terms of one step, weighted: subject, background, class. What they need on is put on with
+    ``worn``.
+    """
     generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + step)
     count = settings.batch
     target = int(torch.randint(int(material.source.max()) + 1, (1,), generator=generator))
@@ -190,14 +195,13 @@ def _losses(
     words = [material.texts[i] for i in text.tolist()] + [material.other_texts[i] for i in other.tolist()]
     t = path.sample_timesteps(len(x0), generator)
     x_t = path.noised(x0, torch.randn(x0.shape, generator=generator).to(x0), t)
-    with ExitStack() as stack:
-        if reference is not None and material.tokens is not None and step % 2:
-            views = [i for i in range(material.tokens.shape[1]) if i != target]
-            stack.enter_context(reference.worn(host, material.tokens[:, views]))
-        with torch.no_grad():
-            base = _x0(host, path, x_t, t, words)
-        with installed(host.model.denoiser, layers):
-            ours = _x0(host, path, x_t, t, words)
+    if reference is not None and material.tokens is not None and step % 2:
+        views = [i for i in range(material.tokens.shape[1]) if i != target]
+        worn.enter_context(reference.worn(host, material.tokens[:, views]))
+    with torch.no_grad():
+        base = _x0(host, path, x_t, t, words)
+    worn.enter_context(installed(host.model.denoiser, layers))
+    ours = _x0(host, path, x_t, t, words)
     # Under much noise the mean of the references' places and poses is all there is to learn, which blurs what
     # a few-step base draws; there it stays as it is.
     clearest = float(path.signal(path.drawing[-1:]))

@@ -188,7 +188,7 @@ def attention_targets(model: Model) -> list[str]:
     return [
         name
         for name, module in model.denoiser.named_modules()
-        if isinstance(module, nn.Linear)
+        if isinstance(module, nn.Linear | LoraLinear)  # a LoRA, or a slot for one, may be over it
         and any(name.endswith(f".{target}") for target in model.lora_targets)
         and not name.startswith("encoder_hid_proj")
     ]

@@ -8,11 +8,22 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from diffusers import AutoencoderTiny
 
 from castmark.bases import find_base, open_base
+from castmark.bases.base import Base
 from castmark.bases.speed import GIB, Hardware, SpeedPlan, SpeedSettings, Weights, decide, needed
 from castmark.errors import BaseError
+from castmark.shot import Shot
+from castmark_adapters.errors import HostError
+from castmark_adapters.learn import LearnEvent, LearnSettings, learn
+from castmark_adapters.lora import LoraAdapter, attention_targets
+from castmark_adapters.optimizer import make_optimizer
+from castmark_adapters.slots import LoraSlots
+from castmark_adapters.subject import Subject
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 H100 = Hardware(
@@ -85,6 +96,70 @@ def test_parameters_are_counted_without_reading_them(folder_of: Callable[[str], 
     assert 0 < weights.largest < weights.parameters
     loaded = open_base(folder_of("flux-schnell")).pipeline.transformer
     assert weights.largest >= sum(parameter.numel() for parameter in loaded.parameters())
+
+
+def test_slots_wear_what_layers_in_front_wear_and_are_learned_over(
+    folder_of: Callable[[str], Path], mira: Subject
+) -> None:
+    base = open_base(folder_of("sd-turbo"))
+    shot = base.resolve(Shot("a red thing", seed=1))
+    plain = base.draw([shot])[0].pixels
+    settings = LearnSettings(steps=2, batch=2, rank=2, views=1, others=1, drawing_steps=2)
+    adapter = LoraAdapter.of(learn(mira, base, settings), scale=20.0)
+    with adapter.worn(base):
+        wanted = base.draw([shot])[0].pixels
+    assert not np.array_equal(wanted, plain)
+    targets = attention_targets(base.model)
+    base.slots = LoraSlots(base.model, 4)
+    assert attention_targets(base.model) == targets
+    assert np.array_equal(base.draw([shot])[0].pixels, plain), "empty slots change nothing"
+    with adapter.worn(base):
+        assert np.abs(base.draw([shot])[0].pixels.astype(int) - wanted).max() <= 1
+    assert np.array_equal(base.draw([shot])[0].pixels, plain)
+    again = LoraAdapter.of(learn(mira, base, settings))
+    assert again.weights.layers.keys() == adapter.weights.layers.keys()
+    large = LearnSettings(steps=1, batch=2, rank=8, views=1, others=1, drawing_steps=2)
+    with (
+        pytest.raises(HostError, match="rank 8, and the compiled base has slots of rank 4"),
+        LoraAdapter.of(learn(mira, base, large)).worn(base),
+    ):
+        pass
+
+
+def test_a_draft_decoder_decodes_these_latents_or_is_refused(
+    folder_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    sizes = {"encoder_block_out_channels": (8,) * 4, "decoder_block_out_channels": (8,) * 4}
+    for channels in (4, 16):
+        AutoencoderTiny(**sizes, latent_channels=channels).save_pretrained(tmp_path / str(channels))
+    fits = SpeedSettings(draft_decoder=str(tmp_path / "4"))
+    base = open_base(folder_of("sd-turbo"), settings=fits)
+    draft = base.draw([base.resolve(Shot("a mug"))])[0]
+    assert draft.settings["decoder"] == "4: asked for: drafts, softer than the base's own"
+    with pytest.raises(BaseError, match="decodes 16 channels, and this base draws 4"):
+        open_base(folder_of("sd-turbo"), settings=SpeedSettings(draft_decoder=str(tmp_path / "16")))
+
+
+def test_activations_computed_twice_give_the_same_lora(base_of: Callable[[str], Base], mira: Subject) -> None:
+    host = base_of("flux-schnell").host
+    once = LearnSettings(steps=2, batch=2, rank=2, views=1, others=1, drawing_steps=2)
+    twice = replace(once, gradient_checkpointing=True)
+    pair = [LoraAdapter.of(learn(mira, host, settings)) for settings in (once, twice)]
+    for name, (_, up) in pair[0].weights.layers.items():
+        assert torch.allclose(up, pair[1].weights.layers[name][1], atol=1e-5)
+    assert not host.model.denoiser.gradient_checkpointing
+
+
+def test_a_one_step_base_learns_at_its_only_step(base_of: Callable[[str], Base], mira: Subject) -> None:
+    events: list[LearnEvent] = []
+    settings = LearnSettings(steps=3, batch=8, rank=2, views=1, others=1, drawing_steps=1, clear_signal=0.99)
+    learn(mira, base_of("z-image-turbo").host, settings, events.append)
+    assert all(event.subject > 0 for event in events)
+
+
+def test_an_8_bit_optimiser_needs_what_it_needs() -> None:
+    with pytest.raises(HostError, match="needs bitsandbytes and a CUDA GPU"):
+        make_optimizer("adamw8bit", [torch.nn.Parameter(torch.zeros(1))], 1e-3)
 
 
 SWAP = """

@@ -76,6 +76,9 @@ class FakeBase:
     def open_reference(self, source: object = None) -> None:
         return None
 
+    def warm_up(self, batches: Sequence[int] = ()) -> dict[int, float]:
+        return {}
+
     def native_size(self, width: int, height: int) -> tuple[int, int]:
         return self.default_size
 

@@ -82,6 +82,10 @@ class Base(Protocol):
         """
         ...
 
+    def warm_up(self, batches: Sequence[int] = ()) -> Mapping[int, float]:
+        """Draw once in each batch size (none given: all that it is made fast for); seconds each took."""
+        ...
+
     def native_size(self, width: int, height: int) -> tuple[int, int]:
         """The size it draws to make a picture of ``width`` x ``height`` pixels of: the nearest in aspect."""
         ...

@@ -10,6 +10,7 @@ import hashlib
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -83,8 +84,9 @@ class DiffusersBase:
         facts: what the folder says of itself.
         family: how to speak to its pipeline.
         device: torch's name of where it draws.
-        exact: draw what plain diffusers draws, bit for bit. Otherwise a decoder whose end is linear is folded
-            (`castmark.bases.folding`): of 8-bit values about one in twenty thousand differs, by one.
+        exact: draw what plain diffusers draws, bit for bit: nothing is compiled. Otherwise a decoder whose
+            end is linear is folded (`castmark.bases.folding`): of 8-bit values about one in twenty thousand
+            differs, by one.
         settings: what is asked for speed's sake.
         pipeline: one that is loaded already, instead of the folder's.
     """
@@ -110,7 +112,9 @@ class DiffusersBase:
             weights = Weights.of(facts, repeated_blocks=family.repeated_blocks)
         else:
             weights = Weights.loaded(pipeline, repeated_blocks=family.repeated_blocks)
-        self.plan = decide(Hardware.of(device), weights, settings or SpeedSettings())
+        asked = settings or SpeedSettings()
+        asked = replace(asked, compile="off") if exact else asked
+        self.plan = decide(Hardware.of(device), weights, asked)
         self.device, self.dtype = device, DTYPES[self.plan.dtype]
         self.call_arguments: dict[str, Any] = {}
         self.pipeline: Any = _load(facts, family, self.dtype) if pipeline is None else pipeline

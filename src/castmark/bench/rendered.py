@@ -61,6 +61,10 @@ class RenderedBase:
     def open_reference(self, source: str | Path | None = None) -> None:
         """There is none."""
 
+    def warm_up(self, batches: Sequence[int] = ()) -> dict[int, float]:
+        """Nothing is cold."""
+        return {}
+
     def native_size(self, width: int, height: int) -> tuple[int, int]:
         """Always its own size."""
         return SIDE, SIDE

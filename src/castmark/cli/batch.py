@@ -10,23 +10,28 @@ import typer
 
 from castmark.cli.options import (
     BaseName,
+    Compile,
     Device,
     Disclose,
+    DraftDecoder,
     Exact,
     KeyFolder,
     LibraryFolder,
     Policy,
+    Quantise,
     Quiet,
     ReferenceName,
     Steps,
     Threads,
     Watermark,
     library_folder,
+    speed_settings,
 )
 from castmark.errors import InputError
 from castmark.extras import require
 
 if TYPE_CHECKING:
+    from castmark.bases.speed import SpeedSettings
     from castmark.jobs import Job
     from castmark.runs.runners import RunSummary
     from castmark.studio.studio import Studio
@@ -85,6 +90,12 @@ def batch_command(
     disclose_prompt: Disclose = False,
     watermark: Watermark = True,
     exact: Exact = False,
+    compiled: Compile = True,
+    quantise: Quantise = "none",
+    draft_decoder: DraftDecoder = None,
+    warm_up: Annotated[
+        bool, typer.Option("--warm-up", help="Draw once in every batch size first, and say what it took.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Draw every row of a job file.
@@ -100,6 +111,7 @@ def batch_command(
         raise typer.BadParameter("give a job file, and --out RUN or --dry-run")
     from castmark.jobs import read_job
     from castmark.jobs.estimate import estimate
+    from castmark.studio.studio import BATCH_SIZE
     from castmark_adapters import pack
 
     job = read_job(jobs, skip_bad=skip_bad)
@@ -129,7 +141,10 @@ def batch_command(
         watermark=watermark,
         exact=exact,
         reference=reference,
+        speed=speed_settings(compiled, quantise, draft_decoder, batch_size or BATCH_SIZE),
     )
+    if warm_up:
+        _warm(studio, quiet)
     _run(
         studio,
         job,
@@ -243,6 +258,7 @@ def _open(
     watermark: bool,
     exact: bool,
     reference: str | None,
+    speed: SpeedSettings | None = None,
 ) -> Studio:
     require("castmark batch", "engine")
     from castmark.cli.console import hush_libraries
@@ -267,7 +283,16 @@ def _open(
         watermark=watermark,
         exact=exact,
         reference=reference,
+        speed=speed,
     )
+
+
+def _warm(studio: Studio, quiet: bool) -> None:
+    """Draw once in every batch size; say how long it took."""
+    taken = studio.base.warm_up()
+    if not quiet:
+        parts = ", ".join(f"batches of {count} {seconds:.1f} s" for count, seconds in taken.items())
+        typer.echo(f"warm-up: {sum(taken.values()):.1f} s ({parts})", err=True)
 
 
 def _cast(run: Path, job: Job) -> list[Subject]:

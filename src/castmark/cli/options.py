@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+
+if TYPE_CHECKING:
+    from castmark.bases.speed import SpeedSettings
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 LibraryFolder = Annotated[
@@ -37,6 +40,16 @@ Watermark = Annotated[
         help="Draw an invisible watermark, and register every manifest so that stripped copies lead to it.",
     ),
 ]
+Compile = Annotated[
+    bool, typer.Option("--compile/--no-compile", help="Compile a base where that pays (on a GPU).")
+]
+Quantise = Annotated[
+    Literal["none", "int8", "fp8"],
+    typer.Option("--quantise", help="Weights of the base's denoiser in 8 bits (torchao)."),
+]
+DraftDecoder = Annotated[
+    str | None, typer.Option("--draft-decoder", help="Folder of an AutoencoderTiny: quicker, softer drafts.")
+]
 Exact = Annotated[
     bool, typer.Option("--exact", help="Draw as plain diffusers does, to the last bit; slower.")
 ]
@@ -57,3 +70,17 @@ def first_problem(error: Any) -> str:
     problem = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in problem["loc"])
     return f"{where}: {problem['input']!r}: {problem['msg'][:1].lower()}{problem['msg'][1:]}"
+
+
+def speed_settings(
+    compiled: bool, quantise: Literal["none", "int8", "fp8"], draft_decoder: str | None, largest_batch: int
+) -> SpeedSettings:
+    """What the options ask for."""
+    from castmark.bases.speed import SpeedSettings
+
+    return SpeedSettings(
+        compile="auto" if compiled else "off",
+        quantise=quantise,
+        draft_decoder=draft_decoder,
+        largest_batch=largest_batch,
+    )

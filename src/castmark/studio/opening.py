@@ -14,6 +14,7 @@ from castmark_provenance.keys import Key, PemKey, ensure_local_key
 
 if TYPE_CHECKING:
     from castmark.bases.base import Base
+    from castmark.bases.speed import SpeedSettings
     from castmark.studio.studio import Studio
     from castmark_adapters.host import ReferenceSource
     from castmark_adapters.identity import IdentityScorer
@@ -43,6 +44,7 @@ def open_studio(
     identity: str | Path | None = None,
     exact: bool = False,
     reference: str | Path | None = None,
+    speed: SpeedSettings | None = None,
 ) -> Studio:
     """See `castmark.studio.studio.Studio.open`."""
     require("Studio.open", "engine")
@@ -55,7 +57,7 @@ def open_studio(
     signing_key = open_key(key)
     durable = DurableLayer.open() if watermark else None
     checker = open_checker(policy, device)
-    opened = open_drawing_base(base, device, threads, exact=exact)
+    opened = open_drawing_base(base, device, threads, exact=exact, speed=speed)
     scorer = open_scorer(identity)
     identity_min = checker.policy.subject.identity_min
     if identity_min == "calibrated":
@@ -92,7 +94,12 @@ def open_key(key: Key | str | Path | None) -> Key:
 
 
 def open_drawing_base(
-    base: str | Path | None, device: str | None, threads: int | None, *, exact: bool = True
+    base: str | Path | None,
+    device: str | None,
+    threads: int | None,
+    *,
+    exact: bool = True,
+    speed: SpeedSettings | None = None,
 ) -> Base:
     """The base, with torch's threads as asked for or chosen for the machine, and freed memory kept.
 
@@ -108,7 +115,7 @@ def open_drawing_base(
     keep_freed_memory()
     torch.set_num_threads(threads or choose_threads())
     try:
-        return open_base(base, device=device, exact=exact)
+        return open_base(base, device=device, exact=exact, settings=speed)
     except (RuntimeError, AssertionError) as error:  # torch's answers to a device that is not there
         raise BaseError(
             f"base {base or EMBEDDED}: cannot be put on {device or 'the CPU'} ({error})"

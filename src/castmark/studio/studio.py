@@ -49,6 +49,7 @@ from castmark_provenance.durable.layer import recorded
 
 if TYPE_CHECKING:
     from castmark.bases.base import Base
+    from castmark.bases.speed import SpeedSettings
     from castmark.jobs.plan import Job
     from castmark.runs.runners import RowDone, RunSummary
     from castmark.safety import Checker
@@ -146,11 +147,12 @@ class Studio:
         identity: str | Path | None = None,
         exact: bool = False,
         reference: str | Path | None = None,
+        speed: SpeedSettings | None = None,
     ) -> Studio:
         """Put a studio together; by default of the embedded base, the default policy and the local key.
 
         ``base`` is a diffusers folder or a hub id, with "@revision" if wanted; ``reference`` an IP-Adapter
-        for it (`castmark.bases.reference_files`).
+        for it (`castmark.bases.reference_files`); ``speed`` what is asked beside what the machine decides.
 
         ``key`` is a key or the folder of one (see ``castmark keygen``); the local one is made on first use,
         and that is logged. ``threads`` sets torch's thread count for the whole process; None measures which
@@ -181,6 +183,7 @@ class Studio:
             identity=identity,
             exact=exact,
             reference=reference,
+            speed=speed,
         )
 
     def key(self, shot: Shot) -> str:
