@@ -47,6 +47,11 @@ class Model(Protocol):
         ...
 
     @property
+    def draws_in_regions(self) -> bool:
+        """Whether the denoiser can be asked for parts of a picture, each in its own words."""
+        ...
+
+    @property
     def side(self) -> int:
         """Pixels a side of the square pictures it learns from."""
         ...

@@ -64,6 +64,11 @@ class Regions:
         Raises:
             HostError: the base already draws in regions, or cannot wear a region's adapters.
         """
+        if not host.model.draws_in_regions:
+            raise HostError(
+                "this base draws one subject a picture, because its denoiser cannot be asked by region; "
+                "draw them in pictures of their own"
+            )
         unet = host.pipeline.unet
         if "forward" in vars(unet):
             raise HostError("this base draws in regions already; take those off first")

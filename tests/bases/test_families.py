@@ -15,8 +15,10 @@ from castmark.bases import FAMILIES
 from castmark.bases.base import Base
 from castmark.shot import Shot
 from castmark.take import Draft
+from castmark_adapters.errors import HostError
 from castmark_adapters.learn import LearnSettings, learn
 from castmark_adapters.lora import LoraAdapter, LoraWeights, attention_targets
+from castmark_adapters.regions import Regions
 from castmark_adapters.subject import Subject
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -147,3 +149,11 @@ def test_pictures_become_latents_of_the_form_it_draws(name: str, base_of: Callab
         found = family.sketch(["a mug"], 1, 0)
     assert latents.shape == found.shape
     assert bool(latents.isfinite().all())
+
+
+def test_several_subjects_in_one_picture_are_refused_where_regions_cannot_be_drawn(
+    base_of: Callable[[str], Base],
+) -> None:
+    base = base_of("flux-schnell")
+    with pytest.raises(HostError, match="draws one subject a picture"), Regions(()).worn(base.host):
+        pass

@@ -47,6 +47,8 @@ class Family(ABC):
     """Whether the denoiser is a stack of like blocks, which compile as one; else it is compiled whole."""
     plane_latents: ClassVar[bool] = False
     """Whether latents come out of its pipeline as the autoencoder reads them, but for a factor."""
+    draws_in_regions: bool = False
+    """Whether several subjects of one picture can be drawn in regions of it."""
     words_kept: ClassVar[int] = 256
     """Encoded prompts kept in memory."""
     image_class: ClassVar[Any] = None

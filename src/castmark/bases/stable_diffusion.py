@@ -30,6 +30,7 @@ class StableDiffusion(Family):
     multiple = 64
     repeated_blocks = False
     plane_latents = True
+    draws_in_regions = True
     image_class = StableDiffusionImg2ImgPipeline
     image_class_arguments: ClassVar[Mapping[str, Any]] = {"requires_safety_checker": False}
 

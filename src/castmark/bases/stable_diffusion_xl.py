@@ -22,6 +22,7 @@ class StableDiffusionXL(StableDiffusion):
     """``StableDiffusionXLPipeline``."""
 
     words_kept: ClassVar[int] = 128
+    draws_in_regions = False  # its UNet is told pooled words too
     image_class = StableDiffusionXLImg2ImgPipeline
     image_class_arguments: ClassVar[Mapping[str, Any]] = {"add_watermarker": False}
 
