@@ -14,6 +14,8 @@ UUID_TAIL = bytes.fromhex("00110010800000aa00389b71")
 BOX_KINDS = (b"c2pa", b"c2ma", b"c2as", b"c2cl", b"c2cs")
 MAX_STORE_BYTES = 64 * 1024 * 1024
 MAX_MANIFESTS = 100
+MAX_ASSERTIONS = 1000
+"""In one manifest: a real one has a few dozen."""
 MAX_LEAF_BYTES = 1024 * 1024
 """Of a claim, and of a signature."""
 TOGGLES = b"\x03"  # requestable, with a label
@@ -83,6 +85,8 @@ def _assertions(body: bytes) -> dict[str, bytes]:
         label = description[17:].split(b"\0", 1)[0].decode("utf-8")
         if label in found:
             raise ValueError("two assertions with one label")
+        if len(found) == MAX_ASSERTIONS:
+            raise ValueError(f"a manifest of more than {MAX_ASSERTIONS} assertions")
         while end < len(content):
             kind, _, end = _box(content, end)
             if kind == b"jumb":

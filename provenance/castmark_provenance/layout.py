@@ -2,7 +2,8 @@
 
 A signed file is: bytes under the data hash, and the range it leaves out. That range is container headers and
 CRC, JUMBF boxes, assertions (hashed by the claim), the claim (signed), and the COSE_Sign1 structure, of which
-only the protected header and the payload are signed. Whatever else could vary there is refused here.
+only the protected header and the payload are signed. Whatever else could vary there is refused here, save one
+bit that says nothing: to an ECDSA signature (r, s) there is always (r, n - s), and signers write either.
 """
 
 from __future__ import annotations

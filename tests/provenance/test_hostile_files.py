@@ -11,12 +11,18 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from provenance_samples import chunks, encode, join, picture, signed, store_of
 
+from castmark_provenance import containers
+from castmark_provenance.containers import locate
+from castmark_provenance.durable import watermark
 from castmark_provenance.durable.recovery import pixels_of
+from castmark_provenance.jumbf import parse_store
 from castmark_provenance.keys import PemKey
+from castmark_provenance.layout import sign1_parts
 from castmark_provenance.report import State
 from castmark_provenance.sources import MAX_FILE_BYTES, read
 from castmark_provenance.verify import verify, verify_all
@@ -114,7 +120,6 @@ def test_what_two_readers_could_read_differently(name: str, key: PemKey) -> None
     report = verify(changed, trust=key.anchors)
     assert report.state is State.INVALID, report.verdict
     assert report.remedy
-    assert report.claim is None or report.state is not State.TRUSTED
 
 
 def test_a_reference_to_a_manifest_elsewhere_is_none(key: PemKey) -> None:
@@ -157,7 +162,7 @@ def test_a_manifest_of_very_many_assertions(png: bytes, key: PemKey) -> None:
     at = store.index(b"jumdc2as") - 12
     size = int.from_bytes(store[at : at + 4], "big")
     extra = b""
-    for number in range(20_000):
+    for number in range(2_000):
         label = b"\0" * 16 + b"\x03org.x.%d\0" % number
         description = struct.pack(">I", len(label) + 8) + b"jumd" + label
         extra += struct.pack(">I", len(description) + 8) + b"jumb" + description
@@ -179,8 +184,8 @@ def test_names_no_file_system_takes(tmp_path: Path, key: PemKey) -> None:
     dangling.symlink_to(tmp_path / "nothing.png")
     long, nul = tmp_path / ("x" * 300 + ".png"), "a\0b.png"
     deep = Path("/".join(["d" * 200] * 30))
-    reports = list(verify_all([loop, dangling, long, nul, deep, f"{'y' * 300}*", ""], trust=key.anchors))
-    assert [report.state for report in reports] == [State.UNREADABLE] * 7
+    reports = list(verify_all([loop, dangling, long, nul, deep, f"{'y' * 300}*"], trust=key.anchors))
+    assert [report.state for report in reports] == [State.UNREADABLE] * 6
     assert all(report.remedy for report in reports)
 
 
@@ -204,3 +209,22 @@ def test_a_registry_is_searched_for_pictures_only() -> None:
     Image.new("RGB", (8, 8)).save(postscript, "EPS")
     with pytest.raises(ValueError, match="cannot identify"):
         pixels_of(postscript.getvalue())
+
+
+def test_a_strip_is_not_searched_for_a_mark() -> None:
+    """Its length would be searched at every scale."""
+    strip = np.zeros((40, 400_000, 3), np.uint8)
+    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+    assert watermark.read(strip) is None
+    assert time.process_time() - start < 5
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 400_000, "kilobytes"
+
+
+def test_the_other_form_of_a_signature_says_the_same(png: bytes, key: PemKey) -> None:
+    """(r, s) and (r, n - s) both sign the same bytes: nothing else may vary with it."""
+    (located,) = locate(png, "image/png")
+    *_, value = sign1_parts(parse_store(located.store)[-1].signature)
+    order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # of P-256
+    other = value[:32] + (order - int.from_bytes(value[32:], "big")).to_bytes(32, "big")
+    report = verify(containers.with_store(png, "image/png", located, located.store.replace(value, other)))
+    assert report.claim == verify(png).claim

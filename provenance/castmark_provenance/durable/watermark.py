@@ -112,6 +112,8 @@ def read(pixels: Pixels) -> Mark | None:
     if min(pixels.shape[:2]) < MIN_SIDE // 4:
         return None
     luma = working(pixels)
+    if min(luma.shape) < MIN_SIDE // 4:  # a strip: no mark fits, and its length costs time and memory
+        return None
     detail = high_pass(luma)
     plane = detail * evenness(detail)
     ratio = (luma.shape[0] / pixels.shape[0], luma.shape[1] / pixels.shape[1])
