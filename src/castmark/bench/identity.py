@@ -148,7 +148,7 @@ def _variety(cast: Sequence[Member], drawn: Drawn, eye: Encoder) -> list[Figure]
     arXiv 2210.02410, on the judge's features), against that of the words alone.
     """
     found = {
-        method: [_vendi(_features(eye, row)) for row in drawn.pictures[method]]
+        method: [vendi(_features(eye, row)) for row in drawn.pictures[method]]
         for method in METHODS
         if method != "kind alone"
     }
@@ -213,7 +213,8 @@ def _features(eye: Encoder, pictures: Sequence[NDArray[np.uint8]]) -> Tensor:
     return torch.nn.functional.normalize(eye.images(to_tensor(list(pictures)))[:, 0].float(), dim=-1)
 
 
-def _vendi(features: Tensor) -> float:
+def vendi(features: Tensor) -> float:
+    """The Vendi score of unit features "n d": 1 if all are the same, n if none has to do with another."""
     values = torch.linalg.eigvalsh(features.double() @ features.double().T / len(features)).clamp(min=1e-12)
     return float(torch.exp(-(values * values.log()).sum()))
 
