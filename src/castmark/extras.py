@@ -9,6 +9,7 @@ from castmark.errors import MissingExtra
 MODULES = {
     "engine": ("torch", "diffusers", "transformers", "peft", "open_clip", "jinja2", "yaml", "numpy"),
     "world": ("skia", "numpy"),
+    "ray": ("ray",),
 }
 """The modules an extra brings, by extra."""
 

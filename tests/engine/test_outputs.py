@@ -1,5 +1,6 @@
 """Sizes, cut-outs, formats and layers: what is asked for comes out, and all of it signed."""
 
+import hashlib
 import io
 import zipfile
 from pathlib import Path
@@ -176,11 +177,17 @@ def test_layers_hold_the_signed_image_itself(key: PemKey, tmp_path: Path) -> Non
         layers = [layer.attrib for layer in stack.iter("layer")]
         assert [layer["name"] for layer in layers] == ["subject", "background"]
         top, bottom = (Image.open(io.BytesIO(archive.read(layer["src"]))) for layer in layers)
+        for layer in layers:
+            stated = take.claim.settings[f"sha256 of {layer['src']}"]
+            assert stated == hashlib.sha256(archive.read(layer["src"])).hexdigest(), "signed with the image"
         merged = archive.read("mergedimage.png")
         assert {"Thumbnails/thumbnail.png", "stack.xml"} <= set(names)
     assert merged == take.data
     (tmp_path / "merged.png").write_bytes(merged)
-    assert verify(tmp_path / "merged.png", trust=key.anchors).state is State.TRUSTED
+    report = verify(tmp_path / "merged.png", trust=key.anchors)
+    assert report.state is State.TRUSTED
+    assert report.claim is not None
+    assert set(take.claim.settings) == set(report.claim.settings)
     together = Image.alpha_composite(bottom.convert("RGBA"), top).convert("RGB")
     difference = ImageChops.difference(together, Image.open(io.BytesIO(merged)).convert("RGB"))
     assert max(ImageStat.Stat(difference).rms) < 12

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -51,6 +53,10 @@ Adaptive = Annotated[
         "--adaptive", help="Steps to try first, such as '1' or '1,2'; more only where it is needed."
     ),
 ]
+RayWorkers = Annotated[
+    int | None,
+    typer.Option("--ray", min=1, help="Draw in so many workers of the Ray cluster at $RAY_ADDRESS, or here."),
+]
 Parameters = Annotated[
     bool, typer.Option("--parameters", help="Write the text block 'parameters' (it holds the prompt).")
 ]
@@ -96,6 +102,7 @@ def batch_command(
     warm_up: Annotated[
         bool, typer.Option("--warm-up", help="Draw once in every batch size first, and say what it took.")
     ] = False,
+    ray: RayWorkers = None,
     quiet: Quiet = False,
 ) -> None:
     """Draw every row of a job file.
@@ -127,7 +134,8 @@ def batch_command(
             typer.echo(f"left out: {bad.where}: {bad.problem}", err=True)
         return
     assert out is not None
-    studio = _open(
+    open_studio = partial(
+        _open,
         base,
         policy,
         key,
@@ -143,6 +151,11 @@ def batch_command(
         reference=reference,
         speed=speed_settings(compiled, quantise, draft_decoder, batch_size or BATCH_SIZE),
     )
+    if ray is not None:
+        if quota_seed is not None or warm_up:
+            raise InputError("--ray goes with neither --quota-seed nor --warm-up; leave them out")
+        _run_on_ray(open_studio, ray, job, out, known, redraws, retries, price_per_hour, quiet)
+    studio = open_studio()
     if warm_up:
         _warm(studio, quiet)
     _run(
@@ -331,6 +344,46 @@ def _run(
         )
     if rate_of is not None and summary.drawn and (figures := read_summary(out)) is not None:
         remember_rate(rate_of, figures)
+    _end(summary, quiet)
+
+
+def _run_on_ray(
+    open_studio: Callable[[], Studio],
+    workers: int,
+    job: Job,
+    out: Path,
+    subjects: Mapping[str, Subject],
+    redraws: int,
+    retries: int,
+    price_per_hour: float | None,
+    quiet: bool,
+) -> NoReturn:
+    from castmark.cli.console import Reporter
+    from castmark.runs.ray_runner import RayRunner
+    from castmark.runs.runners import run
+    from castmark.studio.checking import bound_redraws
+
+    require("castmark batch --ray", "ray")
+    address = os.environ.get("RAY_ADDRESS")
+    with (
+        RayRunner(open_studio, workers=workers, address=address) as runner,
+        Reporter(quiet=quiet) as reporter,
+    ):
+        bound_redraws(redraws, runner.max_redraws)
+        summary = run(
+            job,
+            out,
+            runner,
+            subjects,
+            redraws=redraws,
+            retries=retries,
+            price_per_hour=price_per_hour,
+            on_event=reporter.row_done,
+        )
+    _end(summary, quiet)
+
+
+def _end(summary: RunSummary, quiet: bool) -> NoReturn:
     if not quiet:
         typer.echo(summary.explain())
     raise typer.Exit(0 if summary.ok else REFUSED if summary.count("failed") == 0 else FAILED)

@@ -61,15 +61,15 @@ def _part(draft: Draft, subject: Subject) -> Draft:
     return replace(draft, pixels=np.asarray(squared(Image.fromarray(draft.pixels[rows, columns]))))
 
 
-def bound_redraws(redraws: int, checker: Checker) -> None:
+def bound_redraws(redraws: int, allowed: int) -> None:
     """Refuse more redraws of a refused image than the policy allows.
 
     Raises:
         InputError: more.
     """
-    if redraws > checker.max_redraws:
+    if redraws > allowed:
         raise InputError(
-            f"{redraws} redraws of a refused image: the policy allows {checker.max_redraws}, "
+            f"{redraws} redraws of a refused image: the policy allows {allowed}, "
             "because trying until the check errs wears out its bound; ask for fewer"
         )
 

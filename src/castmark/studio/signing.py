@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from castmark.errors import CheckError
 from castmark.outputs.files import MEDIA_TYPES, encode
-from castmark.outputs.openraster import openraster
+from castmark.outputs.openraster import layer_digests, layer_files, openraster
 from castmark.outputs.parameters import parameters_text
 from castmark.shot import Shot
 from castmark.studio.claims import claim_of
@@ -50,6 +50,8 @@ def signed(
     start = time.perf_counter()
     text = parameters_text(draft, base) if parameters else None
     file, media_type = encode(draft, shot.format, text), MEDIA_TYPES[shot.format]
+    files = layer_files(draft.layers)
+    draft = replace(draft, settings={**draft.settings, **layer_digests(files)})
     encoded = time.perf_counter()
     salt = new_salt()
     claim = claim_of(
@@ -80,4 +82,4 @@ def signed(
     if not draft.layers:
         return take
     name = take.file_name.removesuffix(".png") + ".ora"
-    return replace(take, companions={name: openraster(data, draft.layers)})
+    return replace(take, companions={name: openraster(data, draft.layers, files)})

@@ -250,7 +250,7 @@ class Studio:
             RefusedError: the check refused it; the error carries the last refusal.
             CastmarkError, AdapterError: it could not be drawn, checked or signed.
         """
-        bound_redraws(redraws, self.checker)
+        bound_redraws(redraws, self.checker.max_redraws)
         (take,) = self.shoot_all([shot])
         for redraw in range(1, redraws + 1):
             if not isinstance(take, Refusal) or not take.verdict.redrawable:
@@ -295,7 +295,7 @@ class Studio:
         from castmark.jobs import Job, read_job
         from castmark.runs.runners import LocalRunner, run
 
-        bound_redraws(redraws, self.checker)
+        bound_redraws(redraws, self.checker.max_redraws)
         quotas = None
         if quota_seed is not None:
             from castmark.safety.bias.quotas import apply_quotas
