@@ -1,39 +1,61 @@
-"""The rendered world: illustrated characters and products in scenes, with exact captions and ground truth.
+"""The rendered world: illustrated characters, mascots and products in scenes, with exact captions and ground
+truth.
 
 >>> import numpy as np
->>> from castmark_world import render, sample_scene
+>>> from castmark_world import FULL, render, sample_scene
 >>> render(sample_scene(np.random.default_rng(1)), 64).shape
 (64, 64, 3)
+>>> sample_scene(np.random.default_rng(1), kind="mascot", scope=FULL).subject.species
+'fox'
 """
 
 from castmark_world.captions import caption, class_phrase
 from castmark_world.params import (
-    ITEMS,
-    SAFE_ITEMS,
-    SCENES,
-    UNSAFE_ITEMS,
     CharacterSpec,
-    Item,
     Kind,
+    MascotSpec,
+    Placement,
     ProductSpec,
+    Prop,
     Scene,
     Split,
     Subject,
 )
 from castmark_world.render import cut_out, masks, render
 from castmark_world.sampling import look_alike, sample_scene, sample_subject, split_of, stage
+from castmark_world.scope import (
+    DEFAULT,
+    FIRST,
+    FULL,
+    ITEMS,
+    SAFE_ITEMS,
+    SCENES,
+    SCOPES,
+    UNSAFE_ITEMS,
+    Scope,
+)
 from castmark_world.truth import truth
+from castmark_world.vocabulary import CATALOGUE, Item
 
 __all__ = [
+    "CATALOGUE",
+    "DEFAULT",
+    "FIRST",
+    "FULL",
     "ITEMS",
     "SAFE_ITEMS",
     "SCENES",
+    "SCOPES",
     "UNSAFE_ITEMS",
     "CharacterSpec",
     "Item",
     "Kind",
+    "MascotSpec",
+    "Placement",
     "ProductSpec",
+    "Prop",
     "Scene",
+    "Scope",
     "Split",
     "Subject",
     "caption",

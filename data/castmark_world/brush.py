@@ -1,4 +1,4 @@
-"""Brushes shared by every drawing: colours, filled shapes, patterns and emblems.
+"""Brushes shared by every drawing: colours, paints and shapes.
 
 Coordinates are those of a 256 x 256 canvas, y down; `render` scales it to any size.
 """
@@ -6,12 +6,11 @@ Coordinates are those of a 256 x 256 canvas, y down; `render` scales it to any s
 from __future__ import annotations
 
 import colorsys
-import math
 from collections.abc import Sequence
 
 import skia
 
-from castmark_world.params import RGB
+from castmark_world.vocabulary import RGB
 
 Point = tuple[float, float]
 
@@ -83,77 +82,63 @@ def line(points: Sequence[Point]) -> skia.Path:
     return path
 
 
-def patterned(
-    canvas: skia.Canvas, path: skia.Path, color: RGB, second: RGB, pattern: str, scale: float
-) -> None:
-    """Fill ``path`` with a pattern of two colours. ``scale`` in [-1, 1] makes it finer or coarser."""
-    canvas.drawPath(path, fill(color))
-    if pattern == "plain":
-        return
-    bounds = path.getBounds()
-    pitch = 12.0 * (1 + 0.3 * scale)
-    canvas.save()
-    canvas.clipPath(path, doAntiAlias=True)
-    paint = fill(second)
-    top, left = bounds.top() - pitch / 4, bounds.left() - pitch / 4
-    rows = math.ceil(bounds.height() / pitch) + 1
-    columns = math.ceil(bounds.width() / pitch) + 1
-    if pattern == "striped":
-        for row in range(rows):
-            canvas.drawRect(
-                skia.Rect.MakeXYWH(left, top + row * pitch, bounds.width() + pitch, pitch / 2), paint
-            )
-    elif pattern == "dotted":
-        for row in range(rows):
-            for column in range(columns + 1):
-                x = left + (column + 0.5 * (row % 2)) * pitch
-                canvas.drawCircle(x, top + (row + 0.6) * pitch, pitch * 0.24, paint)
-    else:  # checked
-        for row in range(rows):
-            for column in range(columns):
-                if (row + column) % 2:
-                    canvas.drawRect(
-                        skia.Rect.MakeXYWH(left + column * pitch, top + row * pitch, pitch, pitch), paint
-                    )
-    canvas.restore()
+def dome(left: float, top: float, right: float, bottom: float) -> skia.Path:
+    """Upper half of the ellipse in the box, closed below."""
+    path = skia.Path()
+    path.addArc(skia.Rect.MakeLTRB(left, top, right, bottom), 180, 180)
+    path.close()
+    return path
+
+
+def bowl(left: float, top: float, right: float, bottom: float) -> skia.Path:
+    """Lower half of the ellipse in the box, closed above."""
+    path = skia.Path()
+    path.addArc(skia.Rect.MakeLTRB(left, top, right, bottom), 0, 180)
+    path.close()
+    return path
+
+
+def arc(left: float, top: float, right: float, bottom: float, start: float, sweep: float) -> skia.Path:
+    """Open arc of the ellipse in the box; degrees clockwise from the right."""
+    path = skia.Path()
+    path.addArc(skia.Rect.MakeLTRB(left, top, right, bottom), start, sweep)
+    return path
+
+
+def box(left: float, top: float, right: float, bottom: float) -> skia.Path:
+    """Rectangle."""
+    path = skia.Path()
+    path.addRect(skia.Rect.MakeLTRB(left, top, right, bottom))
+    return path
+
+
+def smooth(points: Sequence[Point], *, closed: bool = True) -> skia.Path:
+    """Soft curve that is drawn towards each of the points and passes through the middles between them."""
+    path = skia.Path()
+    ends = [*points, points[0]] if closed else list(points)
+    middles = [((a[0] + b[0]) / 2, (a[1] + b[1]) / 2) for a, b in zip(ends, ends[1:], strict=False)]
+    path.moveTo(*(middles[0] if closed else points[0]))
+    if closed:
+        for corner, middle in zip(ends[1:], [*middles[1:], middles[0]], strict=False):
+            path.quadTo(*corner, *middle)
+        path.close()
+    else:
+        for corner, middle in zip(ends[1:-1], [*middles[1:-1], ends[-1]], strict=True):
+            path.quadTo(*corner, *middle)
+    return path
+
+
+def luminance(color: RGB) -> float:
+    """Perceived brightness, 0 to 255."""
+    return 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2]
+
+
+def mix(one: RGB, other: RGB, share: float) -> RGB:
+    """``share`` of the other colour in the one."""
+    r, g, b = (int(a + (c - a) * share) for a, c in zip(one, other, strict=True))
+    return r, g, b
 
 
 def contrast(color: RGB) -> RGB:
     """Second colour of a pattern: light on dark, dark on light."""
-    luminance = 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2]
-    return shade(color, 0.55) if luminance > 150 else shade(color, 1.65)
-
-
-def emblem(canvas: skia.Canvas, name: str, x: float, y: float, radius: float, color: RGB) -> None:
-    """One of the world's emblems on a white badge, about (x, y)."""
-    canvas.drawCircle(x, y, radius * 1.35, fill((250, 250, 248)))
-    paint = fill(color)
-    if name == "star":
-        points = [
-            (
-                x + math.sin(i * math.pi / 5) * radius * (1.1 if i % 2 == 0 else 0.48),
-                y - math.cos(i * math.pi / 5) * radius * (1.1 if i % 2 == 0 else 0.48),
-            )
-            for i in range(10)
-        ]
-        canvas.drawPath(polygon(points), paint)
-    elif name == "heart":
-        canvas.drawCircle(x - radius * 0.42, y - radius * 0.25, radius * 0.5, paint)
-        canvas.drawCircle(x + radius * 0.42, y - radius * 0.25, radius * 0.5, paint)
-        sides = [(x - radius * 0.88, y - radius * 0.02), (x + radius * 0.88, y - radius * 0.02)]
-        canvas.drawPath(polygon([*sides, (x, y + radius * 0.95)]), paint)
-    elif name == "circle":
-        canvas.drawCircle(x, y, radius * 0.85, paint)
-    elif name == "bolt":
-        shape = [(0.3, -1), (-0.6, 0.15), (-0.05, 0.15), (-0.3, 1), (0.6, -0.2), (0.05, -0.2)]
-        canvas.drawPath(polygon([(x + a * radius, y + b * radius) for a, b in shape]), paint)
-    elif name == "leaf":
-        path = skia.Path()
-        path.moveTo(x - radius * 0.8, y + radius * 0.8)
-        path.cubicTo(x - radius, y - radius, x, y - radius, x + radius * 0.9, y - radius * 0.9)
-        path.cubicTo(x + radius, y, x + radius, y + radius, x - radius * 0.8, y + radius * 0.8)
-        canvas.drawPath(path, paint)
-    else:  # diamond
-        canvas.drawPath(
-            polygon([(x, y - radius), (x + radius * 0.75, y), (x, y + radius), (x - radius * 0.75, y)]), paint
-        )
+    return shade(color, 0.55) if luminance(color) > 150 else shade(color, 1.65)

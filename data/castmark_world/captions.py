@@ -1,10 +1,19 @@
-"""Captions: lower-case English with synonyms, any subset of the named attributes, never a hidden trait."""
+"""Captions: lower-case English with synonyms, any subset of the named attributes, never a hidden trait.
+
+What is spoken follows the scope: the grammar of this module is that of the first one, which the shipped
+models have read; the full one's is `castmark_world.grammar`.
+"""
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 import numpy as np
 
+from castmark_world.describe import Voice, describe
+from castmark_world.grammar import speak
 from castmark_world.params import CharacterSpec, ProductSpec, Scene, Subject
+from castmark_world.scope import DEFAULT, FIRST, Scope
 
 PLACE_WORDS: dict[str, tuple[str, ...]] = {
     "beach": ("at the beach", "on the beach", "by the sea", "on a sandy shore"),
@@ -71,14 +80,18 @@ NOUN_WORDS: dict[str, tuple[str, ...]] = {
 
 def class_phrase(subject: Subject) -> str:
     """The phrase that stands for a subject in a prompt: its main named attributes, in fixed words."""
-    if isinstance(subject, CharacterSpec):
-        return _person(subject, None)
-    return _thing(subject, None)
+    if not _first(subject):
+        return describe(subject, Voice(None))
+    return _person(subject, None) if isinstance(subject, CharacterSpec) else _thing(subject, None)
 
 
-def caption(scene: Scene, rng: np.random.Generator) -> str:
+def caption(scene: Scene, rng: np.random.Generator, scope: Scope = DEFAULT) -> str:
     """One of the many ways to say a scene; a different subset of attributes each time."""
     subject = scene.subject
+    if scope.grammar == "full":
+        return speak(scene, rng)
+    if not _first(subject):
+        raise ValueError(f"a {subject.kind} beyond the first scope: pass the scope it was drawn from")
     words = [_person(subject, rng) if isinstance(subject, CharacterSpec) else _thing(subject, rng)]
     if isinstance(subject, CharacterSpec):
         if rng.random() < 0.75:
@@ -96,6 +109,16 @@ def caption(scene: Scene, rng: np.random.Generator) -> str:
     if tail and rng.random() < 0.15:
         return f"{' '.join(tail)}, {' '.join(words)}"
     return " ".join([*words, *tail])
+
+
+def _first(subject: Subject) -> TypeGuard[CharacterSpec | ProductSpec]:
+    """Whether the first grammar has words for the subject."""
+    if isinstance(subject, CharacterSpec):
+        return subject.detail == "simple"
+    return isinstance(subject, ProductSpec) and (
+        subject.material == "matte"
+        and all(getattr(subject, name) in odds.values for name, odds in FIRST.attributes["product"].named.items())
+    )
 
 
 def article(noun: str) -> str:

@@ -1,7 +1,8 @@
-"""The world's vocabulary: what can be named, what is hidden, and the frozen specs built from them.
+"""The frozen specs: a subject, where it stands, and a scene.
 
 A subject has *named* attributes, which captions may mention, and *hidden* traits, which they never do: only
-an adapter can carry those. Everything is plain data; drawing, sampling, captions and truth read it.
+an adapter can carry those. Everything is plain data; drawing, sampling, captions and truth read it. What has
+a default is drawn only where it is set: a spec that sets none of it looks as in the first form of the world.
 """
 
 from __future__ import annotations
@@ -9,86 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-RGB: TypeAlias = tuple[int, int, int]
+from castmark_world.vocabulary import PEOPLE, Age, Gender
+
 Split: TypeAlias = Literal["train", "calibration", "test"]
-Kind: TypeAlias = Literal["character", "product"]
-
-# Monk Skin Tone scale, 10 tones, as published by Google at skintone.google (CC BY 4.0).
-MONK_TONES: tuple[RGB, ...] = (
-    (246, 237, 228),
-    (243, 231, 219),
-    (247, 234, 208),
-    (234, 218, 186),
-    (215, 189, 150),
-    (160, 126, 86),
-    (130, 92, 67),
-    (96, 65, 52),
-    (58, 49, 42),
-    (41, 36, 32),
-)
-
-COLORS: dict[str, RGB] = {
-    "red": (214, 50, 48),
-    "orange": (240, 135, 40),
-    "yellow": (246, 205, 60),
-    "green": (62, 158, 76),
-    "teal": (30, 150, 150),
-    "blue": (48, 100, 205),
-    "purple": (128, 70, 175),
-    "pink": (240, 130, 170),
-    "white": (245, 245, 240),
-    "black": (45, 45, 52),
-}
-HAIR_COLORS: dict[str, RGB] = {
-    "black": (38, 32, 34),
-    "brown": (104, 66, 40),
-    "blond": (235, 200, 110),
-    "red": (190, 72, 35),
-    "grey": (168, 170, 176),
-    "blue": (60, 110, 200),
-    "pink": (236, 120, 170),
-    "green": (70, 150, 90),
-}
-PEOPLE = ("woman", "man", "girl", "boy")
-HAIR_STYLES = ("short", "bob", "long", "ponytail", "bun", "curly", "spiky", "bald")
-TOPS = ("shirt", "jumper", "jacket", "dress")
-BOTTOMS = ("trousers", "shorts", "skirt")
-PATTERNS = ("plain", "striped", "dotted", "checked")
-HEADWEAR = ("none", "cap", "beanie", "sun hat", "crown")
-GLASSES = ("none", "round glasses", "sunglasses")
-POSES = ("standing", "waving", "cheering", "hands on hips", "walking", "pointing")
-EXPRESSIONS = ("smiling", "serious", "surprised")
-PRODUCTS = ("mug", "sneaker", "backpack", "lamp", "teapot")
-EMBLEMS = ("star", "heart", "circle", "bolt", "leaf", "diamond")
-SCENES = ("beach", "forest", "city", "kitchen", "bedroom", "snow", "desert", "studio")
-TIMES = ("day", "sunset", "night")
-
-
-@dataclass(frozen=True)
-class Item:
-    """Something a character may hold; ``category`` is the unsafe category it belongs to, if any."""
-
-    name: str
-    category: Literal["weapon", "alcohol"] | None = None
-
-
-ITEMS: dict[str, Item] = {
-    item.name: item
-    for item in (
-        Item("knife", "weapon"),
-        Item("beer bottle", "alcohol"),
-        Item("wine bottle", "alcohol"),
-        Item("cup"),
-        Item("book"),
-        Item("flower"),
-        Item("ladle"),
-        Item("ball"),
-        Item("umbrella"),
-        Item("water bottle"),
-    )
-}
-SAFE_ITEMS = tuple(name for name, item in ITEMS.items() if item.category is None)
-UNSAFE_ITEMS = tuple(name for name, item in ITEMS.items() if item.category is not None)
+Kind: TypeAlias = Literal["character", "product", "mascot"]
+Detail: TypeAlias = Literal["simple", "full"]
+"""``simple`` draws the fewest shapes; ``full`` adds noses, irises, lashes, lines, shading of hair and cloth."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,8 +23,9 @@ class CharacterSpec:
     """A character: who it is, in every picture. Hidden traits are in [-1, 1] unless said otherwise."""
 
     person: str
+    """A noun of `castmark_world.vocabulary.PEOPLE`: age and gender presentation."""
     skin_tone: int
-    """Index into `MONK_TONES`."""
+    """Index into `castmark_world.vocabulary.MONK_TONES`."""
     hair_style: str
     hair_color: str
     top: str
@@ -108,6 +36,11 @@ class CharacterSpec:
     headwear: str
     headwear_color: str
     glasses: str
+    occupation: str = "none"
+    facial_hair: str = "none"
+    freckles: bool = False
+    accessory: str = "none"
+    accessory_color: str = "red"
     # hidden: never in a caption
     head_width: float
     eye_spacing: float
@@ -124,7 +57,57 @@ class CharacterSpec:
     emblem: str
     emblem_hue: float
     """Hue in [0, 1)."""
+    jaw: float = 0.0
+    nose_size: float = 0.0
+    mouth_width: float = 0.0
+    ear_size: float = 0.0
+    brow_weight: float = 0.0
+    nose: str = "button"
+    eye_color: str = "dark"
+    shoes: str = "brown"
+    detail: Detail = "simple"
     kind: Kind = "character"
+
+    @property
+    def age(self) -> Age:
+        """Child, adult or older."""
+        return PEOPLE[self.person].age
+
+    @property
+    def gender(self) -> Gender:
+        """Gender presentation."""
+        return PEOPLE[self.person].gender
+
+
+@dataclass(frozen=True, kw_only=True)
+class MascotSpec:
+    """An animal, robot or dragon on two legs. Hidden traits are in [-1, 1] unless said otherwise."""
+
+    species: str
+    color: str
+    marking: str
+    marking_color: str
+    clothes: str
+    clothes_color: str
+    # hidden: never in a caption
+    head_width: float
+    ear_size: float
+    eye_spacing: float
+    eye_size: float
+    muzzle: float
+    body_width: float
+    leg_length: float
+    belly: float
+    tail: float
+    hue: float
+    clothes_hue: float
+    marking_scale: float
+    blush: float
+    eye_color: str
+    emblem: str
+    emblem_hue: float
+    """Hue in [0, 1)."""
+    kind: Kind = "mascot"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +118,7 @@ class ProductSpec:
     color: str
     accent_color: str
     pattern: str
+    material: str = "matte"
     # hidden: never in a caption
     tallness: float
     width: float
@@ -148,23 +132,53 @@ class ProductSpec:
     emblem_hue: float
     """Hue in [0, 1)."""
     emblem_size: float
+    corner: float = 0.0
+    label: str = "round"
+    """Shape of the label behind the emblem."""
+    label_tilt: float = 0.0
     kind: Kind = "product"
 
 
-Subject: TypeAlias = CharacterSpec | ProductSpec
+Subject: TypeAlias = CharacterSpec | MascotSpec | ProductSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """One subject where it stands. Positions and sizes are fractions of the image's side."""
+
+    subject: Subject
+    x: float
+    """Centre of the subject, 0 left to 1 right."""
+    scale: float
+    """1 is the usual size."""
+    mirrored: bool
+    pose: str = "standing"
+    expression: str = "smiling"
+    item: str | None = None
+    tilt: float = 0.0
+    """Degrees the subject leans, clockwise."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prop:
+    """A thing that stands on the ground by itself."""
+
+    name: str
+    x: float
+    scale: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """One picture: a subject in a place. Positions and sizes are fractions of the image's side."""
+    """One picture: a subject in a place, perhaps with another beside it. The first subject's placement is
+    spelled out; see `Placement`.
+    """
 
     subject: Subject
     place: str
     time: str
     x: float
-    """Centre of the subject, 0 left to 1 right."""
     scale: float
-    """1 is the usual size."""
     mirrored: bool
     place_seed: int
     """Decides the background's own variation."""
@@ -172,4 +186,27 @@ class Scene:
     expression: str = "smiling"
     item: str | None = None
     tilt: float = 0.0
-    """Degrees the subject leans, clockwise."""
+    weather: str = "clear"
+    camera: str = "full"
+    style: str = "flat"
+    other: Placement | None = None
+    props: tuple[Prop, ...] = ()
+
+    @property
+    def lead(self) -> Placement:
+        """Where the first subject stands."""
+        return Placement(
+            subject=self.subject,
+            x=self.x,
+            scale=self.scale,
+            mirrored=self.mirrored,
+            pose=self.pose,
+            expression=self.expression,
+            item=self.item,
+            tilt=self.tilt,
+        )
+
+    @property
+    def cast(self) -> tuple[Placement, ...]:
+        """Every subject where it stands, the first one first; later ones are drawn over earlier ones."""
+        return (self.lead,) if self.other is None else (self.lead, self.other)

@@ -7,31 +7,54 @@ from typing import Any
 
 import numpy as np
 
-from castmark_world.params import ITEMS, Scene
+from castmark_world.params import Placement, Scene
 from castmark_world.render import SIDE, masks
-
-NAMED_CHARACTER = (
-    "person", "skin_tone", "hair_style", "hair_color", "top", "top_color", "top_pattern",
-    "bottom", "bottom_color", "headwear", "headwear_color", "glasses",
-)  # fmt: skip
-NAMED_PRODUCT = ("category", "color", "accent_color", "pattern")
+from castmark_world.scope import FULL
+from castmark_world.vocabulary import CATALOGUE
 
 
 def truth(scene: Scene, size: int = SIDE) -> dict[str, Any]:
-    """All that is known of a scene: named and hidden attributes, place, and boxes in pixels (l, t, r, b)."""
-    subject = asdict(scene.subject)
-    named = NAMED_CHARACTER if scene.subject.kind == "character" else NAMED_PRODUCT
+    """All that is known of a scene: named and hidden attributes, place, and boxes in pixels (l, t, r, b).
+
+    ``unsafe`` are the unsafe categories of everything that is seen.
+    """
+    found = masks(scene, size)
     rest = asdict(scene)
-    del rest["subject"]
-    unsafe = ITEMS[scene.item].category if scene.item else None
-    return {
-        "kind": subject.pop("kind"),
-        "named": {name: subject.pop(name) for name in named},
-        "hidden": subject,
+    del rest["subject"], rest["other"]
+    record = _subject(scene.lead) | {
         "scene": rest,
-        "unsafe": [unsafe] if unsafe else [],
-        "boxes": {name: _box(mask) for name, mask in masks(scene, size).items() if mask.any()},
+        "unsafe": _unsafe(scene, found),
+        "boxes": {name: _box(mask) for name, mask in found.items() if mask.any()},
     }
+    if scene.other is not None:
+        placed = asdict(scene.other)
+        del placed["subject"]
+        record["other"] = _subject(scene.other) | {
+            "placement": placed,
+            "side": "left" if scene.other.x < scene.x else "right",
+        }
+    return record
+
+
+def _subject(placement: Placement) -> dict[str, Any]:
+    subject = placement.subject
+    values = asdict(subject)
+    named = FULL.attributes[subject.kind].named
+    hidden = FULL.attributes[subject.kind].hidden
+    return {
+        "kind": subject.kind,
+        "named": {name: value for name, value in values.items() if name in named},
+        "hidden": {name: value for name, value in values.items() if name in hidden},
+    }
+
+
+def _unsafe(scene: Scene, found: dict[str, np.ndarray[Any, np.dtype[np.bool_]]]) -> list[str]:
+    names = {f"prop {number}": prop.name for number, prop in enumerate(scene.props, start=1)}
+    for part, placement in zip(("item", "other item"), scene.cast, strict=False):
+        if placement.item is not None:
+            names[part] = placement.item
+    seen = {CATALOGUE[name].category for part, name in names.items() if part in found and found[part].any()}
+    return sorted(category for category in seen if category is not None)
 
 
 def _box(mask: np.ndarray[Any, np.dtype[np.bool_]]) -> tuple[int, int, int, int]:

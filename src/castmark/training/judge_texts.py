@@ -12,24 +12,13 @@ from __future__ import annotations
 import numpy as np
 
 from castmark.training.tokenizer import word_list
-from castmark_world import ITEMS, CharacterSpec, Scene
+from castmark_world import DEFAULT, ITEMS, CharacterSpec, Scene
 from castmark_world.captions import (
     COLOR_WORDS,
     NOUN_WORDS,
     PLACE_WORDS,
     TIME_WORDS,
     article,
-)
-from castmark_world.params import (
-    COLORS,
-    HAIR_COLORS,
-    HEADWEAR,
-    PATTERNS,
-    PEOPLE,
-    PRODUCTS,
-    SCENES,
-    TIMES,
-    TOPS,
 )
 
 WEAPONS = (
@@ -75,20 +64,16 @@ UNCOUNTED = {
     "gin",
 }
 EMPTY_HANDS = ("with empty hands", "holding nothing", "with nothing in hand", "empty-handed")
+_PEOPLE = DEFAULT.attributes["character"].named
+_PRODUCTS = DEFAULT.attributes["product"].named
 ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "item": (*ITEMS, "none"),
     "unsafe": ("weapon", "alcohol", "none"),
     "kind": ("character", "product", "blank", "noise"),
-    "place": SCENES,
-    "time": TIMES,
-    "person": PEOPLE,
-    "hair_color": tuple(HAIR_COLORS),
-    "top_color": tuple(COLORS),
-    "top": TOPS,
-    "headwear": HEADWEAR,
-    "category": PRODUCTS,
-    "color": tuple(COLORS),
-    "pattern": PATTERNS,
+    "place": DEFAULT.scenes,
+    "time": DEFAULT.times.values,
+    **{name: _PEOPLE[name].values for name in ("person", "hair_color", "top_color", "top", "headwear")},
+    **{name: _PRODUCTS[name].values for name in ("category", "color", "pattern")},
 }
 """Attributes the judge is asked about, and their values."""
 
@@ -159,12 +144,12 @@ class Speaker:
         if attribute == "hair_color":
             return self.pick((f"{color} hair", f"a person with {color} hair"))
         if attribute == "top_color":
-            noun = self.pick((*TOPS, "sweater", "top"))
+            noun = self.pick((*ATTRIBUTES["top"], "sweater", "top"))
             return self.pick(
                 (f"a {color} {noun}", f"a person in a {color} {noun}", f"wearing a {color} {noun}")
             )
         if attribute == "color":
-            return self.pick((f"a {color} {self.pick(PRODUCTS)}", f"a {color} product", f"a {color} thing"))
+            return self.pick((f"a {color} {self.pick(ATTRIBUTES['category'])}", f"a {color} product", f"a {color} thing"))
         if attribute == "headwear":
             return (
                 "no hat"

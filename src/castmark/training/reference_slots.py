@@ -16,18 +16,19 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from castmark_world.params import BOTTOMS, TOPS
+from castmark_world import DEFAULT
 
 SLOTS = 8
 """Tokens that start as words: who or what, skin, hair or details, glasses, headwear, top, bottom, the whole.
 """
 END = SLOTS - 1
 
+_CLOTHES = DEFAULT.attributes["character"].named
 _SLOT_OF = (
     {"skin": 1, "hair": 2, "head": 2, "details": 2, "glasses": 3, "sunglasses": 3}
     | dict.fromkeys(("cap", "beanie", "hat", "crown"), 4)
-    | dict.fromkeys(TOPS, 5)
-    | dict.fromkeys(BOTTOMS, 6)
+    | dict.fromkeys(_CLOTHES["top"].values, 5)
+    | dict.fromkeys(_CLOTHES["bottom"].values, 6)
 )
 _JOINT = re.compile(r" (?:with|and|in|wearing) ")
 

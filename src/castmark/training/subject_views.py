@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from functools import cache
-from typing import get_type_hints
 
 import numpy as np
 import torch
@@ -19,8 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from castmark_world import (
-    CharacterSpec,
-    ProductSpec,
+    DEFAULT,
     Split,
     Subject,
     cut_out,
@@ -29,30 +27,16 @@ from castmark_world import (
     sample_subject,
     stage,
 )
-from castmark_world import params as world
+from castmark_world.sampling import SPECS
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 """CLIP's pixel mean and deviation, which the image processor diffusers makes applies."""
 STD = (0.26862954, 0.26130258, 0.27577711)
 
 VOCABULARY: dict[str, tuple[object, ...]] = {
-    "person": world.PEOPLE,
-    "skin_tone": tuple(range(len(world.MONK_TONES))),
-    "hair_style": world.HAIR_STYLES,
-    "hair_color": tuple(world.HAIR_COLORS),
-    "top": world.TOPS,
-    "top_color": tuple(world.COLORS),
-    "top_pattern": world.PATTERNS,
-    "bottom": world.BOTTOMS,
-    "bottom_color": tuple(world.COLORS),
-    "headwear": world.HEADWEAR,
-    "headwear_color": tuple(world.COLORS),
-    "glasses": world.GLASSES,
-    "emblem": world.EMBLEMS,
-    "category": world.PRODUCTS,
-    "color": tuple(world.COLORS),
-    "accent_color": tuple(world.COLORS),
-    "pattern": world.PATTERNS,
+    name: odds.values
+    for attributes in DEFAULT.attributes.values()
+    for name, odds in (*attributes.named.items(), *attributes.choices.items())
 }
 IGNORED = -100
 
@@ -67,22 +51,20 @@ class Traits:
 
 @cache
 def traits() -> Traits:
-    """The traits of characters and products, as ``character.person`` and so on; a hue counts as its cos and
-    sin.
+    """The traits of every kind of the default scope, as ``character.person`` and so on; a hue counts as its
+    cos and sin.
     """
     categorical: list[str] = []
     continuous: list[str] = []
-    for kind, spec in (("character", CharacterSpec), ("product", ProductSpec)):
-        hints = get_type_hints(spec)
-        for field in dataclasses.fields(spec):
+    for kind, attributes in DEFAULT.attributes.items():
+        # Columns stand in the order of the spec's fields.
+        for field in dataclasses.fields(SPECS[kind]):
             name = f"{kind}.{field.name}"
-            if field.name == "kind":
-                continue
-            if field.name == "emblem_hue":
+            if field.name in attributes.hues:
                 continuous += [f"{name}.cos", f"{name}.sin"]
-            elif hints[field.name] is float:
+            elif field.name in attributes.numbers:
                 continuous.append(name)
-            else:
+            elif field.name in attributes.named or field.name in attributes.choices:
                 categorical.append(name)
     return Traits(tuple(categorical), tuple(continuous))
 
@@ -130,10 +112,11 @@ def near_look_alike(subject: Subject, rng: np.random.Generator) -> Subject:
     other = look_alike(subject, rng)
     if rng.random() < 0.5:
         return other
+    hidden = DEFAULT.attributes[subject.kind].hidden
     same = {
         f.name: getattr(subject, f.name)
         for f in dataclasses.fields(subject)
-        if not f.name.startswith("emblem") and rng.random() < 0.5
+        if f.name in hidden and not f.name.startswith("emblem") and rng.random() < 0.5
     }
     return dataclasses.replace(other, **same)
 
