@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import colorsys
 from collections.abc import Sequence
+from itertools import pairwise
 
 import skia
 
@@ -116,7 +117,7 @@ def smooth(points: Sequence[Point], *, closed: bool = True) -> skia.Path:
     """Soft curve that is drawn towards each of the points and passes through the middles between them."""
     path = skia.Path()
     ends = [*points, points[0]] if closed else list(points)
-    middles = [((a[0] + b[0]) / 2, (a[1] + b[1]) / 2) for a, b in zip(ends, ends[1:], strict=False)]
+    middles = [((a[0] + b[0]) / 2, (a[1] + b[1]) / 2) for a, b in pairwise(ends)]
     path.moveTo(*(middles[0] if closed else points[0]))
     if closed:
         for corner, middle in zip(ends[1:], [*middles[1:], middles[0]], strict=False):

@@ -117,7 +117,9 @@ def _first(subject: Subject) -> TypeGuard[CharacterSpec | ProductSpec]:
         return subject.detail == "simple"
     return isinstance(subject, ProductSpec) and (
         subject.material == "matte"
-        and all(getattr(subject, name) in odds.values for name, odds in FIRST.attributes["product"].named.items())
+        and all(
+            getattr(subject, name) in odds.values for name, odds in FIRST.attributes["product"].named.items()
+        )
     )
 
 

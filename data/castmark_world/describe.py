@@ -73,9 +73,7 @@ def things(noun: str) -> str:
     return f"{'an' if vowel else 'a'} {noun}"
 
 
-def describe(
-    subject: Subject, voice: Voice, *, camera: str = "full", mood: str = ""
-) -> str:
+def describe(subject: Subject, voice: Voice, *, camera: str = "full", mood: str = "") -> str:
     """A subject with a selection of its attributes. ``mood`` is an adjective that goes first."""
     if isinstance(subject, CharacterSpec):
         return _person(subject, voice, camera, mood)
@@ -172,7 +170,9 @@ def _mascot(spec: MascotSpec, voice: Voice, mood: str) -> str:
     text = things(" ".join(filter(None, (mood, color, voice.one(words.SPECIES[spec.species])))))
     clauses: list[str] = []
     if spec.marking != "plain" and voice.says(0.8):
-        clauses.append("with " + voice.one(words.MARKING[spec.marking]).format(voice.color(spec.marking_color)))
+        clauses.append(
+            "with " + voice.one(words.MARKING[spec.marking]).format(voice.color(spec.marking_color))
+        )
     if spec.clothes != "none" and voice.says(0.9):
         link = voice.one(("in", "wearing"))
         clauses.append(f"{link} {things(f'{voice.color(spec.clothes_color)} {voice.noun(spec.clothes)}')}")

@@ -111,17 +111,28 @@ def _further(canvas: skia.Canvas, name: str, x: float, y: float, radius: float, 
     elif name == "anchor":
         pen = stroke(color, radius * 0.28)
         canvas.drawPath(line([(x, y - radius * 0.5), (x, y + radius * 0.8)]), pen)
-        canvas.drawPath(line([(x - radius * 0.45, y - radius * 0.2), (x + radius * 0.45, y - radius * 0.2)]), pen)
+        canvas.drawPath(
+            line([(x - radius * 0.45, y - radius * 0.2), (x + radius * 0.45, y - radius * 0.2)]), pen
+        )
         canvas.drawPath(ellipse(x, y - radius * 0.75, radius * 0.22, radius * 0.22), pen)
         hook = arc(x - radius * 0.8, y - radius * 0.6, x + radius * 0.8, y + radius * 0.85, 15, 150)
         canvas.drawPath(hook, pen)
     elif name == "mountain":
         canvas.drawPath(
-            polygon([(x - radius, y + radius * 0.7), (x - radius * 0.2, y - radius * 0.8), (x + radius * 0.5, y + radius * 0.7)]),
+            polygon(
+                [
+                    (x - radius, y + radius * 0.7),
+                    (x - radius * 0.2, y - radius * 0.8),
+                    (x + radius * 0.5, y + radius * 0.7),
+                ]
+            ),
             paint,
         )
         canvas.drawPath(
-            polygon([(x, y + radius * 0.7), (x + radius * 0.5, y - radius * 0.2), (x + radius, y + radius * 0.7)]), paint
+            polygon(
+                [(x, y + radius * 0.7), (x + radius * 0.5, y - radius * 0.2), (x + radius, y + radius * 0.7)]
+            ),
+            paint,
         )
     else:
         raise ValueError(f"unknown emblem {name!r}")

@@ -30,16 +30,34 @@ OUTFITS: dict[str, Outfit] = {
     "firefighter": Outfit(
         "fire coat", ("black", "brown", "yellow"), "trousers", ("black",), "fire helmet", ("red", "yellow")
     ),
-    "teacher": Outfit("cardigan", ("brown", "green", "purple", "navy"), "trousers", ("brown", "grey", "navy")),
+    "teacher": Outfit(
+        "cardigan", ("brown", "green", "purple", "navy"), "trousers", ("brown", "grey", "navy")
+    ),
     "engineer": Outfit(
-        "hi-vis vest", ("orange", "yellow"), "jeans", ("navy", "blue"), "hard hat", ("yellow", "white", "orange")
+        "hi-vis vest",
+        ("orange", "yellow"),
+        "jeans",
+        ("navy", "blue"),
+        "hard hat",
+        ("yellow", "white", "orange"),
     ),
     "manager": Outfit("blazer", ("navy", "black", "grey"), "trousers", ("navy", "black", "grey")),
-    "artist": Outfit("smock", ("white", "grey", "blue"), "trousers", ("brown", "black"), "beret", ("red", "black", "purple")),
-    "farmer": Outfit("dungarees", ("blue", "navy"), "trousers", ("blue", "navy"), "sun hat", ("brown", "red")),
+    "artist": Outfit(
+        "smock",
+        ("white", "grey", "blue"),
+        "trousers",
+        ("brown", "black"),
+        "beret",
+        ("red", "black", "purple"),
+    ),
+    "farmer": Outfit(
+        "dungarees", ("blue", "navy"), "trousers", ("blue", "navy"), "sun hat", ("brown", "red")
+    ),
     "police officer": Outfit("uniform", ("navy",), "trousers", ("navy",), "police cap", ("navy",)),
     "scientist": Outfit("lab coat", ("white",), glasses="goggles"),
-    "cleaner": Outfit("dungarees", ("teal", "green", "purple"), "trousers", ("teal",), "bandana", ("yellow", "red", "pink")),
+    "cleaner": Outfit(
+        "dungarees", ("teal", "green", "purple"), "trousers", ("teal",), "bandana", ("yellow", "red", "pink")
+    ),
     "pilot": Outfit("uniform", ("white",), "trousers", ("navy", "black"), "pilot cap", ("white", "navy")),
     "waiter": Outfit("waistcoat", ("black",), "trousers", ("black",)),
 }

@@ -15,7 +15,7 @@ from castmark_world.vocabulary import PEOPLE, Age, Gender
 Split: TypeAlias = Literal["train", "calibration", "test"]
 Kind: TypeAlias = Literal["character", "product", "mascot"]
 Detail: TypeAlias = Literal["simple", "full"]
-"""``simple`` draws the fewest shapes; ``full`` adds noses, irises, lashes, lines, shading of hair and cloth."""
+"""``simple`` draws the fewest shapes; ``full`` adds noses, irises, lashes, lines of age, shading."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,9 +37,7 @@ def _striped(canvas: skia.Canvas, bounds: skia.Rect, pitch: float, color: RGB) -
     left, top, _, rows = _grid(bounds, pitch)
     paint = fill(color)
     for row in range(rows):
-        canvas.drawRect(
-            skia.Rect.MakeXYWH(left, top + row * pitch, bounds.width() + pitch, pitch / 2), paint
-        )
+        canvas.drawRect(skia.Rect.MakeXYWH(left, top + row * pitch, bounds.width() + pitch, pitch / 2), paint)
 
 
 def _pinstriped(canvas: skia.Canvas, bounds: skia.Rect, pitch: float, color: RGB) -> None:

@@ -58,7 +58,7 @@ def sample_subject(
     rng: np.random.Generator, kind: Kind | None = None, split: Split = "train", scope: Scope = DEFAULT
 ) -> Subject:
     """A subject of the split. ``kind`` None: as often as the scope has it."""
-    kind = kind or cast("Kind", _pick(rng, scope.kinds))
+    kind = kind or cast("Kind", scope.kinds.draw(rng))
     while True:
         subject = _subject(rng, kind, scope)
         if split_of(subject) == split:
@@ -90,36 +90,33 @@ def stage(
     second subject, of the same split, and things that stand by, where ``camera`` and ``item`` leave it open.
     """
     held = _held(rng, subject, item, scope)
-    place = place or _pick(rng, scope.places[subject.kind])
-    time = time or _pick(rng, scope.times)
+    where: str = place or scope.places[subject.kind].draw(rng)
+    when: str = time or scope.times.draw(rng)
     x, scale, mirrored = _stand(rng, scope)
-    seed = int(rng.integers(2**31))
-    pose = pose or _pick(rng, scope.poses)
-    expression = expression or _pick(rng, scope.expressions)
     scene = Scene(
         subject=subject,
-        place=place,
-        time=time,
+        place=where,
+        time=when,
         x=x,
         scale=scale,
         mirrored=mirrored,
-        place_seed=seed,
-        pose=pose,
-        expression=expression,
+        place_seed=int(rng.integers(2**31)),
+        pose=pose or scope.poses.draw(rng),
+        expression=expression or scope.expressions.draw(rng),
         item=held,
         tilt=float(rng.normal() * 3.0),
         weather=weather or "clear",
         camera=camera or "full",
         style=style or "flat",
     )
-    if weather is None and place in scope.weathers:
-        scene = replace(scene, weather=_pick(rng, scope.weathers[place]))
+    if weather is None and where in scope.weathers:
+        scene = replace(scene, weather=scope.weathers[where].draw(rng))
     if style is None and scope.styles is not None:
-        scene = replace(scene, style=_pick(rng, scope.styles))
+        scene = replace(scene, style=scope.styles.draw(rng))
     if scope.duo and camera is None and item == "random" and rng.random() < scope.duo:
         return _duo(scene, rng, scope)
     if camera is None and scope.cameras is not None:
-        camera = _pick(rng, scope.cameras)
+        camera = scope.cameras.draw(rng)
     return _framed(scene, camera or "full", rng, scope)
 
 
@@ -128,10 +125,6 @@ def sample_scene(
 ) -> Scene:
     """A random subject of the split in a random scene."""
     return stage(sample_subject(rng, kind, split, scope), rng, scope=scope)
-
-
-def _pick(rng: np.random.Generator, odds: Odds) -> Any:
-    return odds.values[int(rng.choice(len(odds.values), p=odds.weights))]
 
 
 def _trait(rng: np.random.Generator) -> float:
@@ -156,15 +149,15 @@ def _named(rng: np.random.Generator, attributes: Attributes) -> dict[str, Any]:
             drawn[name] = WITH_TOP[drawn["top"]]
         elif name in attributes.unlike:
             other = drawn[attributes.unlike[name]]
-            drawn[name] = _pick(rng, Odds(tuple(value for value in odds.values if value != other)))
+            drawn[name] = Odds(tuple(value for value in odds.values if value != other)).draw(rng)
         else:
-            drawn[name] = _pick(rng, odds)
+            drawn[name] = odds.draw(rng)
     return drawn
 
 
 def _hidden(rng: np.random.Generator, attributes: Attributes) -> dict[str, Any]:
     drawn: dict[str, Any] = {name: _trait(rng) for name in attributes.numbers}
-    drawn |= {name: _pick(rng, odds) for name, odds in attributes.choices.items()}
+    drawn |= {name: odds.draw(rng) for name, odds in attributes.choices.items()}
     return drawn | {name: float(rng.random()) for name in attributes.hues}
 
 
@@ -179,8 +172,8 @@ def _settle(rng: np.random.Generator, drawn: dict[str, Any]) -> None:
         drawn["hair_color"] = "grey" if rng.random() < 0.5 else "white"
     outfit = OUTFITS.get(drawn["occupation"])
     if outfit is not None:
-        color = _pick(rng, Odds(outfit.top_colors))
-        below = _pick(rng, Odds(outfit.bottom_colors))
+        color = Odds(outfit.top_colors).draw(rng)
+        below = Odds(outfit.bottom_colors).draw(rng)
         drawn |= {
             "top": outfit.top,
             "top_color": color,
@@ -188,18 +181,15 @@ def _settle(rng: np.random.Generator, drawn: dict[str, Any]) -> None:
             "bottom": outfit.bottom,
             "bottom_color": color if color in outfit.bottom_colors else below,
             "headwear": outfit.headwear,
-            "headwear_color": _pick(rng, Odds(outfit.headwear_colors)),
+            "headwear_color": Odds(outfit.headwear_colors).draw(rng),
             "accessory": "none",
         }
         if outfit.glasses is not None:
             drawn["glasses"] = outfit.glasses
     elif (
-        drawn["accessory"] in ("tie", "bow tie")
-        and drawn["top"] not in NECKTIES
-        or drawn["accessory"] == "headband"
-        and drawn["headwear"] != "none"
-        or drawn["accessory"] == "earrings"
-        and drawn["headwear"] == "headscarf"
+        (drawn["accessory"] in ("tie", "bow tie") and drawn["top"] not in NECKTIES)
+        or (drawn["accessory"] == "headband" and drawn["headwear"] != "none")
+        or (drawn["accessory"] == "earrings" and drawn["headwear"] == "headscarf")
     ):
         drawn["accessory"] = "necklace"
     if drawn["top"] == "dungarees":
@@ -211,7 +201,7 @@ def _held(rng: np.random.Generator, subject: Subject, item: str | None, scope: S
     if isinstance(subject, ProductSpec):
         return None
     if item == "random":
-        return _pick(rng, scope.items) if rng.random() < scope.held else None
+        return scope.items.draw(rng) if rng.random() < scope.held else None
     return item
 
 
@@ -232,8 +222,8 @@ def _duo(scene: Scene, rng: np.random.Generator, scope: Scope) -> Scene:
         x=second,
         scale=float(rng.uniform(0.72, 0.84)),
         mirrored=bool(rng.random() < 0.5),
-        pose=_pick(rng, scope.poses),
-        expression=_pick(rng, scope.expressions),
+        pose=scope.poses.draw(rng),
+        expression=scope.expressions.draw(rng),
         item=_held(rng, partner, "random", scope),
         tilt=float(rng.normal() * 2.0),
     )
@@ -260,6 +250,10 @@ def _framed(scene: Scene, camera: str, rng: np.random.Generator, scope: Scope) -
         return replace(scene, camera=camera, x=x, pose=pose, tilt=scene.tilt * 0.6)
     if scope.props is not None and rng.random() < scope.propped:
         side = 0.13 if scene.x >= 0.5 else 0.87
-        prop = Prop(name=_pick(rng, scope.props), x=side + float(rng.normal() * 0.02), scale=float(rng.uniform(0.8, 1.0)))
+        prop = Prop(
+            name=scope.props.draw(rng),
+            x=side + float(rng.normal() * 0.02),
+            scale=float(rng.uniform(0.8, 1.0)),
+        )
         return replace(scene, props=(prop,))
     return scene

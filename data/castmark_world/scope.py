@@ -9,9 +9,13 @@ for as long as its scope is unchanged.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
+
+import numpy as np
 
 from castmark_world.params import Detail, Kind
 from castmark_world.vocabulary import (
@@ -32,6 +36,17 @@ class Odds:
 
     values: tuple[Any, ...]
     weights: tuple[float, ...] | None = None
+
+    def draw(self, rng: np.random.Generator) -> Any:
+        """One of the values; what `numpy.random.Generator.choice` draws, in a tenth of its time."""
+        if self.weights is None:
+            return self.values[int(rng.integers(len(self.values)))]
+        return self.values[bisect_right(self._bounds, float(rng.random()))]
+
+    @cached_property
+    def _bounds(self) -> list[float]:
+        cumulative = np.cumsum(self.weights or ())
+        return (cumulative / cumulative[-1]).tolist()
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,15 +195,43 @@ FULL = Scope(
                 "skin_tone": Odds(tuple(range(len(MONK_TONES)))),
                 "occupation": Odds(
                     (
-                        "none", "doctor", "nurse", "chef", "firefighter", "teacher", "engineer", "manager",
-                        "artist", "farmer", "police officer", "scientist", "cleaner", "pilot", "waiter",
+                        "none",
+                        "doctor",
+                        "nurse",
+                        "chef",
+                        "firefighter",
+                        "teacher",
+                        "engineer",
+                        "manager",
+                        "artist",
+                        "farmer",
+                        "police officer",
+                        "scientist",
+                        "cleaner",
+                        "pilot",
+                        "waiter",
                     ),
                     (0.44, *(0.04,) * 14),
                 ),
                 "hair_style": Odds(
                     (
-                        "short", "bob", "long", "ponytail", "bun", "curly", "spiky", "bald", "afro", "braids",
-                        "pigtails", "mohawk", "wavy", "buzz cut", "locs", "fringe", "double buns",
+                        "short",
+                        "bob",
+                        "long",
+                        "ponytail",
+                        "bun",
+                        "curly",
+                        "spiky",
+                        "bald",
+                        "afro",
+                        "braids",
+                        "pigtails",
+                        "mohawk",
+                        "wavy",
+                        "buzz cut",
+                        "locs",
+                        "fringe",
+                        "double buns",
                         "side parting",
                     )
                 ),
@@ -196,11 +239,21 @@ FULL = Scope(
                     tuple(HAIR_COLORS), (0.2, 0.16, 0.12, 0.1, 0.08, 0.05, 0.05, 0.04, 0.05, 0.07, 0.04, 0.04)
                 ),
                 "freckles": Odds((False, True), (0.75, 0.25)),
-                "facial_hair": Odds(("none", "beard", "moustache", "goatee", "stubble"), (0.4, 0.15, 0.15, 0.15, 0.15)),
+                "facial_hair": Odds(
+                    ("none", "beard", "moustache", "goatee", "stubble"), (0.4, 0.15, 0.15, 0.15, 0.15)
+                ),
                 "top": Odds(
                     (
-                        "shirt", "jumper", "jacket", "dress", "hoodie", "tank top", "blazer", "coat",
-                        "cardigan", "dungarees",
+                        "shirt",
+                        "jumper",
+                        "jacket",
+                        "dress",
+                        "hoodie",
+                        "tank top",
+                        "blazer",
+                        "coat",
+                        "cardigan",
+                        "dungarees",
                     )
                 ),
                 "top_color": Odds(_EVERY),
@@ -209,8 +262,17 @@ FULL = Scope(
                 "bottom_color": Odds(_EVERY),
                 "headwear": Odds(
                     (
-                        "none", "cap", "beanie", "sun hat", "crown", "bucket hat", "beret", "top hat",
-                        "headscarf", "cowboy hat", "party hat",
+                        "none",
+                        "cap",
+                        "beanie",
+                        "sun hat",
+                        "crown",
+                        "bucket hat",
+                        "beret",
+                        "top hat",
+                        "headscarf",
+                        "cowboy hat",
+                        "party hat",
                     ),
                     (0.6, *(0.04,) * 10),
                 ),
@@ -220,15 +282,28 @@ FULL = Scope(
                 ),
                 "accessory": Odds(
                     (
-                        "none", "scarf", "earrings", "necklace", "tie", "bow tie", "watch", "shoulder bag",
-                        "headband", "headphones",
+                        "none",
+                        "scarf",
+                        "earrings",
+                        "necklace",
+                        "tie",
+                        "bow tie",
+                        "watch",
+                        "shoulder bag",
+                        "headband",
+                        "headphones",
                     ),
                     (0.46, *(0.06,) * 9),
                 ),
                 "accessory_color": Odds(_EVERY),
             },
             numbers=(
-                *_CHARACTER_NUMBERS, "jaw", "nose_size", "mouth_width", "ear_size", "brow_weight",
+                *_CHARACTER_NUMBERS,
+                "jaw",
+                "nose_size",
+                "mouth_width",
+                "ear_size",
+                "brow_weight",
             ),
             choices={
                 "emblem": Odds(_EMBLEMS),
@@ -243,8 +318,22 @@ FULL = Scope(
                 "color": Odds(_EVERY),
                 "category": Odds(
                     (
-                        "mug", "sneaker", "backpack", "lamp", "teapot", "bottle", "perfume", "watch",
-                        "headphones", "chair", "jar", "box", "can", "camera", "cap", "guitar",
+                        "mug",
+                        "sneaker",
+                        "backpack",
+                        "lamp",
+                        "teapot",
+                        "bottle",
+                        "perfume",
+                        "watch",
+                        "headphones",
+                        "chair",
+                        "jar",
+                        "box",
+                        "can",
+                        "camera",
+                        "cap",
+                        "guitar",
                     )
                 ),
                 "accent_color": Odds(_EVERY),
@@ -268,8 +357,19 @@ FULL = Scope(
                 "clothes_color": Odds(_EVERY),
             },
             numbers=(
-                "head_width", "ear_size", "eye_spacing", "eye_size", "muzzle", "body_width", "leg_length",
-                "belly", "tail", "hue", "clothes_hue", "marking_scale", "blush",
+                "head_width",
+                "ear_size",
+                "eye_spacing",
+                "eye_size",
+                "muzzle",
+                "body_width",
+                "leg_length",
+                "belly",
+                "tail",
+                "hue",
+                "clothes_hue",
+                "marking_scale",
+                "blush",
             ),
             choices={"eye_color": Odds(tuple(EYE_COLORS)), "emblem": Odds(_EMBLEMS)},
             unlike={"marking_color": "color", "clothes_color": "color"},
@@ -280,14 +380,19 @@ FULL = Scope(
     places={
         "character": _PLACES,
         "mascot": _PLACES,
-        "product": Odds(
-            (*_SET_UPS, *_OUTDOORS, *_INDOORS), (*(0.1,) * len(_SET_UPS), *(0.5 / 28,) * 28)
-        ),
+        "product": Odds((*_SET_UPS, *_OUTDOORS, *_INDOORS), (*(0.1,) * len(_SET_UPS), *(0.5 / 28,) * 28)),
     },
     times=Odds(("day", "sunset", "night", "morning"), (0.4, 0.2, 0.2, 0.2)),
     poses=Odds(
         (
-            "standing", "waving", "cheering", "hands on hips", "walking", "pointing", "sitting", "jumping",
+            "standing",
+            "waving",
+            "cheering",
+            "hands on hips",
+            "walking",
+            "pointing",
+            "sitting",
+            "jumping",
             "thinking",
         )
     ),

@@ -23,7 +23,7 @@ INK: RGB = (38, 32, 48)
 NIGHT: RGB = (18, 10, 52)
 
 
-class StyledCanvas(skia.Canvas):
+class StyledCanvas(skia.Canvas):  # pyright: ignore[reportUntypedBaseClass]
     """A canvas of one style over an array of pixels "h w 4" (premultiplied RGBA)."""
 
     def __init__(self, pixels: NDArray[np.uint8], style: str) -> None:
@@ -32,17 +32,17 @@ class StyledCanvas(skia.Canvas):
         self.ink = 1.0
         """Width of outlines."""
 
-    def drawPath(self, path: skia.Path, paint: skia.Paint) -> None:
+    def drawPath(self, path: skia.Path, paint: skia.Paint) -> None:  # noqa: N802
         """Draw the path in the canvas's style."""
         self._manner(path, paint)
 
-    def drawCircle(self, x: float, y: float, radius: float, paint: skia.Paint) -> None:
+    def drawCircle(self, x: float, y: float, radius: float, paint: skia.Paint) -> None:  # noqa: N802
         """Draw the circle in the canvas's style."""
         path = skia.Path()
         path.addCircle(x, y, radius)
         self._manner(path, paint)
 
-    def drawRect(self, rect: skia.Rect, paint: skia.Paint) -> None:
+    def drawRect(self, rect: skia.Rect, paint: skia.Paint) -> None:  # noqa: N802
         """Draw the rectangle in the canvas's style."""
         path = skia.Path()
         path.addRect(rect)

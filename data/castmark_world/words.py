@@ -185,8 +185,18 @@ PLURAL = frozenset(
 )  # fmt: skip
 UNCOUNTED = frozenset(("beer", "wine", "milk", "orange juice", "stubble"))
 STAINS: Words = {
-    "blood stains": ("with blood stains", "with blood on the clothes", "covered in blood", "with a bloody shirt"),
-    "paint stains": ("with paint stains", "with paint on the clothes", "covered in paint", "with paint splashes"),
+    "blood stains": (
+        "with blood stains",
+        "with blood on the clothes",
+        "covered in blood",
+        "with a bloody shirt",
+    ),
+    "paint stains": (
+        "with paint stains",
+        "with paint on the clothes",
+        "covered in paint",
+        "with paint splashes",
+    ),
 }
 POSE: Words = {
     "standing": ("standing", "standing still"),
@@ -260,7 +270,11 @@ PLACE: Words = {
     "pedestal": ("on a pedestal", "on a round podium", "on a display stand"),
     "wooden table": ("on a wooden table", "on a table by the window"),
     "marble counter": ("on a marble counter", "on marble", "on a marble top"),
-    "colour backdrop": ("on a colourful backdrop", "in front of a colored backdrop", "on a coloured background"),
+    "colour backdrop": (
+        "on a colourful backdrop",
+        "in front of a colored backdrop",
+        "on a coloured background",
+    ),
 }
 TIME: Words = {
     "morning": ("in the morning", "at sunrise", "early in the morning", "at dawn"),

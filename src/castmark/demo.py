@@ -18,7 +18,7 @@ import csv
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,7 +119,7 @@ def run_demo(out: Path, *, learn: bool, seed: int, threads: int | None, reporter
     return trusted == len(reports) and all(summary.ok for summary in runs)
 
 
-def make_subject(out: Path, kind: world.Kind, rng: np.random.Generator) -> Subject:
+def make_subject(out: Path, kind: Literal["character", "product"], rng: np.random.Generator) -> Subject:
     """A subject of the world's test split, with its references rendered under ``out/references``."""
     spec = world.sample_subject(rng, kind, split="test")
     if isinstance(spec, world.CharacterSpec):
@@ -133,6 +133,7 @@ def make_subject(out: Path, kind: world.Kind, rng: np.random.Generator) -> Subje
             )
         ]
     else:
+        assert isinstance(spec, world.ProductSpec)
         name = spec.category
         views = [
             world.stage(spec, rng, place=place, time="day")

@@ -9,7 +9,8 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from castmark_world import caption, render, sample_scene, truth
+from castmark.errors import InputError
+from castmark_world import DEFAULT, SCOPES, Kind, caption, render, sample_scene, truth
 
 
 def write_sample(
@@ -18,22 +19,28 @@ def write_sample(
     n: int,
     seed: int,
     split: Literal["train", "calibration", "test"] = "train",
-    kind: Literal["character", "product"] | None = None,
+    kind: Kind | None = None,
+    scope: Literal["first", "full"] | None = None,
     size: int = 256,
 ) -> None:
     """Write ``n`` scenes as ``00000.png`` ... and ``scenes.jsonl`` (file, caption, truth).
 
-    The same seed writes the same files.
+    The same seed writes the same files. ``scope`` None: what the shipped models know.
 
     Raises:
+        InputError: the scope has no subjects of that kind.
         OSError: the folder cannot be written.
     """
+    world = DEFAULT if scope is None else SCOPES[scope]
+    if kind is not None and kind not in world.attributes:
+        raise InputError(f"the scope {world.name!r} has no {kind}s; pass --scope full")
     out.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
     lines: list[str] = []
     for index in range(n):
-        scene = sample_scene(rng, split=split, kind=kind)
+        scene = sample_scene(rng, split=split, kind=kind, scope=world)
         name = f"{index:05d}.png"
         Image.fromarray(render(scene, size)).save(out / name, compress_level=1)
-        lines.append(json.dumps({"file": name, "caption": caption(scene, rng), "truth": truth(scene)}))
+        said = caption(scene, rng, world)
+        lines.append(json.dumps({"file": name, "caption": said, "truth": truth(scene, size)}))
     (out / "scenes.jsonl").write_text("\n".join(lines) + "\n")

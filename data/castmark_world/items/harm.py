@@ -73,7 +73,19 @@ def _pills(canvas: skia.Canvas) -> None:
 
 def _blood(canvas: skia.Canvas) -> None:
     dark, red = fill((120, 8, 14)), fill((168, 10, 20))
-    splash = [(-16, -10), (-6, -15), (3, -9), (14, -14), (15, -3), (9, 2), (10, 9), (0, 5), (-8, 10), (-9, 1), (-17, 0)]
+    splash = [
+        (-16, -10),
+        (-6, -15),
+        (3, -9),
+        (14, -14),
+        (15, -3),
+        (9, 2),
+        (10, 9),
+        (0, 5),
+        (-8, 10),
+        (-9, 1),
+        (-17, 0),
+    ]
     canvas.drawPath(smooth(splash), red)
     for x, y0, y1, wide in ((-11, 2, 17, 4.2), (1, 0, 23, 4.8), (9, 0, 14, 3.8)):
         canvas.drawPath(line([(x, y0), (x, y1)]), stroke((168, 10, 20), wide))

@@ -36,14 +36,22 @@ def _umbrella(canvas: skia.Canvas) -> None:
 
 def _paint(canvas: skia.Canvas) -> None:
     blots = (
-        (-11, -9, 7, (60, 120, 220)), (5, -13, 6, (250, 206, 60)), (12, 0, 7, (226, 70, 90)), (-4, 3, 8, (80, 180, 100)),
-        (-13, 9, 4.6, (250, 140, 50)), (6, 12, 5.4, (150, 90, 200)),
-    )  # fmt: skip
+        (-11, -9, 7, (60, 120, 220)),
+        (5, -13, 6, (250, 206, 60)),
+        (12, 0, 7, (226, 70, 90)),
+        (-4, 3, 8, (80, 180, 100)),
+        (-13, 9, 4.6, (250, 140, 50)),
+        (6, 12, 5.4, (150, 90, 200)),
+    )
     for x, y, radius, color in blots:
         edge = [
-            (x + radius, y), (x + radius * 0.6, y + radius * 0.9), (x - radius * 0.4, y + radius * 1.2),
-            (x - radius * 1.2, y + radius * 0.3), (x - radius * 0.8, y - radius), (x + radius * 0.5, y - radius * 1.1),
-        ]  # fmt: skip
+            (x + radius, y),
+            (x + radius * 0.6, y + radius * 0.9),
+            (x - radius * 0.4, y + radius * 1.2),
+            (x - radius * 1.2, y + radius * 0.3),
+            (x - radius * 0.8, y - radius),
+            (x + radius * 0.5, y - radius * 1.1),
+        ]
         canvas.drawPath(smooth(edge), fill(color))
         canvas.drawCircle(x + radius * 1.3, y - radius * 1.1, radius * 0.28, fill(color))
 
@@ -52,7 +60,9 @@ def _lollipop(canvas: skia.Canvas) -> None:
     canvas.drawPath(line([(0, 14), (0, -20)]), stroke((250, 250, 246), 4))
     canvas.drawCircle(0, -34, 15, fill((236, 80, 130)))
     for radius, start in ((11, 0), (7, 120), (3.4, 250)):
-        canvas.drawPath(arc(-radius, -34 - radius, radius, -34 + radius, start, 250), stroke((255, 226, 236), 3))
+        canvas.drawPath(
+            arc(-radius, -34 - radius, radius, -34 + radius, start, 250), stroke((255, 226, 236), 3)
+        )
 
 
 def _ice_cream(canvas: skia.Canvas) -> None:
@@ -73,7 +83,10 @@ def _balloon(canvas: skia.Canvas) -> None:
 
 
 def _apple(canvas: skia.Canvas) -> None:
-    canvas.drawPath(smooth([(0, -24), (16, -28), (17, -4), (7, 15), (0, 10), (-7, 15), (-17, -4), (-16, -28)]), fill((214, 48, 50)))
+    canvas.drawPath(
+        smooth([(0, -24), (16, -28), (17, -4), (7, 15), (0, 10), (-7, 15), (-17, -4), (-16, -28)]),
+        fill((214, 48, 50)),
+    )
     canvas.drawPath(line([(0, -19), (2, -30)]), stroke((96, 62, 40), 3))
     canvas.drawPath(smooth([(2, -26), (13, -36), (17, -28)]), fill((90, 170, 70)))
     canvas.drawPath(ellipse(-7, -12, 2.6, 5), fill((246, 150, 146)))
@@ -98,7 +111,9 @@ def _basket(canvas: skia.Canvas) -> None:
 
 def _plant(canvas: skia.Canvas) -> None:
     for dx, top in ((-14, -34), (14, -34), (-5, -46), (7, -44)):
-        canvas.drawPath(smooth([(0, -6), (dx * 1.2 - 5, top * 0.6), (dx, top), (dx + 5, top * 0.5)]), fill((70, 160, 84)))
+        canvas.drawPath(
+            smooth([(0, -6), (dx * 1.2 - 5, top * 0.6), (dx, top), (dx + 5, top * 0.5)]), fill((70, 160, 84))
+        )
     canvas.drawPath(polygon([(-13, -10), (13, -10), (9, 16), (-9, 16)]), fill((206, 110, 66)))
     canvas.drawPath(box(-15, -13, 15, -6), fill((226, 132, 84)))
 

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import skia
 
-from castmark_world.brush import contrast, ellipse, fill, from_hue, hue_shift, line, luminance, mix, rounded, shade, stroke
+from castmark_world.brush import (
+    contrast,
+    ellipse,
+    fill,
+    from_hue,
+    hue_shift,
+    line,
+    luminance,
+    mix,
+    rounded,
+    shade,
+    stroke,
+)
 from castmark_world.emblems import emblem
 from castmark_world.items import draw_item
 from castmark_world.mascots.clothes import LONG_SLEEVES, draw_clothes
@@ -29,7 +41,9 @@ class MascotBody(Skeleton):
         self.color = hue_shift(COLORS[spec.color], spec.hue)
         self.marking = COLORS[spec.marking_color]
         self.cloth = hue_shift(COLORS[spec.clothes_color], spec.clothes_hue)
-        self.pale = mix(self.color, (255, 250, 240), 0.72) if luminance(self.color) < 205 else shade(self.color, 0.86)
+        self.pale = (
+            mix(self.color, (255, 250, 240), 0.72) if luminance(self.color) < 205 else shade(self.color, 0.86)
+        )
         self.head_y = self.shoulder_y - HEAD + 10
         self.head_rx = HEAD * (1.08 + 0.1 * spec.head_width)
         self.head_ry = HEAD * (0.94 - 0.04 * spec.head_width)
@@ -46,16 +60,40 @@ def marked(canvas: skia.Canvas, body: MascotBody, path: skia.Path, *, head: bool
     canvas.save()
     canvas.clipPath(path, doAntiAlias=True)
     if marking == "spotted":
-        for dx, dy, radius in ((-0.36, -0.3, 6), (-0.12, -0.42, 5), (0.3, -0.36, 7), (0.42, -0.06, 5), (-0.44, 0.06, 5), (0.4, 0.3, 6), (-0.38, 0.36, 6)):
+        for dx, dy, radius in (
+            (-0.36, -0.3, 6),
+            (-0.12, -0.42, 5),
+            (0.3, -0.36, 7),
+            (0.42, -0.06, 5),
+            (-0.44, 0.06, 5),
+            (0.4, 0.3, 6),
+            (-0.38, 0.36, 6),
+        ):
             canvas.drawCircle(x + dx * wide, y + dy * high, radius * size, paint)
     elif marking == "striped":
         pen = stroke(body.marking, 6.4 * size)
         if head:
             for dx in (-0.16, 0.0, 0.16):
-                canvas.drawPath(line([(x + dx * wide, y - high * 0.6), (x + dx * wide * 0.8, y - high * (0.2 + 0.1 * (dx == 0)))]), pen)
+                canvas.drawPath(
+                    line(
+                        [
+                            (x + dx * wide, y - high * 0.6),
+                            (x + dx * wide * 0.8, y - high * (0.2 + 0.1 * (dx == 0))),
+                        ]
+                    ),
+                    pen,
+                )
         for side in (-1, 1):
             for dy in (-0.04, 0.16) if head else (-0.28, 0.0, 0.28):
-                canvas.drawPath(line([(x + side * wide * 0.55, y + dy * high), (x + side * wide * 0.3, y + (dy + 0.05) * high)]), pen)
+                canvas.drawPath(
+                    line(
+                        [
+                            (x + side * wide * 0.55, y + dy * high),
+                            (x + side * wide * 0.3, y + (dy + 0.05) * high),
+                        ]
+                    ),
+                    pen,
+                )
     elif head:  # patched: over one eye, and on one flank
         canvas.drawPath(ellipse(x - wide * 0.24, y - high * 0.1, 17 * size, 21 * size), paint)
     else:
@@ -80,7 +118,9 @@ def draw_legs(canvas: skia.Canvas, body: MascotBody) -> None:
         foot = (side * (body.half * 0.56 + stride), -8.0 - body.lift)
         canvas.drawPath(line([hip, foot]), stroke(color, 11 if robot else 20))
         if robot:
-            canvas.drawPath(rounded(foot[0] - 15, foot[1] - 4, foot[0] + 15, foot[1] + 8, 4), fill(foot_color))
+            canvas.drawPath(
+                rounded(foot[0] - 15, foot[1] - 4, foot[0] + 15, foot[1] + 8, 4), fill(foot_color)
+            )
         else:
             canvas.drawPath(ellipse(foot[0] + side * 3, foot[1] + 1, 15, 8), fill(foot_color))
 
@@ -105,10 +145,14 @@ def draw_torso(canvas: skia.Canvas, body: MascotBody) -> None:
             for row in range(3):
                 for column in (-1, 0, 1):
                     x, y = column * 12 + (row % 2) * 6 - 3, (top + hip) / 2 + 2 + row * 11
-                    canvas.drawPath(line([(x - 4, y), (x, y + 4), (x + 4, y)]), stroke(shade(body.color, 0.9), 2.2))
+                    canvas.drawPath(
+                        line([(x - 4, y), (x, y + 4), (x + 4, y)]), stroke(shade(body.color, 0.9), 2.2)
+                    )
     marked(canvas, body, path, head=False)
     if robot:
-        canvas.drawPath(rounded(-half * 0.62, top + 34, half * 0.62, hip - 4, 4), fill(shade(body.color, 0.6)))
+        canvas.drawPath(
+            rounded(-half * 0.62, top + 34, half * 0.62, hip - 4, 4), fill(shade(body.color, 0.6))
+        )
         for i, color in enumerate(((230, 70, 70), (250, 206, 80), (90, 210, 120))):
             canvas.drawCircle((i - 1) * half * 0.36, hip - 14, 3.6, fill(color))
     draw_clothes(canvas, body, path)
@@ -136,5 +180,8 @@ def draw_arms(canvas: skia.Canvas, body: MascotBody) -> None:
         paw = shade(body.color, 0.86) if species != "robot" else body.color
         if species == "owl":
             for angle in (-7, 0, 7):
-                canvas.drawPath(line([hand, (hand[0] + angle, hand[1] + 9)]), stroke(contrast(paw) if luminance(paw) < 80 else shade(paw, 0.8), 6))
+                canvas.drawPath(
+                    line([hand, (hand[0] + angle, hand[1] + 9)]),
+                    stroke(contrast(paw) if luminance(paw) < 80 else shade(paw, 0.8), 6),
+                )
         canvas.drawCircle(*hand, 9.6, fill(paw))

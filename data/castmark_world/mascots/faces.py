@@ -12,7 +12,7 @@ from castmark_world.vocabulary import EYE_COLORS, RGB
 def _ink(body: MascotBody, y: float) -> RGB:
     """A line that is seen on the face."""
     pale = body.spec.species in ("fox", "robot", "frog", "cat", "rabbit", "bear")
-    return (40, 34, 38) if pale and y > body.head_y or luminance(body.color) > 90 else (244, 238, 232)
+    return (40, 34, 38) if (pale and y > body.head_y) or luminance(body.color) > 90 else (244, 238, 232)
 
 
 def draw_eyes(
@@ -27,7 +27,10 @@ def draw_eyes(
         x = side * apart
         if expression == "laughing":
             ink = (40, 34, 38) if robot else _ink(body, y)
-            canvas.drawPath(arc(x - radius - 1, y - radius * 0.7, x + radius + 1, y + radius * 1.4, 195, 150), stroke(ink, 3.6))
+            canvas.drawPath(
+                arc(x - radius - 1, y - radius * 0.7, x + radius + 1, y + radius * 1.4, 195, 150),
+                stroke(ink, 3.6),
+            )
         else:
             white = radius + 3.4 + (1.4 if expression == "surprised" else 0.0)
             canvas.drawPath(ellipse(x, y, white * 0.94, white), fill((254, 254, 252)))
@@ -36,8 +39,14 @@ def draw_eyes(
             canvas.drawCircle(x + radius * 0.34, y - radius * 0.3, radius * 0.32, fill((255, 255, 255)))
             if expression in ("sad", "serious"):
                 slant = 4.0 if expression == "sad" else -2.5
-                lid = [(x - side * white, y - white * 0.9 - slant), (x + side * white, y - white * 0.9 + slant)]
-                canvas.drawPath(line(lid), stroke((40, 34, 38) if luminance(body.color) > 90 or robot else (244, 238, 232), 3.4))
+                lid = [
+                    (x - side * white, y - white * 0.9 - slant),
+                    (x + side * white, y - white * 0.9 + slant),
+                ]
+                canvas.drawPath(
+                    line(lid),
+                    stroke((40, 34, 38) if luminance(body.color) > 90 or robot else (244, 238, 232), 3.4),
+                )
         if spec.blush > 0:
             cheek = ellipse(side * body.head_rx * 0.72, body.head_y + 12, 7, 4.6)
             canvas.drawPath(cheek, fill((240, 104, 110), int(160 * spec.blush)))

@@ -1,4 +1,4 @@
-"""Heads of mascots, one function a species: ears or horns behind, the head itself, and what tells it apart."""
+"""Heads of mascots, one function a species: ears or horns, the head itself, and what tells it apart."""
 
 from __future__ import annotations
 
@@ -24,31 +24,72 @@ def _whole(canvas: skia.Canvas, body: MascotBody, path: skia.Path) -> None:
     marked(canvas, body, path, head=True)
 
 
-def _ears(canvas: skia.Canvas, body: MascotBody, wide: float, tall: float, inner: tuple[int, int, int]) -> None:
+def _ears(
+    canvas: skia.Canvas, body: MascotBody, wide: float, tall: float, inner: tuple[int, int, int]
+) -> None:
     """Pointed ears."""
     y, rx, ry = body.head_y, body.head_rx, body.head_ry
     tall *= 1 + 0.2 * body.spec.ear_size
     for side in (-1, 1):
-        ear = [(side * rx * 0.24, y - ry * 0.8), (side * rx * 0.78, y - ry - tall), (side * rx * (0.96 + wide), y - ry * 0.3)]
+        ear = [
+            (side * rx * 0.24, y - ry * 0.8),
+            (side * rx * 0.78, y - ry - tall),
+            (side * rx * (0.96 + wide), y - ry * 0.3),
+        ]
         canvas.drawPath(polygon(ear), fill(shade(body.color, 0.88)))
-        small = [(side * rx * 0.42, y - ry * 0.78), (side * rx * 0.76, y - ry - tall * 0.62), (side * rx * (0.84 + wide), y - ry * 0.46)]
+        small = [
+            (side * rx * 0.42, y - ry * 0.78),
+            (side * rx * 0.76, y - ry - tall * 0.62),
+            (side * rx * (0.84 + wide), y - ry * 0.46),
+        ]
         canvas.drawPath(polygon(small), fill(inner))
 
 
 def _nose(canvas: skia.Canvas, x: float, y: float, size: float, color: tuple[int, int, int] = DARK) -> None:
-    canvas.drawPath(smooth([(x - size, y - size * 0.7), (x + size, y - size * 0.7), (x + size * 0.6, y + size * 0.6), (x, y + size), (x - size * 0.6, y + size * 0.6)]), fill(color))
-    canvas.drawPath(ellipse(x - size * 0.25, y - size * 0.3, size * 0.22, size * 0.14), fill((255, 255, 255), 150))
+    canvas.drawPath(
+        smooth(
+            [
+                (x - size, y - size * 0.7),
+                (x + size, y - size * 0.7),
+                (x + size * 0.6, y + size * 0.6),
+                (x, y + size),
+                (x - size * 0.6, y + size * 0.6),
+            ]
+        ),
+        fill(color),
+    )
+    canvas.drawPath(
+        ellipse(x - size * 0.25, y - size * 0.3, size * 0.22, size * 0.14), fill((255, 255, 255), 150)
+    )
 
 
 def _fox(canvas: skia.Canvas, body: MascotBody) -> None:
     y, rx, ry = body.head_y, body.head_rx, body.head_ry
     _ears(canvas, body, 0.04, 24, DARK)
-    path = smooth([(-rx * 0.6, y - ry * 1.15), (rx * 0.6, y - ry * 1.15), (rx * 1.1, y - ry * 0.3), (rx * 1.42, y + ry * 0.55), (rx * 0.5, y + ry * 0.95), (0, y + ry * 1.3), (-rx * 0.5, y + ry * 0.95), (-rx * 1.42, y + ry * 0.55), (-rx * 1.1, y - ry * 0.3)])
+    path = smooth(
+        [
+            (-rx * 0.6, y - ry * 1.15),
+            (rx * 0.6, y - ry * 1.15),
+            (rx * 1.1, y - ry * 0.3),
+            (rx * 1.42, y + ry * 0.55),
+            (rx * 0.5, y + ry * 0.95),
+            (0, y + ry * 1.3),
+            (-rx * 0.5, y + ry * 0.95),
+            (-rx * 1.42, y + ry * 0.55),
+            (-rx * 1.1, y - ry * 0.3),
+        ]
+    )
     _whole(canvas, body, path)
     canvas.save()
     canvas.clipPath(path, doAntiAlias=True)
     for side in (-1, 1):
-        cheek = [(0, y + ry * 0.2), (side * rx * 0.5, y + ry * 0.06), (side * rx * 1.5, y + ry * 0.5), (side * rx * 0.6, y + ry * 1.3), (0, y + ry * 1.3)]
+        cheek = [
+            (0, y + ry * 0.2),
+            (side * rx * 0.5, y + ry * 0.06),
+            (side * rx * 1.5, y + ry * 0.5),
+            (side * rx * 0.6, y + ry * 1.3),
+            (0, y + ry * 1.3),
+        ]
         canvas.drawPath(smooth(cheek), fill((254, 250, 244)))
     canvas.restore()
     draw_eyes(canvas, body, y - 3)
@@ -98,7 +139,9 @@ def _rabbit(canvas: skia.Canvas, body: MascotBody) -> None:
         canvas.restore()
     _whole(canvas, body, ellipse(0, y, rx, ry))
     for side in (-1, 1):
-        canvas.drawPath(ellipse(side * 8, y + ry * 0.46, 11 * (1 + 0.15 * body.spec.muzzle), 9), fill(body.pale))
+        canvas.drawPath(
+            ellipse(side * 8, y + ry * 0.46, 11 * (1 + 0.15 * body.spec.muzzle), 9), fill(body.pale)
+        )
     draw_eyes(canvas, body, y - 2)
     canvas.drawPath(rounded(-5.5, y + ry * 0.56, -0.4, y + ry * 0.86, 1.5), fill((255, 255, 252)))
     canvas.drawPath(rounded(0.4, y + ry * 0.56, 5.5, y + ry * 0.86, 1.5), fill((255, 255, 252)))
@@ -128,7 +171,11 @@ def _owl(canvas: skia.Canvas, body: MascotBody) -> None:
     y, rx, ry = body.head_y, body.head_rx, body.head_ry
     tall = 15 * (1 + 0.3 * body.spec.ear_size)
     for side in (-1, 1):
-        tuft = [(side * rx * 0.2, y - ry * 0.86), (side * rx * 0.98, y - ry * 0.98 - tall), (side * rx * 1.02, y - ry * 0.2)]
+        tuft = [
+            (side * rx * 0.2, y - ry * 0.86),
+            (side * rx * 0.98, y - ry * 0.98 - tall),
+            (side * rx * 1.02, y - ry * 0.2),
+        ]
         canvas.drawPath(polygon(tuft), fill(shade(body.color, 0.8)))
     _whole(canvas, body, ellipse(0, y, rx * 1.04, ry * 1.02))
     for side in (-1, 1):
@@ -136,9 +183,13 @@ def _owl(canvas: skia.Canvas, body: MascotBody) -> None:
     draw_eyes(canvas, body, y - 1, large=1.45)
     beak = [(-7, y + ry * 0.2), (7, y + ry * 0.2), (0, y + ry * (0.66 + 0.08 * body.spec.muzzle))]
     canvas.drawPath(polygon(beak), fill((246, 166, 56)))
-    canvas.drawPath(polygon([(-6, y + ry * 0.24), (6, y + ry * 0.24), (0, y + ry * 0.4)]), fill((252, 196, 96)))
+    canvas.drawPath(
+        polygon([(-6, y + ry * 0.24), (6, y + ry * 0.24), (0, y + ry * 0.4)]), fill((252, 196, 96))
+    )
     if body.scene.expression in ("surprised", "laughing"):
-        canvas.drawPath(polygon([(-5, y + ry * 0.6), (5, y + ry * 0.6), (0, y + ry * 0.86)]), fill((206, 120, 40)))
+        canvas.drawPath(
+            polygon([(-5, y + ry * 0.6), (5, y + ry * 0.6), (0, y + ry * 0.86)]), fill((206, 120, 40))
+        )
     else:
         draw_mouth(canvas, body, y + ry * 0.76, 8)
 
@@ -146,8 +197,21 @@ def _owl(canvas: skia.Canvas, body: MascotBody) -> None:
 def _frog(canvas: skia.Canvas, body: MascotBody) -> None:
     y, rx, ry = body.head_y + 4, body.head_rx, body.head_ry
     for side in (-1, 1):
-        canvas.drawCircle(side * rx * 0.56, y - ry * 0.78, 17 * (1 + 0.12 * body.spec.ear_size), fill(body.color))
-    path = smooth([(-rx * 0.8, y - ry * 1.0), (rx * 0.8, y - ry * 1.0), (rx * 1.3, y - ry * 0.2), (rx * 1.24, y + ry * 0.8), (rx * 0.4, y + ry * 1.04), (-rx * 0.4, y + ry * 1.04), (-rx * 1.24, y + ry * 0.8), (-rx * 1.3, y - ry * 0.2)])
+        canvas.drawCircle(
+            side * rx * 0.56, y - ry * 0.78, 17 * (1 + 0.12 * body.spec.ear_size), fill(body.color)
+        )
+    path = smooth(
+        [
+            (-rx * 0.8, y - ry * 1.0),
+            (rx * 0.8, y - ry * 1.0),
+            (rx * 1.3, y - ry * 0.2),
+            (rx * 1.24, y + ry * 0.8),
+            (rx * 0.4, y + ry * 1.04),
+            (-rx * 0.4, y + ry * 1.04),
+            (-rx * 1.24, y + ry * 0.8),
+            (-rx * 1.3, y - ry * 0.2),
+        ]
+    )
     _whole(canvas, body, path)
     canvas.save()
     canvas.clipPath(path, doAntiAlias=True)
@@ -163,12 +227,25 @@ def _dragon(canvas: skia.Canvas, body: MascotBody) -> None:
     y, rx, ry = body.head_y, body.head_rx, body.head_ry
     tall = 22 * (1 + 0.25 * body.spec.ear_size)
     for side in (-1, 1):
-        horn = [(side * rx * 0.3, y - ry * 0.8), (side * rx * 0.8, y - ry - tall), (side * rx * 0.74, y - ry * 0.5)]
+        horn = [
+            (side * rx * 0.3, y - ry * 0.8),
+            (side * rx * 0.8, y - ry - tall),
+            (side * rx * 0.74, y - ry * 0.5),
+        ]
         canvas.drawPath(polygon(horn), fill((250, 232, 190)))
-        frill = [(side * rx * 0.9, y - 8), (side * rx * 1.46, y - 16), (side * rx * 1.2, y + 2), (side * rx * 1.42, y + 14), (side * rx * 0.9, y + 12)]
+        frill = [
+            (side * rx * 0.9, y - 8),
+            (side * rx * 1.46, y - 16),
+            (side * rx * 1.2, y + 2),
+            (side * rx * 1.42, y + 14),
+            (side * rx * 0.9, y + 12),
+        ]
         canvas.drawPath(polygon(frill), fill(shade(body.color, 0.68)))
     for dx in (-0.18, 0.0, 0.18):
-        canvas.drawPath(polygon([(dx * rx - 7, y - ry * 0.9), (dx * rx, y - ry * 1.3), (dx * rx + 7, y - ry * 0.9)]), fill(shade(body.color, 0.68)))
+        canvas.drawPath(
+            polygon([(dx * rx - 7, y - ry * 0.9), (dx * rx, y - ry * 1.3), (dx * rx + 7, y - ry * 0.9)]),
+            fill(shade(body.color, 0.68)),
+        )
     _whole(canvas, body, ellipse(0, y, rx, ry))
     snout = ellipse(0, y + ry * 0.54, rx * (0.72 + 0.08 * body.spec.muzzle), ry * 0.48)
     canvas.drawPath(snout, fill(shade(body.color, 1.3)))

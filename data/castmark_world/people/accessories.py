@@ -20,8 +20,13 @@ def draw_on_torso(canvas: skia.Canvas, body: Body) -> None:
             x = (i - 2) * half * 0.2
             canvas.drawCircle(x, top + 15 - abs(i - 2) * 2.2, 3.6, fill(color))
     elif name == "tie":
-        canvas.drawPath(polygon([(-4, top + 2), (4, top + 2), (3, top + 9), (-3, top + 9)]), fill(shade(color, 0.75)))
-        canvas.drawPath(polygon([(-3, top + 8), (3, top + 8), (6.5, top + 38), (0, top + 45), (-6.5, top + 38)]), fill(color))
+        canvas.drawPath(
+            polygon([(-4, top + 2), (4, top + 2), (3, top + 9), (-3, top + 9)]), fill(shade(color, 0.75))
+        )
+        canvas.drawPath(
+            polygon([(-3, top + 8), (3, top + 8), (6.5, top + 38), (0, top + 45), (-6.5, top + 38)]),
+            fill(color),
+        )
     elif name == "bow tie":
         for side in (-1, 1):
             canvas.drawPath(polygon([(0, top + 5), (side * 14, top - 2), (side * 14, top + 13)]), fill(color))
@@ -48,14 +53,23 @@ def draw_on_head(canvas: skia.Canvas, body: Body) -> None:
         band = arc(-rx * 1.03, y - ry * 0.98, rx * 1.03, y + ry * 1.4, 208, 124)
         canvas.drawPath(band, stroke(color, 8))
         for side in (-1, 1):
-            canvas.drawPath(smooth([(16, y - ry * 0.86), (16 + side * 15, y - ry * 1.2), (16 + side * 13, y - ry * 0.6)]), fill(shade(color, 0.84)))
+            canvas.drawPath(
+                smooth([(16, y - ry * 0.86), (16 + side * 15, y - ry * 1.2), (16 + side * 13, y - ry * 0.6)]),
+                fill(shade(color, 0.84)),
+            )
         canvas.drawCircle(16, y - ry * 0.88, 4, fill(shade(color, 0.66)))
     elif name == "headphones":
         if body.spec.headwear == "none":
-            canvas.drawPath(arc(-rx * 1.14, y - ry * 1.3, rx * 1.14, y + ry * 1.1, 184, 172), stroke(color, 6))
+            canvas.drawPath(
+                arc(-rx * 1.14, y - ry * 1.3, rx * 1.14, y + ry * 1.1, 184, 172), stroke(color, 6)
+            )
         for side in (-1, 1):
-            canvas.drawPath(rounded(side * rx * 1.08 - 8, y - 9, side * rx * 1.08 + 8, y + 18, 7), fill(color))
-            canvas.drawPath(rounded(side * rx * 1.0 - 4, y - 6, side * rx * 1.0 + 4, y + 15, 4), fill(shade(color, 0.6)))
+            canvas.drawPath(
+                rounded(side * rx * 1.08 - 8, y - 9, side * rx * 1.08 + 8, y + 18, 7), fill(color)
+            )
+            canvas.drawPath(
+                rounded(side * rx * 1.0 - 4, y - 6, side * rx * 1.0 + 4, y + 15, 4), fill(shade(color, 0.6))
+            )
 
 
 def draw_on_arms(canvas: skia.Canvas, body: Body) -> None:

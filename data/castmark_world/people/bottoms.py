@@ -97,7 +97,16 @@ def _skirt(canvas: skia.Canvas, body: Body, color: RGB) -> None:
     if body.sits:
         spread = half * 1.5 if body.spec.bottom == "skirt" else half * 1.9
         canvas.drawPath(
-            smooth([(-half * 0.7, top), (half * 0.7, top), (spread, -12), (spread * 0.7, -2), (-spread * 0.7, -2), (-spread, -12)]),
+            smooth(
+                [
+                    (-half * 0.7, top),
+                    (half * 0.7, top),
+                    (spread, -12),
+                    (spread * 0.7, -2),
+                    (-spread * 0.7, -2),
+                    (-spread, -12),
+                ]
+            ),
             fill(color),
         )
         return

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import skia
 
-from castmark_world.brush import arc, bowl, ellipse, fill, line, luminance, mix, polygon, rounded, shade, smooth, stroke
+from castmark_world.brush import (
+    arc,
+    bowl,
+    ellipse,
+    fill,
+    line,
+    luminance,
+    mix,
+    polygon,
+    rounded,
+    shade,
+    smooth,
+    stroke,
+)
 from castmark_world.people.body import Body
 from castmark_world.vocabulary import EYE_COLORS, RGB
 
@@ -47,7 +60,14 @@ def _jaw(canvas: skia.Canvas, body: Body) -> None:
     broad = body.spec.jaw + {"masculine": 0.7, "feminine": -0.3, "neutral": 0.1}[body.spec.gender]
     half, chin, low = rx * (0.83 + 0.06 * broad), 10 + 4 * broad, y + ry * (1.1 + 0.03 * broad)
     if body.spec.age != "child":
-        points = [(-rx * 0.98, y), (-half, y + ry * 0.86), (-chin, low), (chin, low), (half, y + ry * 0.86), (rx * 0.98, y)]
+        points = [
+            (-rx * 0.98, y),
+            (-half, y + ry * 0.86),
+            (-chin, low),
+            (chin, low),
+            (half, y + ry * 0.86),
+            (rx * 0.98, y),
+        ]
         canvas.drawPath(smooth(points), fill(body.skin))
 
 
@@ -57,7 +77,9 @@ def _eyes(canvas: skia.Canvas, body: Body, dark: RGB, spacing: float) -> None:
     laughs = body.scene.expression == "laughing"
     brow_color, brow_width = shade(body.hair, 0.7), 3.0
     if body.full:
-        brow_width = {"masculine": 4.2, "neutral": 3.2, "feminine": 2.5}[spec.gender] * (1 + 0.2 * spec.brow_weight)
+        brow_width = {"masculine": 4.2, "neutral": 3.2, "feminine": 2.5}[spec.gender] * (
+            1 + 0.2 * spec.brow_weight
+        )
         if abs(luminance(brow_color) - luminance(body.skin)) < 18:
             brow_color = line_color(body)
     for side in (-1, 1):
@@ -120,12 +142,21 @@ def _facial_hair(canvas: skia.Canvas, body: Body) -> None:
     if style in ("beard", "stubble"):
         path = smooth(
             [
-                (-rx * 1.04, y - 2), (-rx * 1.06, y + ry * 0.62), (-rx * 0.66, y + ry * 1.24), (0, y + ry * 1.42),
-                (rx * 0.66, y + ry * 1.24), (rx * 1.06, y + ry * 0.62), (rx * 1.04, y - 2), (rx * 0.82, y + 6),
-                (rx * 0.62, y + ry * 0.44), (rx * 0.2, y + ry * 0.28), (-rx * 0.2, y + ry * 0.28),
-                (-rx * 0.62, y + ry * 0.44), (-rx * 0.82, y + 6),
+                (-rx * 1.04, y - 2),
+                (-rx * 1.06, y + ry * 0.62),
+                (-rx * 0.66, y + ry * 1.24),
+                (0, y + ry * 1.42),
+                (rx * 0.66, y + ry * 1.24),
+                (rx * 1.06, y + ry * 0.62),
+                (rx * 1.04, y - 2),
+                (rx * 0.82, y + 6),
+                (rx * 0.62, y + ry * 0.44),
+                (rx * 0.2, y + ry * 0.28),
+                (-rx * 0.2, y + ry * 0.28),
+                (-rx * 0.62, y + ry * 0.44),
+                (-rx * 0.82, y + 6),
             ]
-        )  # fmt: skip
+        )
         if style == "beard":
             canvas.drawPath(path, fill(body.hair))
         else:
@@ -135,13 +166,27 @@ def _facial_hair(canvas: skia.Canvas, body: Body) -> None:
             canvas.restore()
     elif style == "goatee":
         canvas.drawPath(
-            smooth([(-9, y + ry * 0.76), (9, y + ry * 0.76), (10, y + ry * 1.1), (0, y + ry * 1.42), (-10, y + ry * 1.1)]),
+            smooth(
+                [
+                    (-9, y + ry * 0.76),
+                    (9, y + ry * 0.76),
+                    (10, y + ry * 1.1),
+                    (0, y + ry * 1.42),
+                    (-10, y + ry * 1.1),
+                ]
+            ),
             fill(body.hair),
         )
     if style in ("moustache", "beard"):
         color = body.hair if style == "moustache" else shade(body.hair, 0.86)
         for side in (-1, 1):
-            lobe = [(0, y + 11.5), (side * 9, y + 9.5), (side * 20, y + 19), (side * 9, y + 19.5), (0, y + 16.5)]
+            lobe = [
+                (0, y + 11.5),
+                (side * 9, y + 9.5),
+                (side * 20, y + 19),
+                (side * 9, y + 19.5),
+                (0, y + 16.5),
+            ]
             canvas.drawPath(smooth(lobe), fill(color))
         canvas.drawPath(polygon([(-6, y + 12), (6, y + 12), (6, y + 17), (-6, y + 17)]), fill(color))
 
@@ -180,7 +225,14 @@ def _mouth(canvas: skia.Canvas, body: Body) -> None:
         canvas.drawPath(mouth, stroke(lips, 2))
     elif expression == "sad":
         canvas.drawPath(arc(-9 * wide, y + 1, 9 * wide, y + 15, 200, 140), stroke(lips, width))
-        tear = smooth([(-17, body.head_y + 8), (-13, body.head_y + 18), (-17, body.head_y + 21), (-21, body.head_y + 18)])
+        tear = smooth(
+            [
+                (-17, body.head_y + 8),
+                (-13, body.head_y + 18),
+                (-17, body.head_y + 21),
+                (-21, body.head_y + 18),
+            ]
+        )
         canvas.drawPath(tear, fill((120, 196, 244)))
     else:  # serious
         canvas.drawPath(line([(-8 * wide, y + 3), (8 * wide, y + 3)]), stroke(lips, width))
@@ -197,7 +249,9 @@ def _glasses(canvas: skia.Canvas, name: str, y: float, spacing: float) -> None:
         if name == "sunglasses":
             canvas.drawPath(ellipse(side * spacing, y, radius + 1, radius - 1.5), fill(frame))
         elif name == "square glasses":
-            lens = rounded(side * spacing - radius, y - radius * 0.8, side * spacing + radius, y + radius * 0.8, 2)
+            lens = rounded(
+                side * spacing - radius, y - radius * 0.8, side * spacing + radius, y + radius * 0.8, 2
+            )
             canvas.drawPath(lens, stroke((150, 40, 44), 3))
         else:
             canvas.drawCircle(side * spacing, y, radius, stroke(frame, 2.8))

@@ -15,7 +15,13 @@ def draw_gear(canvas: skia.Canvas, body: Body) -> None:
     half, top = body.half, body.shoulder_y
     if body.spec.occupation == "doctor":
         tube = stroke((44, 48, 60), 3.4)
-        loop = [(-half * 0.44, top - 2), (-half * 0.5, top + 18), (-half * 0.1, top + 33), (half * 0.3, top + 22), (half * 0.44, top - 2)]
+        loop = [
+            (-half * 0.44, top - 2),
+            (-half * 0.5, top + 18),
+            (-half * 0.1, top + 33),
+            (half * 0.3, top + 22),
+            (half * 0.44, top - 2),
+        ]
         canvas.drawPath(smooth(loop, closed=False), tube)
         canvas.drawPath(line([(-half * 0.1, top + 28), (-half * 0.1, top + 40)]), tube)
         canvas.drawCircle(-half * 0.1, top + 43, 5.4, fill((196, 204, 214)))
@@ -59,7 +65,12 @@ def _briefcase(canvas: skia.Canvas) -> None:
 def _palette(canvas: skia.Canvas) -> None:
     shape = smooth([(-26, -10), (-4, -22), (14, -12), (14, 8), (2, 8), (-2, 14), (-22, 12)])
     canvas.drawPath(shape, fill((222, 176, 120)))
-    for x, y, color in ((-15, -6, (222, 60, 60)), (-6, -13, (246, 204, 60)), (5, -10, (70, 160, 90)), (-16, 4, (60, 110, 210))):
+    for x, y, color in (
+        (-15, -6, (222, 60, 60)),
+        (-6, -13, (246, 204, 60)),
+        (5, -10, (70, 160, 90)),
+        (-16, 4, (60, 110, 210)),
+    ):
         canvas.drawCircle(x, y, 3.4, fill(color))
 
 
@@ -82,7 +93,9 @@ def _tray(canvas: skia.Canvas) -> None:
     canvas.drawPath(ellipse(-4, -7, 26, 5.4), fill((190, 196, 206)))
     canvas.drawPath(ellipse(-4, -9, 26, 5.4), fill((226, 230, 236)))
     for x in (-15, 2):
-        canvas.drawPath(polygon([(x - 6, -22), (x + 6, -22), (x + 4, -9), (x - 4, -9)]), fill((252, 252, 250)))
+        canvas.drawPath(
+            polygon([(x - 6, -22), (x + 6, -22), (x + 4, -9), (x - 4, -9)]), fill((252, 252, 250))
+        )
         canvas.drawPath(ellipse(x, -22, 6, 1.8), fill((126, 82, 52)))
 
 

@@ -11,8 +11,21 @@ from castmark_world.people.body import Body
 
 COVERING = ("headscarf",)
 """Headwear under which no hair is seen."""
-HATS = ("cap", "beanie", "bucket hat", "sun hat", "top hat", "cowboy hat", "chef hat", "fire helmet", "hard hat",
-        "police cap", "pilot cap", "bandana", "beret")  # fmt: skip
+HATS = (
+    "cap",
+    "beanie",
+    "bucket hat",
+    "sun hat",
+    "top hat",
+    "cowboy hat",
+    "chef hat",
+    "fire helmet",
+    "hard hat",
+    "police cap",
+    "pilot cap",
+    "bandana",
+    "beret",
+)
 """Headwear under which nothing stands up."""
 
 
@@ -44,7 +57,9 @@ def draw_back_hair(canvas: skia.Canvas, body: Body) -> None:
         canvas.drawCircle(0, low, radius, paint)
         for i in range(16):
             angle = i * math.tau / 16
-            canvas.drawCircle(math.cos(angle) * radius * 0.92, low + math.sin(angle) * radius * 0.92, 9, paint)
+            canvas.drawCircle(
+                math.cos(angle) * radius * 0.92, low + math.sin(angle) * radius * 0.92, 9, paint
+            )
     elif style == "wavy":
         canvas.drawPath(rounded(-rx * 1.15, y - ry, rx * 1.15, y + ry + 34, 20), paint)
         for side in (-1, 1):
@@ -53,13 +68,24 @@ def draw_back_hair(canvas: skia.Canvas, body: Body) -> None:
                 canvas.drawCircle(side * out, y - 8 + i * 20, 13, paint)
     elif style == "pigtails":
         for side in (-1, 1):
-            tail = [(side * rx * 0.9, y - 4), (side * rx * 1.5 * volume, y - 8), (side * rx * 1.75 * volume, y + 34), (side * rx * 1.3, y + 52), (side * rx * 1.15, y + 22)]
+            tail = [
+                (side * rx * 0.9, y - 4),
+                (side * rx * 1.5 * volume, y - 8),
+                (side * rx * 1.75 * volume, y + 34),
+                (side * rx * 1.3, y + 52),
+                (side * rx * 1.15, y + 22),
+            ]
             canvas.drawPath(smooth(tail), paint)
     elif style == "locs":
         pen = stroke(shade(body.hair, 0.82), 9)
         for i in range(-5, 6):
             x = i * rx * 0.235 * volume
-            canvas.drawPath(line([(x * 0.66, y - ry * (0.92 - 0.01 * i * i)), (x, y), (x * 1.02, y + ry + 22 - 3 * abs(i))]), pen)
+            canvas.drawPath(
+                line(
+                    [(x * 0.66, y - ry * (0.92 - 0.01 * i * i)), (x, y), (x * 1.02, y + ry + 22 - 3 * abs(i))]
+                ),
+                pen,
+            )
     elif style == "braids":
         canvas.drawPath(rounded(-rx * 1.1, y - ry, rx * 1.1, y + 12, 24), paint)
 
@@ -116,7 +142,9 @@ def _further(canvas: skia.Canvas, body: Body, style: str, volume: float) -> None
     if style == "afro":
         for i in range(7):
             angle = math.pi * (1.08 + 0.84 * i / 6)
-            canvas.drawCircle(math.cos(angle) * rx * 0.94, y + math.sin(angle) * ry * 0.82, 10 * volume, paint)
+            canvas.drawCircle(
+                math.cos(angle) * rx * 0.94, y + math.sin(angle) * ry * 0.82, 10 * volume, paint
+            )
     elif style == "fringe":
         for side in (-1, 1):
             canvas.drawPath(rounded(side * rx * 1.1 - 8, y - 14, side * rx * 1.1 + 8, y + ry * 0.8, 7), paint)
@@ -124,7 +152,13 @@ def _further(canvas: skia.Canvas, body: Body, style: str, volume: float) -> None
             canvas.drawPath(line([(x * rx, y - 5), (x * rx * 0.95, y - 14)]), dark)
     elif style == "wavy":
         for side in (-1, 1):
-            curve = [(side * rx * 0.3, y - ry * 1.05), (side * rx * 1.0, y - ry * 0.75), (side * rx * 1.22, y - 2), (side * rx * 0.98, y + 12), (side * rx * 0.92, y - 8)]
+            curve = [
+                (side * rx * 0.3, y - ry * 1.05),
+                (side * rx * 1.0, y - ry * 0.75),
+                (side * rx * 1.22, y - 2),
+                (side * rx * 0.98, y + 12),
+                (side * rx * 0.92, y - 8),
+            ]
             canvas.drawPath(smooth(curve), paint)
         canvas.drawPath(line([(0, y - ry * 1.1), (-3, y - 10)]), dark)
     elif style == "braids":
@@ -133,8 +167,13 @@ def _further(canvas: skia.Canvas, body: Body, style: str, volume: float) -> None
             for i in range(5):
                 x, cy = side * rx * (1.08 + 0.02 * i), y + 8 + i * 13
                 canvas.drawPath(ellipse(x, cy, (9.5 - i) * volume, 8.5), paint)
-                canvas.drawPath(line([(x - 5, cy - 3), (x + 5, cy + 3)] if i % 2 else [(x - 5, cy + 3), (x + 5, cy - 3)]), dark)
-            canvas.drawPath(rounded(side * rx * 1.18 - 5, y + 66, side * rx * 1.18 + 5, y + 72, 2), fill((230, 80, 90)))
+                canvas.drawPath(
+                    line([(x - 5, cy - 3), (x + 5, cy + 3)] if i % 2 else [(x - 5, cy + 3), (x + 5, cy - 3)]),
+                    dark,
+                )
+            canvas.drawPath(
+                rounded(side * rx * 1.18 - 5, y + 66, side * rx * 1.18 + 5, y + 72, 2), fill((230, 80, 90))
+            )
     elif style == "pigtails":
         canvas.drawPath(line([(0, y - ry * 1.12), (0, y - 10)]), dark)
         for side in (-1, 1):
@@ -153,13 +192,28 @@ def _further(canvas: skia.Canvas, body: Body, style: str, volume: float) -> None
         for side in (-1, 1):
             if body.spec.headwear not in HATS:
                 canvas.drawCircle(side * rx * 0.82, y - ry * 1.08, 15 * volume, paint)
-                canvas.drawPath(arc(side * rx * 0.82 - 8, y - ry * 1.08 - 8, side * rx * 0.82 + 8, y - ry * 1.08 + 8, 200, 120), dark)
+                canvas.drawPath(
+                    arc(
+                        side * rx * 0.82 - 8,
+                        y - ry * 1.08 - 8,
+                        side * rx * 0.82 + 8,
+                        y - ry * 1.08 + 8,
+                        200,
+                        120,
+                    ),
+                    dark,
+                )
     elif style == "side parting":
         sweep = [
-            (-rx * 0.52, y - ry * 1.1 * volume), (rx * 0.3, y - ry * 1.26 * volume), (rx * 1.06, y - ry * 0.94),
-            (rx * 1.2, y - ry * 0.1), (rx * 0.96, y + 2), (rx * 0.76, y - ry * 0.22), (rx * 0.1, y - ry * 0.3),
+            (-rx * 0.52, y - ry * 1.1 * volume),
+            (rx * 0.3, y - ry * 1.26 * volume),
+            (rx * 1.06, y - ry * 0.94),
+            (rx * 1.2, y - ry * 0.1),
+            (rx * 0.96, y + 2),
+            (rx * 0.76, y - ry * 0.22),
+            (rx * 0.1, y - ry * 0.3),
             (-rx * 0.42, y - ry * 0.66),
-        ]  # fmt: skip
+        ]
         canvas.drawPath(smooth(sweep), paint)
         canvas.drawPath(line([(-rx * 0.5, y - ry * 0.95), (-rx * 0.36, y - ry * 0.5)]), dark)
 
@@ -171,7 +225,13 @@ def _hairline(body: Body, style: str) -> skia.Path:
         low, brow = y - 3.0, y - 3.0
     else:
         low, brow = y + 3.0, y - ry * {"side parting": 0.62, "bun": 0.6, "ponytail": 0.6}.get(style, 0.5)
-    edge = [(rx * 1.2, low), (rx * 0.97, low), (rx * 0.84, brow + (low - brow) * 0.3), (rx * 0.5, brow), (0, brow)]
+    edge = [
+        (rx * 1.2, low),
+        (rx * 0.97, low),
+        (rx * 0.84, brow + (low - brow) * 0.3),
+        (rx * 0.5, brow),
+        (0, brow),
+    ]
     mirror = [(-x, at) for x, at in reversed(edge[:-1])]
     top = [(-120.0, low - 4), (-120.0, -420.0), (120.0, -420.0), (120.0, low - 4)]
     return polygon([*top, *edge, *mirror])

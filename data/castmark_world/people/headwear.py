@@ -42,9 +42,7 @@ def _cap(canvas: skia.Canvas, y: float, rx: float, ry: float, color: RGB) -> Non
 
 def _beanie(canvas: skia.Canvas, y: float, rx: float, ry: float, color: RGB) -> None:
     canvas.drawPath(dome(-rx * 1.12, y - ry * 1.5, rx * 1.12, y + ry * 0.8), fill(color))
-    canvas.drawPath(
-        rounded(-rx * 1.16, y - ry * 0.58, rx * 1.16, y - ry * 0.22, 6), fill(shade(color, 0.75))
-    )
+    canvas.drawPath(rounded(-rx * 1.16, y - ry * 0.58, rx * 1.16, y - ry * 0.22, 6), fill(shade(color, 0.75)))
     canvas.drawCircle(0, y - ry * 1.5, 9, fill((248, 248, 244)))
 
 
@@ -67,8 +65,18 @@ def _crown(canvas: skia.Canvas, y: float, rx: float, ry: float, color: RGB) -> N
 
 
 def _bucket_hat(canvas: skia.Canvas, y: float, rx: float, ry: float, color: RGB) -> None:
-    crown = [(-rx * 0.84, y - ry * 1.36), (rx * 0.84, y - ry * 1.36), (rx * 1.04, y - ry * 0.56), (-rx * 1.04, y - ry * 0.56)]
-    brim = [(-rx * 1.02, y - ry * 0.66), (rx * 1.02, y - ry * 0.66), (rx * 1.5, y - ry * 0.12), (-rx * 1.5, y - ry * 0.12)]
+    crown = [
+        (-rx * 0.84, y - ry * 1.36),
+        (rx * 0.84, y - ry * 1.36),
+        (rx * 1.04, y - ry * 0.56),
+        (-rx * 1.04, y - ry * 0.56),
+    ]
+    brim = [
+        (-rx * 1.02, y - ry * 0.66),
+        (rx * 1.02, y - ry * 0.66),
+        (rx * 1.5, y - ry * 0.12),
+        (-rx * 1.5, y - ry * 0.12),
+    ]
     canvas.drawPath(polygon(crown), fill(color))
     canvas.drawPath(ellipse(0, y - ry * 1.36, rx * 0.84, 4), fill(shade(color, 1.15)))
     canvas.drawPath(polygon(brim), fill(shade(color, 0.84)))
@@ -78,16 +86,38 @@ def _bucket_hat(canvas: skia.Canvas, y: float, rx: float, ry: float, color: RGB)
 
 
 def _beret(canvas: skia.Canvas, y: float, rx: float, ry: float, color: RGB) -> None:
-    shape = [(-rx * 1.2, y - ry * 0.3), (-rx * 1.25, y - ry * 1.1), (rx * 0.3, y - ry * 1.65), (rx * 1.65, y - ry * 1.2), (rx * 1.55, y - ry * 0.45), (rx * 0.6, y - ry * 0.5)]
+    shape = [
+        (-rx * 1.2, y - ry * 0.3),
+        (-rx * 1.25, y - ry * 1.1),
+        (rx * 0.3, y - ry * 1.65),
+        (rx * 1.65, y - ry * 1.2),
+        (rx * 1.55, y - ry * 0.45),
+        (rx * 0.6, y - ry * 0.5),
+    ]
     canvas.drawPath(smooth(shape), fill(color))
     canvas.drawPath(rounded(-rx * 1.0, y - ry * 0.62, rx * 1.0, y - ry * 0.38, 4), fill(shade(color, 0.7)))
-    canvas.drawPath(line([(rx * 0.3, y - ry * 1.32), (rx * 0.4, y - ry * 1.58)]), stroke(shade(color, 0.7), 4))
+    canvas.drawPath(
+        line([(rx * 0.3, y - ry * 1.32), (rx * 0.4, y - ry * 1.58)]), stroke(shade(color, 0.7), 4)
+    )
 
 
 def _top_hat(canvas: skia.Canvas, y: float, rx: float, ry: float, color: RGB) -> None:
-    canvas.drawPath(polygon([(-rx * 0.86, y - ry * 2.0), (rx * 0.86, y - ry * 2.0), (rx * 0.76, y - ry * 0.6), (-rx * 0.76, y - ry * 0.6)]), fill(color))
+    canvas.drawPath(
+        polygon(
+            [
+                (-rx * 0.86, y - ry * 2.0),
+                (rx * 0.86, y - ry * 2.0),
+                (rx * 0.76, y - ry * 0.6),
+                (-rx * 0.76, y - ry * 0.6),
+            ]
+        ),
+        fill(color),
+    )
     canvas.drawPath(ellipse(0, y - ry * 2.0, rx * 0.86, 4.4), fill(shade(color, 1.2)))
-    canvas.drawPath(box(-rx * 0.78, y - ry * 0.96, rx * 0.78, y - ry * 0.68), fill(shade(color, 0.55) if sum(color) > 240 else (190, 50, 60)))
+    canvas.drawPath(
+        box(-rx * 0.78, y - ry * 0.96, rx * 0.78, y - ry * 0.68),
+        fill(shade(color, 0.55) if sum(color) > 240 else (190, 50, 60)),
+    )
     canvas.drawPath(ellipse(0, y - ry * 0.6, rx * 1.34, 6.4), fill(shade(color, 0.84)))
 
 
@@ -96,25 +126,52 @@ def _headscarf(canvas: skia.Canvas, y: float, rx: float, ry: float, color: RGB) 
     ring.addPath(
         smooth(
             [
-                (-rx * 1.2, y - ry * 1.3), (rx * 1.2, y - ry * 1.3), (rx * 1.3, y), (rx * 1.2, y + ry * 1.2),
-                (rx * 0.9, y + ry * 1.66), (-rx * 0.9, y + ry * 1.66), (-rx * 1.2, y + ry * 1.2), (-rx * 1.3, y),
+                (-rx * 1.2, y - ry * 1.3),
+                (rx * 1.2, y - ry * 1.3),
+                (rx * 1.3, y),
+                (rx * 1.2, y + ry * 1.2),
+                (rx * 0.9, y + ry * 1.66),
+                (-rx * 0.9, y + ry * 1.66),
+                (-rx * 1.2, y + ry * 1.2),
+                (-rx * 1.3, y),
             ]
         )
-    )  # fmt: skip
+    )
     ring.addPath(ellipse(0, y + 4, rx * 0.84, ry * 0.88))
     ring.setFillType(skia.PathFillType.kEvenOdd)
     canvas.drawPath(ring, fill(color))
     fold = stroke(shade(color, 0.78), 2.6)
     canvas.drawPath(arc(-rx * 1.02, y - ry * 1.05, rx * 1.02, y + ry * 1.1, 200, 140), fold)
-    canvas.drawPath(smooth([(-rx * 0.7, y + ry * 0.9), (0, y + ry * 1.36), (rx * 0.9, y + ry * 0.96)], closed=False), fold)
+    canvas.drawPath(
+        smooth([(-rx * 0.7, y + ry * 0.9), (0, y + ry * 1.36), (rx * 0.9, y + ry * 0.96)], closed=False), fold
+    )
     canvas.drawPath(line([(-rx * 0.3, y + ry * 1.5), (rx * 0.5, y + ry * 1.16)]), fold)
 
 
 def _cowboy_hat(canvas: skia.Canvas, y: float, rx: float, ry: float, color: RGB) -> None:
-    crown = [(-rx * 0.86, y - ry * 0.5), (-rx * 0.8, y - ry * 1.66), (-rx * 0.2, y - ry * 1.5), (rx * 0.2, y - ry * 1.5), (rx * 0.8, y - ry * 1.66), (rx * 0.86, y - ry * 0.5)]
-    brim = [(-rx * 1.9, y - ry * 1.0), (-rx * 1.4, y - ry * 0.4), (0, y - ry * 0.26), (rx * 1.4, y - ry * 0.4), (rx * 1.9, y - ry * 1.0), (rx * 1.1, y - ry * 0.62), (0, y - ry * 0.68), (-rx * 1.1, y - ry * 0.62)]
+    crown = [
+        (-rx * 0.86, y - ry * 0.5),
+        (-rx * 0.8, y - ry * 1.66),
+        (-rx * 0.2, y - ry * 1.5),
+        (rx * 0.2, y - ry * 1.5),
+        (rx * 0.8, y - ry * 1.66),
+        (rx * 0.86, y - ry * 0.5),
+    ]
+    brim = [
+        (-rx * 1.9, y - ry * 1.0),
+        (-rx * 1.4, y - ry * 0.4),
+        (0, y - ry * 0.26),
+        (rx * 1.4, y - ry * 0.4),
+        (rx * 1.9, y - ry * 1.0),
+        (rx * 1.1, y - ry * 0.62),
+        (0, y - ry * 0.68),
+        (-rx * 1.1, y - ry * 0.62),
+    ]
     canvas.drawPath(smooth(crown), fill(color))
-    canvas.drawPath(box(-rx * 0.82, y - ry * 0.84, rx * 0.82, y - ry * 0.66), fill(shade(color, 0.5) if sum(color) > 240 else (214, 180, 110)))
+    canvas.drawPath(
+        box(-rx * 0.82, y - ry * 0.84, rx * 0.82, y - ry * 0.66),
+        fill(shade(color, 0.5) if sum(color) > 240 else (214, 180, 110)),
+    )
     canvas.drawPath(smooth(brim), fill(shade(color, 0.82)))
 
 
@@ -137,14 +194,27 @@ def _chef_hat(canvas: skia.Canvas, y: float, rx: float, ry: float, color: RGB) -
     canvas.drawPath(box(-rx * 0.78, y - ry * 1.36, rx * 0.78, y - ry * 0.5), fill(color))
     canvas.drawPath(rounded(-rx * 0.84, y - ry * 0.78, rx * 0.84, y - ry * 0.46, 3), fill(shade(color, 0.86)))
     for x in (-0.36, 0.0, 0.36):
-        canvas.drawPath(line([(x * rx, y - ry * 1.4), (x * rx, y - ry * 0.86)]), stroke(shade(color, 0.82), 2))
+        canvas.drawPath(
+            line([(x * rx, y - ry * 1.4), (x * rx, y - ry * 0.86)]), stroke(shade(color, 0.82), 2)
+        )
 
 
 def _fire_helmet(canvas: skia.Canvas, y: float, rx: float, ry: float, color: RGB) -> None:
     canvas.drawPath(dome(-rx * 1.08, y - ry * 1.5, rx * 1.08, y + ry * 0.56), fill(color))
     canvas.drawPath(rounded(-4, y - ry * 1.62, 4, y - ry * 0.5, 3), fill(shade(color, 0.72)))
     canvas.drawPath(ellipse(0, y - ry * 0.44, rx * 1.5, 7.5), fill(shade(color, 0.8)))
-    canvas.drawPath(polygon([(-10, y - ry * 1.18), (10, y - ry * 1.18), (8, y - ry * 0.62), (0, y - ry * 0.5), (-8, y - ry * 0.62)]), fill(GOLD))
+    canvas.drawPath(
+        polygon(
+            [
+                (-10, y - ry * 1.18),
+                (10, y - ry * 1.18),
+                (8, y - ry * 0.62),
+                (0, y - ry * 0.5),
+                (-8, y - ry * 0.62),
+            ]
+        ),
+        fill(GOLD),
+    )
     canvas.drawPath(star(0, y - ry * 0.88, 4.6), fill((180, 40, 40)))
 
 
@@ -152,16 +222,31 @@ def _hard_hat(canvas: skia.Canvas, y: float, rx: float, ry: float, color: RGB) -
     canvas.drawPath(dome(-rx * 1.06, y - ry * 1.42, rx * 1.06, y + ry * 0.52), fill(color))
     canvas.drawPath(rounded(-7, y - ry * 1.5, 7, y - ry * 0.5, 4), fill(shade(color, 1.3)))
     for side in (-1, 1):
-        canvas.drawPath(line([(side * rx * 0.52, y - ry * 1.22), (side * rx * 0.6, y - ry * 0.56)]), stroke(shade(color, 0.82), 3.4))
+        canvas.drawPath(
+            line([(side * rx * 0.52, y - ry * 1.22), (side * rx * 0.6, y - ry * 0.56)]),
+            stroke(shade(color, 0.82), 3.4),
+        )
     canvas.drawPath(rounded(-rx * 1.28, y - ry * 0.56, rx * 1.28, y - ry * 0.34, 4), fill(shade(color, 0.84)))
 
 
 def _peaked(canvas: skia.Canvas, y: float, rx: float, ry: float, color: RGB) -> None:
-    crown = [(-rx * 1.5, y - ry * 1.16), (-rx * 0.9, y - ry * 1.62), (rx * 0.9, y - ry * 1.62), (rx * 1.5, y - ry * 1.16), (rx * 0.98, y - ry * 0.66), (-rx * 0.98, y - ry * 0.66)]
+    crown = [
+        (-rx * 1.5, y - ry * 1.16),
+        (-rx * 0.9, y - ry * 1.62),
+        (rx * 0.9, y - ry * 1.62),
+        (rx * 1.5, y - ry * 1.16),
+        (rx * 0.98, y - ry * 0.66),
+        (-rx * 0.98, y - ry * 0.66),
+    ]
     canvas.drawPath(smooth(crown), fill(color))
     canvas.drawPath(box(-rx * 1.0, y - ry * 0.86, rx * 1.0, y - ry * 0.56), fill((30, 34, 48)))
     canvas.drawPath(line([(-rx * 1.0, y - ry * 0.6), (rx * 1.0, y - ry * 0.6)]), stroke(GOLD, 2.2))
-    visor = [(-rx * 0.92, y - ry * 0.58), (rx * 0.92, y - ry * 0.58), (rx * 0.8, y - ry * 0.2), (-rx * 0.8, y - ry * 0.2)]
+    visor = [
+        (-rx * 0.92, y - ry * 0.58),
+        (rx * 0.92, y - ry * 0.58),
+        (rx * 0.8, y - ry * 0.2),
+        (-rx * 0.8, y - ry * 0.2),
+    ]
     canvas.drawPath(smooth(visor), fill((18, 20, 28)))
 
 
@@ -173,13 +258,27 @@ def _police_cap(canvas: skia.Canvas, y: float, rx: float, ry: float, color: RGB)
 def _pilot_cap(canvas: skia.Canvas, y: float, rx: float, ry: float, color: RGB) -> None:
     _peaked(canvas, y, rx, ry, color)
     for side in (-1, 1):
-        canvas.drawPath(polygon([(0, y - ry * 1.0), (side * 17, y - ry * 1.18), (side * 9, y - ry * 0.92)]), fill(GOLD))
+        canvas.drawPath(
+            polygon([(0, y - ry * 1.0), (side * 17, y - ry * 1.18), (side * 9, y - ry * 0.92)]), fill(GOLD)
+        )
     canvas.drawCircle(0, y - ry * 1.04, 4.6, fill(GOLD))
 
 
 def _nurse_cap(canvas: skia.Canvas, y: float, rx: float, ry: float, color: RGB) -> None:
-    canvas.drawPath(polygon([(-rx * 0.72, y - ry * 0.76), (-rx * 0.86, y - ry * 1.44), (rx * 0.86, y - ry * 1.44), (rx * 0.72, y - ry * 0.76)]), fill(color))
-    canvas.drawPath(line([(-rx * 0.72, y - ry * 0.84), (rx * 0.72, y - ry * 0.84)]), stroke((120, 170, 210), 3))
+    canvas.drawPath(
+        polygon(
+            [
+                (-rx * 0.72, y - ry * 0.76),
+                (-rx * 0.86, y - ry * 1.44),
+                (rx * 0.86, y - ry * 1.44),
+                (rx * 0.72, y - ry * 0.76),
+            ]
+        ),
+        fill(color),
+    )
+    canvas.drawPath(
+        line([(-rx * 0.72, y - ry * 0.84), (rx * 0.72, y - ry * 0.84)]), stroke((120, 170, 210), 3)
+    )
     cross = stroke((216, 44, 56), 5)
     canvas.drawPath(line([(-8, y - ry * 1.14), (8, y - ry * 1.14)]), cross)
     canvas.drawPath(line([(0, y - ry * 1.14 - 8), (0, y - ry * 1.14 + 8)]), cross)
@@ -188,7 +287,10 @@ def _nurse_cap(canvas: skia.Canvas, y: float, rx: float, ry: float, color: RGB) 
 def _bandana(canvas: skia.Canvas, y: float, rx: float, ry: float, color: RGB) -> None:
     canvas.drawPath(dome(-rx * 1.1, y - ry * 1.2, rx * 1.1, y + ry * 0.44), fill(color))
     for side in (-1, 1):
-        canvas.drawPath(smooth([(0, y - ry * 1.14), (side * 20, y - ry * 1.6), (side * 17, y - ry * 1.1)]), fill(shade(color, 0.84)))
+        canvas.drawPath(
+            smooth([(0, y - ry * 1.14), (side * 20, y - ry * 1.6), (side * 17, y - ry * 1.1)]),
+            fill(shade(color, 0.84)),
+        )
     canvas.drawCircle(0, y - ry * 1.18, 5.4, fill(shade(color, 0.72)))
     for x, at in ((-0.6, 0.66), (-0.2, 0.9), (0.2, 0.62), (0.62, 0.8)):
         canvas.drawCircle(x * rx, y - ry * at, 2.6, fill((252, 250, 246)))

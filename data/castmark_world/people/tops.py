@@ -28,9 +28,20 @@ from castmark_world.vocabulary import RGB
 
 Sleeve: TypeAlias = Literal["long", "short", "none"]
 LENGTHS = {
-    "shirt": 0.0, "jumper": 5.0, "jacket": 8.0, "hoodie": 7.0, "tank top": 0.0, "blazer": 9.0, "cardigan": 10.0,
-    "scrubs": 6.0, "chef jacket": 8.0, "uniform": 2.0, "hi-vis vest": 4.0, "smock": 12.0, "waistcoat": 3.0,
-}  # fmt: skip
+    "shirt": 0.0,
+    "jumper": 5.0,
+    "jacket": 8.0,
+    "hoodie": 7.0,
+    "tank top": 0.0,
+    "blazer": 9.0,
+    "cardigan": 10.0,
+    "scrubs": 6.0,
+    "chef jacket": 8.0,
+    "uniform": 2.0,
+    "hi-vis vest": 4.0,
+    "smock": 12.0,
+    "waistcoat": 3.0,
+}
 """How far a top reaches below the hip. Coats are measured by the legs."""
 COATS = {"coat": 0.5, "lab coat": 0.48, "fire coat": 0.38}
 SHORT = ("shirt", "dress", "scrubs", "hi-vis vest", "dungarees")
@@ -81,18 +92,32 @@ def draw_top(canvas: skia.Canvas, body: Body) -> None:
         canvas.drawPath(rounded(-half, top, half, hip + 2, 12), fill(under_color(body)))
         path = polygon(
             [
-                (-half * 0.62, top + 17), (half * 0.62, top + 17), (half * 0.66, hip - 16), (half * 0.96, hip - 12),
-                (half * 0.96, hip + 8), (-half * 0.96, hip + 8), (-half * 0.96, hip - 12), (-half * 0.66, hip - 16),
+                (-half * 0.62, top + 17),
+                (half * 0.62, top + 17),
+                (half * 0.66, hip - 16),
+                (half * 0.96, hip - 12),
+                (half * 0.96, hip + 8),
+                (-half * 0.96, hip + 8),
+                (-half * 0.96, hip - 12),
+                (-half * 0.66, hip - 16),
             ]
-        )  # fmt: skip
+        )
     elif name in COATS:
         low = hip + (8.0 if body.sits else body.legs * COATS[name])
         path = smooth(
             [
-                (-half, top - 4), (half, top - 4), (half, top + 12), (half * 1.02, hip), (half * 1.24, low),
-                (half, low + 2), (-half, low + 2), (-half * 1.24, low), (-half * 1.02, hip), (-half, top + 12),
+                (-half, top - 4),
+                (half, top - 4),
+                (half, top + 12),
+                (half * 1.02, hip),
+                (half * 1.24, low),
+                (half, low + 2),
+                (-half, low + 2),
+                (-half * 1.24, low),
+                (-half * 1.02, hip),
+                (-half, top + 12),
             ]
-        )  # fmt: skip
+        )
     else:
         path = rounded(-half, top, half, hip + LENGTHS[name], 12)
     patterned(canvas, path, body.top, contrast(body.top), spec.top_pattern, spec.pattern_scale)
@@ -128,7 +153,14 @@ def _dress(body: Body) -> skia.Path:
 
 def _tank(body: Body) -> skia.Path:
     half, top, hip = body.half, body.shoulder_y, body.hip_y
-    right = [(half * 0.32, top + 12), (half * 0.34, top - 1), (half * 0.62, top), (half * 0.66, top + 16), (half, top + 24), (half, hip)]
+    right = [
+        (half * 0.32, top + 12),
+        (half * 0.34, top - 1),
+        (half * 0.62, top),
+        (half * 0.66, top + 16),
+        (half, top + 24),
+        (half, hip),
+    ]
     return polygon([*right, *((-x, y) for x, y in reversed(right))])
 
 
@@ -143,16 +175,23 @@ def _jacket(canvas: skia.Canvas, body: Body) -> None:
     if body.full:
         canvas.drawPath(line([(0, hip - 14), (0, hip + 7)]), stroke((150, 150, 158), 2))
         for side in (-1, 1):
-            collar = polygon([(side * half * 0.2, top - 1), (side * half * 0.62, top + 1), (side * half * 0.36, top + 13)])
+            collar = polygon(
+                [(side * half * 0.2, top - 1), (side * half * 0.62, top + 1), (side * half * 0.36, top + 13)]
+            )
             canvas.drawPath(collar, fill(shade(body.top, 0.78)))
-            canvas.drawPath(line([(side * half * 0.5, hip - 10), (side * half * 0.82, hip - 10)]), stroke(shade(body.top, 0.65), 2))
+            canvas.drawPath(
+                line([(side * half * 0.5, hip - 10), (side * half * 0.82, hip - 10)]),
+                stroke(shade(body.top, 0.65), 2),
+            )
 
 
 def _jumper(canvas: skia.Canvas, body: Body) -> None:
     half, hip = body.half, body.hip_y
     canvas.drawPath(rounded(-half, hip - 2, half, hip + 6, 4), fill(shade(body.top, 0.75)))
     if body.full:
-        canvas.drawPath(rounded(-12, body.shoulder_y - 2, 12, body.shoulder_y + 5, 3), fill(shade(body.top, 0.75)))
+        canvas.drawPath(
+            rounded(-12, body.shoulder_y - 2, 12, body.shoulder_y + 5, 3), fill(shade(body.top, 0.75))
+        )
 
 
 def _shirt(canvas: skia.Canvas, body: Body) -> None:
@@ -163,11 +202,18 @@ def _shirt(canvas: skia.Canvas, body: Body) -> None:
 
 def _hoodie(canvas: skia.Canvas, body: Body) -> None:
     half, top, hip = body.half, body.shoulder_y, body.hip_y
-    pouch = polygon([(-half * 0.4, hip - 18), (half * 0.4, hip - 18), (half * 0.66, hip - 2), (-half * 0.66, hip - 2)])
+    pouch = polygon(
+        [(-half * 0.4, hip - 18), (half * 0.4, hip - 18), (half * 0.66, hip - 2), (-half * 0.66, hip - 2)]
+    )
     canvas.drawPath(pouch, fill(shade(body.top, 0.8)))
     canvas.drawPath(rounded(-half, hip, half, hip + 7, 3), fill(shade(body.top, 0.75)))
     for side in (-1, 1):
-        collar = [(side * half * 0.1, top + 12), (side * half * 0.66, top - 3), (side * half * 0.9, top + 4), (side * half * 0.3, top + 17)]
+        collar = [
+            (side * half * 0.1, top + 12),
+            (side * half * 0.66, top - 3),
+            (side * half * 0.9, top + 4),
+            (side * half * 0.3, top + 17),
+        ]
         canvas.drawPath(smooth(collar), fill(shade(body.top, 0.72)))
         canvas.drawPath(line([(side * 6, top + 11), (side * 7, top + 27)]), stroke((250, 250, 246), 2.4))
 
@@ -176,7 +222,12 @@ def _lapels(canvas: skia.Canvas, body: Body, shirt: RGB) -> None:
     half, top, hip = body.half, body.shoulder_y, body.hip_y
     canvas.drawPath(polygon([(-half * 0.42, top), (half * 0.42, top), (0, hip - 12)]), fill(shirt))
     for side in (-1, 1):
-        lapel = [(side * half * 0.3, top - 1), (side * half * 0.7, top + 1), (side * half * 0.62, top + 18), (side * 1, hip - 11)]
+        lapel = [
+            (side * half * 0.3, top - 1),
+            (side * half * 0.7, top + 1),
+            (side * half * 0.62, top + 18),
+            (side * 1, hip - 11),
+        ]
         canvas.drawPath(polygon(lapel), fill(shade(body.top, 0.72)))
 
 
@@ -202,11 +253,14 @@ def _coat(canvas: skia.Canvas, body: Body) -> None:
 def _cardigan(canvas: skia.Canvas, body: Body) -> None:
     half, top, hip = body.half, body.shoulder_y, body.hip_y
     canvas.drawPath(
-        polygon([(-half * 0.4, top), (half * 0.4, top), (half * 0.1, hip - 20), (-half * 0.1, hip - 20)]), fill(CREAM)
+        polygon([(-half * 0.4, top), (half * 0.4, top), (half * 0.1, hip - 20), (-half * 0.1, hip - 20)]),
+        fill(CREAM),
     )
     edge = stroke(shade(body.top, 0.72), 4)
     for side in (-1, 1):
-        canvas.drawPath(line([(side * half * 0.42, top), (side * 2.5, hip - 18), (side * 2.5, hip + 8)]), edge)
+        canvas.drawPath(
+            line([(side * half * 0.42, top), (side * 2.5, hip - 18), (side * 2.5, hip + 8)]), edge
+        )
     canvas.drawPath(rounded(-half, hip + 3, half, hip + 10, 3), fill(shade(body.top, 0.72)))
     for y in (hip - 12, hip - 3):
         canvas.drawCircle(0, y, 2.4, fill(CREAM))

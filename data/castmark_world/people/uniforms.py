@@ -21,9 +21,17 @@ def _lab_coat(canvas: skia.Canvas, body: Body) -> None:
     shirt: RGB = (120, 170, 216) if body.spec.occupation == "doctor" else (150, 120, 190)
     canvas.drawPath(polygon([(-half * 0.4, top), (half * 0.4, top), (0, hip - 14)]), fill(shirt))
     for side in (-1, 1):
-        lapel = [(side * half * 0.26, top - 1), (side * half * 0.66, top + 1), (side * half * 0.56, top + 17), (0, hip - 12)]
+        lapel = [
+            (side * half * 0.26, top - 1),
+            (side * half * 0.66, top + 1),
+            (side * half * 0.56, top + 17),
+            (0, hip - 12),
+        ]
         canvas.drawPath(polygon(lapel), fill(shade(body.top, 0.86)))
-        canvas.drawPath(line([(side * half * 0.4, hip + 2), (side * half * 0.86, hip + 2)]), stroke(shade(body.top, 0.7), 2))
+        canvas.drawPath(
+            line([(side * half * 0.4, hip + 2), (side * half * 0.86, hip + 2)]),
+            stroke(shade(body.top, 0.7), 2),
+        )
     canvas.drawPath(line([(0, hip - 12), (0, hip + 20)]), stroke(shade(body.top, 0.72), 2))
     canvas.drawPath(line([(-half * 0.62, top + 28), (-half * 0.62, top + 20)]), stroke((200, 60, 60), 2.4))
     canvas.drawPath(line([(-half * 0.46, top + 28), (-half * 0.46, top + 21)]), stroke((60, 90, 200), 2.4))
@@ -31,7 +39,9 @@ def _lab_coat(canvas: skia.Canvas, body: Body) -> None:
 
 def _scrubs(canvas: skia.Canvas, body: Body) -> None:
     half, top, hip = body.half, body.shoulder_y, body.hip_y
-    canvas.drawPath(polygon([(-half * 0.36, top - 1), (half * 0.36, top - 1), (0, top + 15)]), fill(body.skin))
+    canvas.drawPath(
+        polygon([(-half * 0.36, top - 1), (half * 0.36, top - 1), (0, top + 15)]), fill(body.skin)
+    )
     edge = line([(-half * 0.38, top), (0, top + 16), (half * 0.38, top)])
     canvas.drawPath(edge, stroke(shade(body.top, 0.7), 3.4))
     canvas.drawPath(rounded(-half * 0.8, hip - 14, -half * 0.2, hip, 2), fill(shade(body.top, 0.84)))
@@ -48,7 +58,15 @@ def _chef_jacket(canvas: skia.Canvas, body: Body) -> None:
     for y in (top + 14, top + 42, top + 52):
         for side in (-1, 1):
             canvas.drawCircle(side * half * 0.62, y, 2.6, fill((60, 60, 68)))
-    scarf = [(-11, top - 3), (11, top - 3), (5, top + 7), (9, top + 14), (0, top + 9), (-9, top + 14), (-5, top + 7)]
+    scarf = [
+        (-11, top - 3),
+        (11, top - 3),
+        (5, top + 7),
+        (9, top + 14),
+        (0, top + 9),
+        (-9, top + 14),
+        (-5, top + 7),
+    ]
     canvas.drawPath(polygon(scarf), fill((206, 50, 54)))
 
 
@@ -82,7 +100,11 @@ def _uniform(canvas: skia.Canvas, body: Body) -> None:
         canvas.drawPath(star(-half * 0.56, top + body.torso * 0.38, 7), fill(GOLD))
     else:
         for side in (-1, 1):
-            wing = [(-half * 0.52, top + 20), (-half * 0.52 + side * 11, top + 16), (-half * 0.52 + side * 6, top + 23)]
+            wing = [
+                (-half * 0.52, top + 20),
+                (-half * 0.52 + side * 11, top + 16),
+                (-half * 0.52 + side * 6, top + 23),
+            ]
             canvas.drawPath(polygon(wing), fill(GOLD))
 
 
@@ -91,7 +113,9 @@ def _hi_vis(canvas: skia.Canvas, body: Body) -> None:
     canvas.drawPath(polygon([(-half * 0.36, top), (half * 0.36, top), (0, top + 22)]), fill((70, 100, 160)))
     canvas.drawPath(line([(0, top + 22), (0, hip + 4)]), stroke(shade(body.top, 0.7), 2))
     for side in (-1, 1):
-        canvas.drawPath(line([(side * half * 0.62, top + 1), (side * half * 0.62, hip - 14)]), stroke(SILVER, 5))
+        canvas.drawPath(
+            line([(side * half * 0.62, top + 1), (side * half * 0.62, hip - 14)]), stroke(SILVER, 5)
+        )
     canvas.drawPath(box(-half, hip - 17, half, hip - 9), fill(SILVER))
 
 
@@ -100,9 +124,12 @@ def _smock(canvas: skia.Canvas, body: Body) -> None:
     canvas.drawPath(rounded(-13, top - 3, 13, top + 5, 4), fill(shade(body.top, 0.8)))
     canvas.drawPath(rounded(-half * 0.8, hip - 12, half * 0.8, hip + 6, 4), fill(shade(body.top, 0.86)))
     for x, y, color in (
-        (-0.6, 24, (226, 60, 60)), (0.55, 36, (60, 110, 220)), (-0.4, 46, (250, 204, 60)), (0.3, 54, (70, 170, 90)),
+        (-0.6, 24, (226, 60, 60)),
+        (0.55, 36, (60, 110, 220)),
+        (-0.4, 46, (250, 204, 60)),
+        (0.3, 54, (70, 170, 90)),
         (0.7, 16, (170, 80, 190)),
-    ):  # fmt: skip
+    ):
         canvas.drawCircle(x * half, top + y, 3.4, fill(color))
 
 
@@ -110,7 +137,10 @@ def _waistcoat(canvas: skia.Canvas, body: Body) -> None:
     half, top, hip = body.half, body.shoulder_y, body.hip_y
     canvas.drawPath(polygon([(-half * 0.62, top), (half * 0.62, top), (0, hip - 22)]), fill((248, 248, 246)))
     for side in (-1, 1):
-        canvas.drawPath(polygon([(side * half, top + 2), (side * half, top + 22), (side * half * 0.84, top)]), fill((236, 236, 232)))
+        canvas.drawPath(
+            polygon([(side * half, top + 2), (side * half, top + 22), (side * half * 0.84, top)]),
+            fill((236, 236, 232)),
+        )
         bow = [(0, top + 5), (side * 10, top), (side * 10, top + 10)]
         canvas.drawPath(polygon(bow), fill((150, 30, 44)))
     for y in (hip - 16, hip - 7):

@@ -50,9 +50,15 @@ def _living_room(canvas: skia.Canvas, light: Light, rng: np.random.Generator) ->
     frame = 186 if flip else 50
     canvas.drawPath(box(frame - 30, 30, frame + 30, 74), fill(light.room((120, 84, 56))))
     canvas.drawPath(box(frame - 26, 34, frame + 26, 70), fill(light.room((170, 214, 236))))
-    canvas.drawPath(polygon([(frame - 26, 70), (frame - 6, 46), (frame + 10, 60), (frame + 18, 52), (frame + 26, 70)]), fill(light.room((96, 150, 110))))
+    canvas.drawPath(
+        polygon([(frame - 26, 70), (frame - 6, 46), (frame + 10, 60), (frame + 18, 52), (frame + 26, 70)]),
+        fill(light.room((96, 150, 110))),
+    )
     color: RGB = ((70, 130, 130), (206, 110, 76), (92, 96, 150))[int(rng.integers(3))]
-    sofa, dark = fill(light.room(color)), fill(light.room((int(color[0] * 0.82), int(color[1] * 0.82), int(color[2] * 0.82))))
+    sofa, dark = (
+        fill(light.room(color)),
+        fill(light.room((int(color[0] * 0.82), int(color[1] * 0.82), int(color[2] * 0.82)))),
+    )
     canvas.drawPath(rounded(36, 118, 220, 188, 14), sofa)
     canvas.drawPath(rounded(46, 156, 210, 196, 8), dark)
     for x in (24, 206):
@@ -63,7 +69,9 @@ def _living_room(canvas: skia.Canvas, light: Light, rng: np.random.Generator) ->
     canvas.drawPath(line([(lamp, 204), (lamp, 92)]), stroke(light.room((70, 64, 64)), 3.4))
     if light.time in ("night", "sunset"):
         canvas.drawCircle(lamp, 84, 34, fill((255, 232, 160), 70))
-    canvas.drawPath(polygon([(lamp - 12, 66), (lamp + 12, 66), (lamp + 21, 96), (lamp - 21, 96)]), fill((255, 226, 150)))
+    canvas.drawPath(
+        polygon([(lamp - 12, 66), (lamp + 12, 66), (lamp + 21, 96), (lamp - 21, 96)]), fill((255, 226, 150))
+    )
     canvas.drawPath(ellipse(128, 232, 110, 18), fill(light.room((214, 196, 226))))
 
 
@@ -80,8 +88,13 @@ def _bathroom(canvas: skia.Canvas, light: Light, rng: np.random.Generator) -> No
     canvas.drawPath(ellipse(mirror, 68, 30, 36), fill(light.room((250, 250, 246))))
     canvas.drawPath(ellipse(mirror, 68, 25, 31), fill(light.room((170, 206, 226))))
     canvas.drawPath(rounded(mirror - 32, 126, mirror + 32, 148, 10), fill(light.room((254, 254, 252))))
-    canvas.drawPath(polygon([(mirror - 8, 148), (mirror + 8, 148), (mirror + 12, 198), (mirror - 12, 198)]), fill(light.room((240, 242, 244))))
-    canvas.drawPath(line([(mirror, 126), (mirror, 114), (mirror + 10, 114)]), stroke(light.room((150, 158, 170)), 4))
+    canvas.drawPath(
+        polygon([(mirror - 8, 148), (mirror + 8, 148), (mirror + 12, 198), (mirror - 12, 198)]),
+        fill(light.room((240, 242, 244))),
+    )
+    canvas.drawPath(
+        line([(mirror, 126), (mirror, 114), (mirror + 10, 114)]), stroke(light.room((150, 158, 170)), 4)
+    )
     tub = 146.0 if flip else -8.0
     for dx, y, r in ((20, 138, 11), (40, 132, 14), (62, 137, 12), (84, 134, 13)):
         canvas.drawCircle(tub + dx, y, r, fill(light.room((255, 255, 255))))
@@ -108,7 +121,10 @@ def _cafe(canvas: skia.Canvas, light: Light, rng: np.random.Generator) -> None:
     canvas.drawPath(arc(board + 23, 44, board + 33, 55, -90, 180), chalk)
     for x in (60, 128, 196):
         canvas.drawPath(line([(x, 0), (x, 92)]), stroke(light.room((60, 54, 54)), 1.8))
-        canvas.drawPath(polygon([(x - 6, 90), (x + 6, 90), (x + 15, 104), (x - 15, 104)]), fill(light.room((60, 110, 110))))
+        canvas.drawPath(
+            polygon([(x - 6, 90), (x + 6, 90), (x + 15, 104), (x - 15, 104)]),
+            fill(light.room((60, 110, 110))),
+        )
         canvas.drawCircle(x, 106, 6, fill((255, 238, 170)))
     canvas.drawPath(box(0, 146, SIDE, 206), fill(light.room((128, 82, 56))))
     canvas.drawPath(box(0, 140, SIDE, 150), fill(light.room((224, 190, 150))))
@@ -122,7 +138,12 @@ def _cafe(canvas: skia.Canvas, light: Light, rng: np.random.Generator) -> None:
     glass = 128.0
     canvas.drawPath(arc(glass - 26, 112, glass + 26, 168, 180, 180), fill(light.room((236, 246, 250)), 150))
     for dx, cake in ((-11, (240, 150, 170)), (9, (150, 96, 66))):
-        canvas.drawPath(polygon([(glass + dx - 9, 140), (glass + dx + 9, 140), (glass + dx + 7, 127), (glass + dx - 7, 127)]), fill(light.room(cake)))
+        canvas.drawPath(
+            polygon(
+                [(glass + dx - 9, 140), (glass + dx + 9, 140), (glass + dx + 7, 127), (glass + dx - 7, 127)]
+            ),
+            fill(light.room(cake)),
+        )
 
 
 HOME: dict[str, Callable[[skia.Canvas, Light, np.random.Generator], None]] = {

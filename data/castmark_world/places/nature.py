@@ -113,8 +113,24 @@ def _farm(canvas: skia.Canvas, light: Light, rng: np.random.Generator) -> None:
         canvas.drawPath(line([(start, 150), (end, 256)]), stroke(light.of((196, 176, 84)), 7))
     x = (14.0 if rng.random() < 0.5 else 150.0) + float(rng.uniform(-6, 6))
     red, white = fill(light.of((188, 56, 48))), light.of((246, 240, 232))
-    canvas.drawPath(polygon([(x, 156), (x, 100), (x + 22, 72), (x + 70, 72), (x + 92, 100), (x + 92, 156)]), red)
-    canvas.drawPath(polygon([(x - 6, 102), (x + 20, 66), (x + 72, 66), (x + 98, 102), (x + 90, 102), (x + 68, 76), (x + 24, 76), (x + 2, 102)]), fill(light.of((110, 100, 104))))
+    canvas.drawPath(
+        polygon([(x, 156), (x, 100), (x + 22, 72), (x + 70, 72), (x + 92, 100), (x + 92, 156)]), red
+    )
+    canvas.drawPath(
+        polygon(
+            [
+                (x - 6, 102),
+                (x + 20, 66),
+                (x + 72, 66),
+                (x + 98, 102),
+                (x + 90, 102),
+                (x + 68, 76),
+                (x + 24, 76),
+                (x + 2, 102),
+            ]
+        ),
+        fill(light.of((110, 100, 104))),
+    )
     canvas.drawPath(box(x + 30, 116, x + 62, 156), stroke(white, 4))
     canvas.drawPath(line([(x + 30, 116), (x + 62, 156)]), stroke(white, 4))
     canvas.drawPath(line([(x + 62, 116), (x + 30, 156)]), stroke(white, 4))
@@ -129,14 +145,23 @@ def _farm(canvas: skia.Canvas, light: Light, rng: np.random.Generator) -> None:
 def _lake(canvas: skia.Canvas, light: Light, rng: np.random.Generator) -> None:
     light.sky(canvas, rng)
     shift = float(rng.uniform(-20, 20))
-    for cx, top, half, color in ((50, 66, 90, (96, 128, 132)), (190, 52, 100, (82, 112, 124)), (118, 88, 70, (112, 146, 136))):
-        canvas.drawPath(polygon([(cx + shift, top), (cx + shift - half, 140), (cx + shift + half, 140)]), fill(light.of(color)))
+    for cx, top, half, color in (
+        (50, 66, 90, (96, 128, 132)),
+        (190, 52, 100, (82, 112, 124)),
+        (118, 88, 70, (112, 146, 136)),
+    ):
+        canvas.drawPath(
+            polygon([(cx + shift, top), (cx + shift - half, 140), (cx + shift + half, 140)]),
+            fill(light.of(color)),
+        )
     light.ground(canvas, (84, 160, 200), 136)
     for y, wide in ((148, 60), (160, 90), (174, 50)):
         x = float(rng.uniform(0, 180))
         canvas.drawPath(rounded(x, y, x + wide, y + 3, 1.5), fill(light.of((190, 224, 240))))
     x = 56.0 if shift < 0 else 200.0
-    canvas.drawPath(smooth([(x - 30, 156), (x + 30, 156), (x + 20, 172), (x - 20, 172)]), fill(light.of((190, 84, 56))))
+    canvas.drawPath(
+        smooth([(x - 30, 156), (x + 30, 156), (x + 20, 172), (x - 20, 172)]), fill(light.of((190, 84, 56)))
+    )
     canvas.drawPath(line([(x - 6, 162), (x + 24, 148)]), stroke(light.of((236, 210, 170)), 3))
     light.ground(canvas, (122, 170, 92), 194)
     for dx in (-9, 0, 8, 15):
@@ -155,10 +180,17 @@ def _garden(canvas: skia.Canvas, light: Light, rng: np.random.Generator) -> None
     arch = 128 + float(rng.uniform(-70, 70))
     canvas.drawPath(arc(arch - 36, 64, arch + 36, 136, 180, 180), stroke(light.of((246, 244, 238)), 6))
     for side in (-1, 1):
-        canvas.drawPath(line([(arch + side * 36, 100), (arch + side * 36, 168)]), stroke(light.of((246, 244, 238)), 6))
+        canvas.drawPath(
+            line([(arch + side * 36, 100), (arch + side * 36, 168)]), stroke(light.of((246, 244, 238)), 6)
+        )
     for i in range(7):
         angle = np.pi * (1 + i / 6)
-        canvas.drawCircle(arch + float(np.cos(angle)) * 36, 100 + float(np.sin(angle)) * 36, 5.5, fill(light.of((236, 96, 130))))
+        canvas.drawCircle(
+            arch + float(np.cos(angle)) * 36,
+            100 + float(np.sin(angle)) * 36,
+            5.5,
+            fill(light.of((236, 96, 130))),
+        )
     colors: tuple[RGB, ...] = ((236, 72, 96), (250, 206, 70), (170, 96, 214), (250, 250, 246), (244, 140, 60))
     for side in (0, 1):
         left = 4 if side == 0 else 176

@@ -63,7 +63,11 @@ def _marble(canvas: skia.Canvas, light: Light, rng: np.random.Generator) -> None
     canvas.drawPath(box(0, 168, SIDE, SIDE), fill(light.room((240, 240, 242))))
     vein = stroke(light.room((176, 180, 190)), 2.2)
     shift = float(rng.uniform(-30, 30))
-    for points in (((-10, 190), (60, 206), (90, 196), (150, 230), (180, 256)), ((120, 172), (170, 190), (220, 186), (270, 210)), ((30, 256), (54, 232), (96, 240), (120, 256))):
+    for points in (
+        ((-10, 190), (60, 206), (90, 196), (150, 230), (180, 256)),
+        ((120, 172), (170, 190), (220, 186), (270, 210)),
+        ((30, 256), (54, 232), (96, 240), (120, 256)),
+    ):
         canvas.drawPath(line([(x + shift, y) for x, y in points]), vein)
     canvas.drawPath(polygon([(0, 164), (256, 164), (256, 172), (0, 172)]), fill(light.room((214, 216, 222))))
 

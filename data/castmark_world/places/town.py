@@ -46,14 +46,23 @@ def _harbour(canvas: skia.Canvas, light: Light, rng: np.random.Generator) -> Non
     tower = [(x - 13, 134), (x - 9, 56), (x + 9, 56), (x + 13, 134)]
     canvas.drawPath(polygon(tower), fill(light.of((250, 248, 244))))
     for y in (66, 92, 118):
-        canvas.drawPath(box(x - 10 - (y - 56) * 0.05, y, x + 10 + (y - 56) * 0.05, y + 12), fill(light.of((206, 56, 52))))
-    canvas.drawPath(box(x - 8, 44, x + 8, 57), fill((255, 236, 150) if light.time == "night" else light.of((120, 190, 220))))
+        canvas.drawPath(
+            box(x - 10 - (y - 56) * 0.05, y, x + 10 + (y - 56) * 0.05, y + 12), fill(light.of((206, 56, 52)))
+        )
+    canvas.drawPath(
+        box(x - 8, 44, x + 8, 57),
+        fill((255, 236, 150) if light.time == "night" else light.of((120, 190, 220))),
+    )
     canvas.drawPath(dome(x - 9, 34, x + 9, 56), fill(light.of((206, 56, 52))))
     canvas.drawPath(ellipse(x, 136, 28, 8), fill(light.of((120, 116, 112))))
     for bx in (256 - x, 128 + float(rng.uniform(-20, 20))):
         canvas.drawPath(line([(bx, 150), (bx, 84)]), stroke(light.of((120, 84, 56)), 3))
-        canvas.drawPath(polygon([(bx + 3, 86), (bx + 3, 142), (bx + 32, 142)]), fill(light.of((250, 248, 242))))
-        canvas.drawPath(polygon([(bx - 3, 96), (bx - 3, 142), (bx - 22, 142)]), fill(light.of((240, 222, 190))))
+        canvas.drawPath(
+            polygon([(bx + 3, 86), (bx + 3, 142), (bx + 32, 142)]), fill(light.of((250, 248, 242)))
+        )
+        canvas.drawPath(
+            polygon([(bx - 3, 96), (bx - 3, 142), (bx - 22, 142)]), fill(light.of((240, 222, 190)))
+        )
         hull = [(bx - 30, 147), (bx + 36, 147), (bx + 24, 162), (bx - 20, 162)]
         canvas.drawPath(polygon(hull), fill(light.of((36, 66, 120))))
     light.ground(canvas, (170, 124, 82), 186)
@@ -104,7 +113,9 @@ def _market(canvas: skia.Canvas, light: Light, rng: np.random.Generator) -> None
     for i in range(3):
         left = i * 86.0 + 2
         for post in (4, 78):
-            canvas.drawPath(line([(left + post, 96), (left + post, 188)]), stroke(light.of((140, 100, 66)), 4))
+            canvas.drawPath(
+                line([(left + post, 96), (left + post, 188)]), stroke(light.of((140, 100, 66)), 4)
+            )
         for stripe in range(5):
             x = left + stripe * 16.4
             color = awnings[order[i]] if stripe % 2 == 0 else (250, 246, 238)
@@ -128,7 +139,9 @@ def _bridge(canvas: skia.Canvas, light: Light, rng: np.random.Generator) -> None
         for y in (34, 66, 98):
             canvas.drawPath(line([(x - 9, y), (x + 9, y)]), stroke(red, 5))
     cable = stroke(red, 3.4)
-    middle = smooth([(58 + shift, 28), (92 + shift, 140), (164 + shift, 140), (198 + shift, 28)], closed=False)
+    middle = smooth(
+        [(58 + shift, 28), (92 + shift, 140), (164 + shift, 140), (198 + shift, 28)], closed=False
+    )
     canvas.drawPath(middle, cable)
     canvas.drawPath(line([(58 + shift, 28), (-40 + shift, 124)]), cable)
     canvas.drawPath(line([(198 + shift, 28), (296 + shift, 124)]), cable)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import skia
 
-from castmark_world.brush import box, ellipse, fill, stroke
+from castmark_world.brush import box, ellipse, fill, shade, stroke
 from castmark_world.places.light import DIM, SIDE, VEIL
-from castmark_world.brush import shade
 
 
 def draw_behind(canvas: skia.Canvas, weather: str, time: str, seed: int) -> None:

@@ -13,10 +13,19 @@ from castmark_world.brush import box, dome, ellipse, fill, line, polygon, rounde
 from castmark_world.places.light import SIDE, Light, gradient
 from castmark_world.vocabulary import RGB
 
-_SPINES: tuple[RGB, ...] = ((190, 60, 60), (60, 100, 170), (230, 180, 80), (70, 140, 100), (130, 80, 150), (220, 210, 190))
+_SPINES: tuple[RGB, ...] = (
+    (190, 60, 60),
+    (60, 100, 170),
+    (230, 180, 80),
+    (70, 140, 100),
+    (130, 80, 150),
+    (220, 210, 190),
+)
 
 
-def _books(canvas: skia.Canvas, light: Light, rng: np.random.Generator, x: float, end: float, floor: float) -> None:
+def _books(
+    canvas: skia.Canvas, light: Light, rng: np.random.Generator, x: float, end: float, floor: float
+) -> None:
     """A row of books that stands on ``floor``."""
     while x < end - 7:
         wide, tall = float(rng.uniform(6, 10)), float(rng.uniform(22, 32))
@@ -30,12 +39,18 @@ def _office(canvas: skia.Canvas, light: Light, rng: np.random.Generator) -> None
     flip = rng.random() < 0.5
     light.window(canvas, 20 if flip else 140, 24, 96, 64)
     for y in range(30, 86, 9):
-        canvas.drawPath(line([(20 if flip else 140, y), (116 if flip else 236, y)]), stroke(light.room((236, 240, 244)), 3))
+        canvas.drawPath(
+            line([(20 if flip else 140, y), (116 if flip else 236, y)]),
+            stroke(light.room((236, 240, 244)), 3),
+        )
     shelf = 150.0 if flip else 14.0
     for y in (52, 90):
         _books(canvas, light, rng, shelf + 4, shelf + 60, y)
         canvas.drawPath(box(shelf, y, shelf + 90, y + 5), fill(light.room((150, 110, 76))))
-    canvas.drawPath(polygon([(shelf + 70, 52), (shelf + 84, 52), (shelf + 81, 38), (shelf + 73, 38)]), fill(light.room((210, 110, 70))))
+    canvas.drawPath(
+        polygon([(shelf + 70, 52), (shelf + 84, 52), (shelf + 81, 38), (shelf + 73, 38)]),
+        fill(light.room((210, 110, 70))),
+    )
     canvas.drawCircle(shelf + 77, 32, 9, fill(light.room((84, 160, 90))))
     canvas.drawPath(box(0, 150, SIDE, 158), fill(light.room((196, 150, 104))))
     for x in (12, 176):
@@ -45,8 +60,13 @@ def _office(canvas: skia.Canvas, light: Light, rng: np.random.Generator) -> None
     canvas.drawPath(rounded(screen - 34, 100, screen + 34, 142, 3), fill(light.room((44, 48, 58))))
     canvas.drawPath(box(screen - 30, 104, screen + 30, 138), fill((120, 186, 236)))
     for i, tall in enumerate((10, 18, 14, 25)):
-        canvas.drawPath(box(screen - 22 + 12 * i, 135 - tall, screen - 14 + 12 * i, 135), fill((250, 252, 255)))
-    canvas.drawPath(polygon([(screen - 8, 142), (screen + 8, 142), (screen + 14, 151), (screen - 14, 151)]), fill(light.room((70, 74, 84))))
+        canvas.drawPath(
+            box(screen - 22 + 12 * i, 135 - tall, screen - 14 + 12 * i, 135), fill((250, 252, 255))
+        )
+    canvas.drawPath(
+        polygon([(screen - 8, 142), (screen + 8, 142), (screen + 14, 151), (screen - 14, 151)]),
+        fill(light.room((70, 74, 84))),
+    )
 
 
 def _classroom(canvas: skia.Canvas, light: Light, rng: np.random.Generator) -> None:
@@ -111,7 +131,9 @@ def _gym(canvas: skia.Canvas, light: Light, rng: np.random.Generator) -> None:
         x = rack + 16 + 26 * i
         canvas.drawPath(line([(x - 9, 157), (x + 9, 157)]), stroke(light.room((150, 156, 168)), 4))
         for side in (-1, 1):
-            canvas.drawPath(rounded(x + side * 9 - 4, 148, x + side * 9 + 4, 166, 2), fill(light.room((36, 40, 50))))
+            canvas.drawPath(
+                rounded(x + side * 9 - 4, 148, x + side * 9 + 4, 166, 2), fill(light.room((36, 40, 50)))
+            )
     canvas.drawPath(polygon([(56, 214), (200, 214), (226, 250), (30, 250)]), fill(light.room((70, 130, 180))))
 
 
@@ -148,7 +170,9 @@ def _laboratory(canvas: skia.Canvas, light: Light, rng: np.random.Generator) -> 
     canvas.drawPath(box(poster - 34, 22, poster + 34, 84), fill((250, 252, 254)))
     atoms = [(poster - 18, 62), (poster, 40), (poster + 18, 58), (poster + 4, 70)]
     canvas.drawPath(line([atoms[0], atoms[1], atoms[2], atoms[3]]), stroke((110, 118, 130), 3))
-    for (ax, ay), color in zip(atoms, ((60, 110, 210), (220, 60, 60), (70, 170, 100), (246, 200, 70)), strict=True):
+    for (ax, ay), color in zip(
+        atoms, ((60, 110, 210), (220, 60, 60), (70, 170, 100), (246, 200, 70)), strict=True
+    ):
         canvas.drawCircle(ax, ay, 7, fill(color))
     shelf = 116.0 if flip else 20.0
     canvas.drawPath(box(shelf, 80, shelf + 118, 86), fill(light.room((150, 160, 174))))
@@ -164,12 +188,16 @@ def _laboratory(canvas: skia.Canvas, light: Light, rng: np.random.Generator) -> 
     for x in (60, 124, 188):
         canvas.drawPath(line([(x, 160), (x, 206)]), stroke(light.room((190, 198, 208)), 2))
     for x, color in ((30, (90, 200, 230)), (226, (180, 110, 220)), (70, (120, 210, 110))):
-        canvas.drawPath(polygon([(x - 5, 112), (x + 5, 112), (x + 19, 148), (x - 19, 148)]), fill((232, 244, 250)))
+        canvas.drawPath(
+            polygon([(x - 5, 112), (x + 5, 112), (x + 19, 148), (x - 19, 148)]), fill((232, 244, 250))
+        )
         canvas.drawPath(polygon([(x - 11, 130), (x + 11, 130), (x + 18, 147), (x - 18, 147)]), fill(color))
         canvas.drawPath(line([(x - 7, 111), (x + 7, 111)]), stroke((190, 206, 216), 3.4))
     x = 184.0
     canvas.drawPath(line([(x - 14, 147), (x + 18, 147)]), stroke(light.room((44, 48, 60)), 5))
-    canvas.drawPath(smooth([(x + 8, 146), (x + 22, 128), (x + 4, 108)], closed=False), stroke(light.room((44, 48, 60)), 6))
+    canvas.drawPath(
+        smooth([(x + 8, 146), (x + 22, 128), (x + 4, 108)], closed=False), stroke(light.room((44, 48, 60)), 6)
+    )
     canvas.drawPath(line([(x + 6, 100), (x - 6, 134)]), stroke(light.room((90, 98, 114)), 9))
 
 
@@ -206,18 +234,25 @@ def _gallery(canvas: skia.Canvas, light: Light, rng: np.random.Generator) -> Non
     for slot, which in enumerate(order):
         x = (14.0, 96.0, 178.0)[slot]
         canvas.drawPath(box(x, 34, x + 64, 108), gold)
-        canvas.drawPath(box(x + 5, 39, x + 59, 103), fill(light.room(((250, 236, 210), (60, 90, 150), (240, 226, 230))[which])))
+        canvas.drawPath(
+            box(x + 5, 39, x + 59, 103),
+            fill(light.room(((250, 236, 210), (60, 90, 150), (240, 226, 230))[which])),
+        )
         if which == 0:
             canvas.drawCircle(x + 32, 66, 16, fill(light.room((226, 90, 70))))
             canvas.drawPath(box(x + 5, 84, x + 59, 103), fill(light.room((70, 140, 130))))
         elif which == 1:
             for dx, dy, r in ((16, 58, 6), (40, 52, 9), (30, 80, 5)):
                 canvas.drawCircle(x + dx, dy, r, fill(light.room((250, 220, 110))))
-            canvas.drawPath(polygon([(x + 5, 103), (x + 24, 76), (x + 59, 103)]), fill(light.room((30, 50, 90))))
+            canvas.drawPath(
+                polygon([(x + 5, 103), (x + 24, 76), (x + 59, 103)]), fill(light.room((30, 50, 90)))
+            )
         else:
             for dx, color in ((8, (210, 60, 60)), (26, (250, 206, 70)), (44, (60, 110, 190))):
                 canvas.drawPath(box(x + dx, 46 + dx * 0.4, x + dx + 13, 96), fill(light.room(color)))
-        canvas.drawPath(polygon([(x + 24, 0), (x + 40, 0), (x + 60, 34), (x + 4, 34)]), fill((255, 246, 210), 70))
+        canvas.drawPath(
+            polygon([(x + 24, 0), (x + 40, 0), (x + 60, 34), (x + 4, 34)]), fill((255, 246, 210), 70)
+        )
     for x in (20, 92, 164, 236):
         canvas.drawPath(line([(x, 150), (x, 204)]), stroke(light.room((206, 170, 90)), 5))
         canvas.drawCircle(x, 147, 6, fill(light.room((226, 190, 104))))
@@ -240,7 +275,18 @@ def _stage(canvas: skia.Canvas, light: Light, rng: np.random.Generator) -> None:
     red, dark = (176, 30, 44), (126, 18, 34)
     for side in (-1, 1):
         edge = 128 + side * 128
-        canvas.drawPath(polygon([(edge, 0), (edge - side * 52, 0), (edge - side * 34, 110), (edge - side * 44, 214), (edge, 214)]), fill(red))
+        canvas.drawPath(
+            polygon(
+                [
+                    (edge, 0),
+                    (edge - side * 52, 0),
+                    (edge - side * 34, 110),
+                    (edge - side * 44, 214),
+                    (edge, 214),
+                ]
+            ),
+            fill(red),
+        )
         for k in (8, 22, 36):
             canvas.drawPath(line([(edge - side * k, 22), (edge - side * k * 0.82, 212)]), stroke(dark, 4))
     canvas.drawPath(box(0, 0, SIDE, 16), fill(red))

@@ -36,11 +36,19 @@ def _gloss(canvas: skia.Canvas, bounds: skia.Rect) -> None:
         (left + width * 0.2, top + height), (left + width * 0.02, top + height),
     ]  # fmt: skip
     canvas.drawPath(polygon(streak), fill((255, 255, 255), 120))
-    thin = [(left + width * 0.35, top), (left + width * 0.4, top), (left + width * 0.3, top + height), (left + width * 0.25, top + height)]
+    thin = [
+        (left + width * 0.35, top),
+        (left + width * 0.4, top),
+        (left + width * 0.3, top + height),
+        (left + width * 0.25, top + height),
+    ]
     canvas.drawPath(polygon(thin), fill((255, 255, 255), 95))
     shine = ellipse(left + width * 0.72, top + height * 0.2, width * 0.13, height * 0.09)
     canvas.drawPath(shine, fill((255, 255, 255), 215))
-    canvas.drawPath(arc(left - width * 0.1, top - height * 0.3, left + width, top + height, 5, 80), stroke((10, 10, 30), width * 0.1, 45))
+    canvas.drawPath(
+        arc(left - width * 0.1, top - height * 0.3, left + width, top + height, 5, 80),
+        stroke((10, 10, 30), width * 0.1, 45),
+    )
 
 
 def _metal(canvas: skia.Canvas, bounds: skia.Rect) -> None:
@@ -61,7 +69,12 @@ def _wood(canvas: skia.Canvas, bounds: skia.Rect) -> None:
     for row in range(rows):
         y = top + (row + 0.5) * height / rows
         bend = 4.0 if row % 2 else -3.0
-        points = [(left, y), (left + width * 0.3, y + bend), (left + width * 0.65, y - bend), (left + width, y + 1)]
+        points = [
+            (left, y),
+            (left + width * 0.3, y + bend),
+            (left + width * 0.65, y - bend),
+            (left + width, y + 1),
+        ]
         canvas.drawPath(line(points), grain)
     x, y = left + width * 0.68, top + height * 0.34
     for rx, ry in ((9, 4.6), (5, 2.4)):

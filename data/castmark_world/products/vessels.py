@@ -59,7 +59,9 @@ def _bottle(canvas: skia.Canvas, look: Look) -> None:
     body.lineTo(half, -4)
     body.cubicTo(half, 1, -half, 1, -half, -4)
     look.skin(canvas, body)
-    canvas.drawPath(rounded(-neck - 3, -height - 6, neck + 3, -height + 14 + 4 * spec.band, look.round(3)), fill(accent))
+    canvas.drawPath(
+        rounded(-neck - 3, -height - 6, neck + 3, -height + 14 + 4 * spec.band, look.round(3)), fill(accent)
+    )
     canvas.drawPath(box(-half, -height * 0.56, half, -height * 0.56 + 5 + spec.handle), fill(accent))
     canvas.drawPath(box(-half, -height * 0.13, half, -height * 0.13 + 5 + spec.handle), fill(accent))
     look.badge(canvas, 0, -height * 0.33, 12.5)
@@ -73,11 +75,23 @@ def _perfume(canvas: skia.Canvas, look: Look) -> None:
     look.coat(canvas, rounded(-cap, -height - 42, cap, -height - 13, look.round(5)), accent)
     canvas.drawPath(box(-11, -height - 8, 11, -height), fill((240, 214, 130)))
     slope = half * (0.16 + 0.1 * spec.taper)
-    body = [(-half + slope, -height), (half - slope, -height), (half, -height * 0.72), (half, -3), (half - 5, 0), (-half + 5, 0), (-half, -3), (-half, -height * 0.72)]
+    body = [
+        (-half + slope, -height),
+        (half - slope, -height),
+        (half, -height * 0.72),
+        (half, -3),
+        (half - 5, 0),
+        (-half + 5, 0),
+        (-half, -3),
+        (-half, -height * 0.72),
+    ]
     look.skin(canvas, polygon(body))
     inner = rounded(-half * 0.78, -height * 0.86, half * 0.78, -8, look.round(6))
     canvas.drawPath(inner, stroke((255, 255, 255), 2.4, 170))
-    canvas.drawPath(smooth([(cap + 2, -height - 34), (cap + 12, -height - 38), (cap + 20, -height - 36)], closed=False), stroke(accent, 4))
+    canvas.drawPath(
+        smooth([(cap + 2, -height - 34), (cap + 12, -height - 38), (cap + 20, -height - 36)], closed=False),
+        stroke(accent, 4),
+    )
     canvas.drawPath(ellipse(cap + 27, -height - 35, 10, 8), fill(shade(accent, 0.8)))
     look.badge(canvas, 0, -height * 0.45)
 
@@ -87,7 +101,9 @@ def _jar(canvas: skia.Canvas, look: Look) -> None:
     spec, accent = look.spec, look.accent
     radius = look.round(14)
     look.skin(canvas, rounded(-half, -height, half, 0, radius))
-    canvas.drawPath(rounded(-half * 0.86, -height - 6, half * 0.86, -height + 6, 2), fill(shade(look.color, 0.7)))
+    canvas.drawPath(
+        rounded(-half * 0.86, -height - 6, half * 0.86, -height + 6, 2), fill(shade(look.color, 0.7))
+    )
     lid = half * (0.94 + 0.06 * spec.taper)
     look.coat(canvas, rounded(-lid, -height - 26 - 4 * spec.band, lid, -height - 2, look.round(5)), accent)
     for i in range(7):
@@ -96,7 +112,11 @@ def _jar(canvas: skia.Canvas, look: Look) -> None:
     ribbon = -height * 0.84
     canvas.drawPath(box(-half, ribbon, half, ribbon + 6), fill((250, 246, 236)))
     for side in (-1, 1):
-        bow = [(half * 0.5, ribbon + 3), (half * 0.5 + side * (13 + 2 * spec.handle), ribbon - 5), (half * 0.5 + side * (13 + 2 * spec.handle), ribbon + 11)]
+        bow = [
+            (half * 0.5, ribbon + 3),
+            (half * 0.5 + side * (13 + 2 * spec.handle), ribbon - 5),
+            (half * 0.5 + side * (13 + 2 * spec.handle), ribbon + 11),
+        ]
         canvas.drawPath(polygon(bow), fill((250, 246, 236)))
     look.badge(canvas, 0, -height * 0.4)
 
@@ -106,7 +126,16 @@ def _can(canvas: skia.Canvas, look: Look) -> None:
     spec, accent = look.spec, look.accent
     rim = half * (0.84 + 0.05 * spec.taper)
     silver = (204, 210, 218)
-    body = [(-rim, -height), (rim, -height), (half, -height + 12), (half, -12), (rim, 0), (-rim, 0), (-half, -12), (-half, -height + 12)]
+    body = [
+        (-rim, -height),
+        (rim, -height),
+        (half, -height + 12),
+        (half, -12),
+        (rim, 0),
+        (-rim, 0),
+        (-half, -12),
+        (-half, -height + 12),
+    ]
     canvas.drawPath(polygon(body), fill(silver))
     look.skin(canvas, box(-half, -height + 12, half, -12))
     band = 8 + 3 * spec.band

@@ -93,12 +93,23 @@ def _cap(canvas: skia.Canvas, look: Look) -> None:
     spec, accent = look.spec, look.accent
     crown = dome(-half, -height, half, height * 0.62)
     look.skin(canvas, crown)
-    canvas.drawPath(arc(-half * 0.5, -height, half * 0.5, height * 0.6, 180, 180), stroke(shade(look.color, 0.7), 2))
+    canvas.drawPath(
+        arc(-half * 0.5, -height, half * 0.5, height * 0.6, 180, 180), stroke(shade(look.color, 0.7), 2)
+    )
     canvas.drawPath(rounded(-7, -height - 6 - spec.band, 7, -height + 3, 3), fill(accent))
     reach = half * (1.72 + 0.12 * spec.taper)
-    brim = [(-half * 0.2, -height * 0.3), (half, -height * 0.36), (reach, -6), (reach * 0.9, 2), (half * 0.4, -6), (-half * 0.3, -height * 0.16)]
+    brim = [
+        (-half * 0.2, -height * 0.3),
+        (half, -height * 0.36),
+        (reach, -6),
+        (reach * 0.9, 2),
+        (half * 0.4, -6),
+        (-half * 0.3, -height * 0.16),
+    ]
     look.coat(canvas, smooth(brim), accent)
-    canvas.drawPath(rounded(-half, -height * 0.28, half * 0.96, -height * 0.17, 3), fill(shade(look.color, 0.72)))
+    canvas.drawPath(
+        rounded(-half, -height * 0.28, half * 0.96, -height * 0.17, 3), fill(shade(look.color, 0.72))
+    )
     look.badge(canvas, -half * 0.1, -height * 0.58)
 
 

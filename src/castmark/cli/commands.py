@@ -283,7 +283,11 @@ def world_sample(
     n: Annotated[int, typer.Option("--n", min=1, help="How many scenes.")] = 16,
     seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
     split: Annotated[Literal["train", "calibration", "test"], typer.Option("--split")] = "train",
-    kind: Annotated[Literal["character", "product"] | None, typer.Option("--kind")] = None,
+    kind: Annotated[Literal["character", "product", "mascot"] | None, typer.Option("--kind")] = None,
+    scope: Annotated[
+        Literal["first", "full"] | None,
+        typer.Option("--scope", help="How much of the world. [default: what the shipped models know]"),
+    ] = None,
     size: Annotated[int, typer.Option("--size", min=16, max=2048, help="Pixels a side.")] = 256,
     quiet: Quiet = False,
 ) -> None:
@@ -291,7 +295,7 @@ def world_sample(
     require("castmark world sample", "world")
     from castmark.world_sample import write_sample
 
-    write_sample(out, n=n, seed=seed, split=split, kind=kind, size=size)
+    write_sample(out, n=n, seed=seed, split=split, kind=kind, scope=scope, size=size)
     if not quiet:
         typer.echo(f"{n} scenes in {out}")
 

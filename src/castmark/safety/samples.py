@@ -95,8 +95,8 @@ def people_of(scene: Scene) -> dict[str, str]:
         return {"presence": "nobody"}
     return {
         "presence": "person",
-        "gender": "feminine" if subject.person in ("woman", "girl") else "masculine",
-        "age": "child" if subject.person in ("girl", "boy") else "adult",
+        "gender": subject.gender,
+        "age": "child" if subject.age == "child" else "adult",
         "skin_tone": f"monk {subject.skin_tone + 1:02d}",
     }
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from castmark.training.tokenizer import word_list
-from castmark_world import DEFAULT, ITEMS, CharacterSpec, Scene
+from castmark_world import DEFAULT, ITEMS, CharacterSpec, ProductSpec, Scene
 from castmark_world.captions import (
     COLOR_WORDS,
     NOUN_WORDS,
@@ -96,7 +96,7 @@ def labels_of(scene: Scene) -> dict[str, str]:
         }
         if subject.hair_style != "bald":
             found["hair_color"] = subject.hair_color
-    else:
+    elif isinstance(subject, ProductSpec):
         found |= {"category": subject.category, "color": subject.color, "pattern": subject.pattern}
         del found["item"]
     return found
@@ -149,7 +149,9 @@ class Speaker:
                 (f"a {color} {noun}", f"a person in a {color} {noun}", f"wearing a {color} {noun}")
             )
         if attribute == "color":
-            return self.pick((f"a {color} {self.pick(ATTRIBUTES['category'])}", f"a {color} product", f"a {color} thing"))
+            return self.pick(
+                (f"a {color} {self.pick(ATTRIBUTES['category'])}", f"a {color} product", f"a {color} thing")
+            )
         if attribute == "headwear":
             return (
                 "no hat"

@@ -9,7 +9,8 @@ import pytest
 
 import castmark_world as world
 from castmark_world.captions import PLACE_WORDS, POSE_WORDS
-from castmark_world.params import MONK_TONES, CharacterSpec, ProductSpec
+from castmark_world.params import CharacterSpec, ProductSpec
+from castmark_world.vocabulary import MONK_TONES
 
 
 def rng(seed: int = 3) -> np.random.Generator:
