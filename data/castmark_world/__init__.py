@@ -6,7 +6,7 @@ truth.
 >>> render(sample_scene(np.random.default_rng(1)), 64).shape
 (64, 64, 3)
 >>> sample_scene(np.random.default_rng(1), kind="mascot", scope=FULL).subject.species
-'fox'
+'robot'
 """
 
 from castmark_world.captions import caption, class_phrase
