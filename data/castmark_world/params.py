@@ -69,6 +69,11 @@ class CharacterSpec:
     kind: Kind = "character"
 
     @property
+    def noun(self) -> str:
+        """What it is, in a word."""
+        return self.person
+
+    @property
     def age(self) -> Age:
         """Child, adult or older."""
         return PEOPLE[self.person].age
@@ -109,6 +114,11 @@ class MascotSpec:
     """Hue in [0, 1)."""
     kind: Kind = "mascot"
 
+    @property
+    def noun(self) -> str:
+        """What it is, in a word."""
+        return self.species
+
 
 @dataclass(frozen=True, kw_only=True)
 class ProductSpec:
@@ -137,6 +147,11 @@ class ProductSpec:
     """Shape of the label behind the emblem."""
     label_tilt: float = 0.0
     kind: Kind = "product"
+
+    @property
+    def noun(self) -> str:
+        """What it is, in a word."""
+        return self.category
 
 
 Subject: TypeAlias = CharacterSpec | MascotSpec | ProductSpec

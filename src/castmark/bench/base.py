@@ -76,7 +76,7 @@ def words(scene: Scene) -> str:
     subject = scene.subject
     place = PLACE_WORDS[scene.place][0]
     if not isinstance(subject, CharacterSpec):
-        return f"{article(subject.color)} {subject.category} {place}"
+        return f"{article(subject.color)} {subject.noun} {place}"
     hair = "" if subject.hair_style == "bald" else f" with {subject.hair_color} hair"
     held = f" holding {article(scene.item)}" if scene.item else ""
     return f"{article(subject.person)}{hair} in {article(subject.top_color)} {subject.top}{held} {place}"

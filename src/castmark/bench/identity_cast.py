@@ -74,7 +74,7 @@ def _member(index: int, side: int) -> Member:
     kind = "product" if index % 2 else "character"
     spec = sample_subject(rng, kind, "test")
     words = class_phrase(spec)
-    bare = article(spec.person if isinstance(spec, CharacterSpec) else spec.category)
+    bare = article(spec.noun)
     scenes = [_scene_words(spec, place, pose) for place, pose in SCENES]
     return Member(
         subject=_card(f"s{index}", spec, rng, side),
@@ -102,7 +102,8 @@ def _card(name: str, spec: Spec, rng: np.random.Generator, side: int) -> Subject
     views = [_stage(spec, rng, place, pose) for place, pose in VIEWS]
     shown = [_png(render(view, side)) for view in views]
     painted = [_png(masks(view, side)["subject"].astype(np.uint8) * 255) for view in views]
-    return Subject.from_images(name, shown, spec.kind, masks=painted, phrase=class_phrase(spec))
+    kind = "product" if spec.kind == "product" else "character"
+    return Subject.from_images(name, shown, kind, masks=painted, phrase=class_phrase(spec))
 
 
 def _png(pixels: NDArray[np.uint8]) -> bytes:

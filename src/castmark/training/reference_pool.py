@@ -24,7 +24,7 @@ from castmark_adapters.encoder import SubjectEncoder
 from castmark_adapters.material import encode_images
 from castmark_world import Scene, caption, class_phrase, cut_out, masks, render, sample_subject, stage
 from castmark_world.captions import PLACE_WORDS, POSE_WORDS, TIME_WORDS, article
-from castmark_world.params import CharacterSpec, MascotSpec
+from castmark_world.params import CharacterSpec
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionPipeline
@@ -59,12 +59,8 @@ def plain_caption(scene: Scene, rng: np.random.Generator) -> str:
     references.
     """
     subject = scene.subject
-    if isinstance(subject, CharacterSpec):
-        who = subject.person
-    else:
-        who = subject.species if isinstance(subject, MascotSpec) else subject.category
     words = [
-        article(who),
+        article(subject.noun),
         *([_one(rng, POSE_WORDS[scene.pose])] if isinstance(subject, CharacterSpec) else []),
     ]
     if scene.item is not None:
