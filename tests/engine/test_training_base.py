@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,12 @@ import torch
 from diffusers import AutoencoderTiny, StableDiffusionPipeline
 from ranks import average_of_ranks
 
-from castmark.training import autoencoder, denoiser, latents, muon, parallel, student, teacher
+import castmark_data
+from castmark.training import autoencoder, decoder, denoiser, latents, muon, parallel, student, teacher
 from castmark.training.common import Ahead, TrainSettings, load_checkpoint
 from castmark.training.tokenizer import load_tokenizer
+from castmark_adapters.encoder import SubjectEncoder
+from castmark_adapters.reference import ReferenceAdapter
 
 
 @pytest.fixture(scope="module")
@@ -53,31 +57,56 @@ def test_the_folded_tail_is_the_same_linear_map_inside_the_image(tiny: Autoencod
 
 
 @pytest.fixture(scope="module")
-def work(tmp_path_factory: pytest.TempPathFactory, tiny: AutoencoderTiny) -> Path:
+def encoder() -> SubjectEncoder:
+    return SubjectEncoder.load(castmark_data.path("embedded", "reference", "image_encoder"))
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory, tiny: AutoencoderTiny, encoder: SubjectEncoder) -> Path:
     """A work folder with one small shard."""
     folder = tmp_path_factory.mktemp("work")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(latents, "SHARD", 8)
-        latents.make_shards(folder / "latents", tiny, load_tokenizer(), range(1))
+        patch.setattr(latents, "SETS", 3)
+        latents.make_shards(folder / "latents", tiny, load_tokenizer(), encoder, range(1))
     return folder
 
 
-def test_a_shard_holds_latents_and_readable_captions(work: Path) -> None:
+def test_a_shard_holds_sets_of_views_with_readable_captions(work: Path) -> None:
     with np.load(work / "latents" / "shard-0000.npz") as shard:
-        assert shard["latents"].shape == (8, 16, 16, 16)
-        text = load_tokenizer().decode(shard["tokens"][0, 0], skip_special_tokens=True)
-    assert len(text.split()) >= 2
+        assert shard["latents"].shape == (3, latents.VIEWS, 16, 16, 16)
+        assert shard["seen"].shape == (3, latents.VIEWS, 65, 128)
+        texts = [load_tokenizer().decode(ids, skip_special_tokens=True) for ids in shard["tokens"][0, 0]]
+    assert all(len(text.split()) >= 2 for text in texts)
+    assert len(texts[-1]) < len(max(texts, key=len)), "the last caption names the subject by kind alone"
+
+
+def test_references_of_a_view_are_other_views_of_its_subject(work: Path) -> None:
+    pool = latents.LatentPool(work / "latents", np.random.default_rng(0))
+    batch = pool.batch(12, referenced=8)
+    assert batch.seen.shape[:2] == (8, latents.REFERENCES)
+    for clean, seen in zip(batch.clean[:8], batch.seen, strict=True):
+        ((subject, view),) = np.argwhere((pool.latents == clean.half().numpy()).all((2, 3, 4)))
+        for picture in seen:
+            ((other, reference),) = np.argwhere((pool.seen == picture.half().numpy()).all((2, 3)))
+            assert other == subject and reference != view
 
 
 def test_teacher_and_student_go_on_from_checkpoints_and_ship_plain_pipelines(
-    work: Path, tiny: AutoencoderTiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    work: Path,
+    tiny: AutoencoderTiny,
+    encoder: SubjectEncoder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(teacher, "SHARDS", 1)
     monkeypatch.setattr(teacher, "BATCH", 2)
     monkeypatch.setattr(student, "BATCH", 2)
-    monkeypatch.setattr(student, "PAIR_BATCH", 2)
+    monkeypatch.setattr(student, "PATH_BATCH", 2)
     out = tmp_path / "base"
     tiny.save_pretrained(out / "vae")
+    shutil.copytree(
+        castmark_data.path("embedded", "reference", "image_encoder"), tmp_path / "reference" / "image_encoder"
+    )
     settings = TrainSettings(minutes=0.02, work=work, out=out, threads=1)
     teacher.train(settings)
     first = load_checkpoint(work / "teacher.pt")
@@ -90,24 +119,78 @@ def test_teacher_and_student_go_on_from_checkpoints_and_ship_plain_pipelines(
     student.train(TrainSettings(minutes=0.05, work=work, out=out, threads=1))
     taught = load_checkpoint(work / "student.pt")
     assert taught is not None and taught["step"] > 0
-    assert any(not torch.equal(taught["model"][k], v) for k, v in second["model"].items())
+    changed = {k for k, v in second["model"].items() if not torch.equal(taught["model"][k], v)}
+    assert any(name.startswith("resampler.") for name in changed)
+    assert any(".processor.to_v_ip." in name for name in changed)
     pipeline = StableDiffusionPipeline.from_pretrained(out)
     images = pipeline("a red mug", num_inference_steps=1, guidance_scale=1.0, output_type="np").images
     assert images.shape == (1, 256, 256, 3)
     assert np.isfinite(images).all()
 
+    # What was trained in one graph is what the worn adapter draws.
+    model = denoiser.new_model(out, tmp_path / "reference").eval()
+    noisy, when = torch.randn(1, 16, 16, 16), torch.tensor([999])
+    embeds, seen = model.embed(torch.full((1, 48), 7)), torch.randn(1, 2, 65, 128)
+    with torch.no_grad():
+        wanted = model(noisy, when, embeds, model.look(seen, 1))
+        unseen = model(noisy, when, embeds, model.look(seen, 1).unseen())
+        adapter, host = ReferenceAdapter.load(tmp_path / "reference"), Host(pipeline)
+        plain = pipeline.unet(noisy, when, embeds).sample
+        with adapter.worn(host, seen):
+            conditions = {"image_embeds": [seen]}
+            worn = pipeline.unet(noisy, when, embeds, added_cond_kwargs=conditions).sample
+    torch.testing.assert_close(worn, wanted, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(plain, unseen, rtol=1e-3, atol=1e-4)
+    assert (worn - plain).abs().max() > 1e-3
+
+
+def test_a_finished_decoder_draws_the_same_latents_better(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = castmark_data.path("embedded", "base", "vae")
+    out = tmp_path / "vae"
+    shutil.copytree(shipped, out)
+    before = AutoencoderTiny.from_pretrained(out)
+    with torch.no_grad():  # a decoder that errs along the border
+        before.decoder.layers[-1].bias += 0.2
+    before.save_pretrained(out)
+    monkeypatch.setattr(decoder, "BATCH", 1)
+    figures: list[dict[str, float]] = []
+    monkeypatch.setattr(decoder, "evaluate", lambda model: figures.append(autoencoder.evaluate(model, 2)))
+    decoder.train(TrainSettings(minutes=0.1, work=tmp_path / "work", out=out, threads=1))
+    after = AutoencoderTiny.from_pretrained(out)
+    for name, value in before.encoder.state_dict().items():
+        assert torch.equal(after.encoder.state_dict()[name], value)
+    assert figures[0]["psnr_db"] > autoencoder.evaluate(before, 2)["psnr_db"]
+
+
+class Host:
+    """A pipeline to wear adapters on."""
+
+    def __init__(self, pipeline: StableDiffusionPipeline) -> None:
+        self.pipeline, self.digest = pipeline, "0" * 64
+        self.call_arguments: dict[str, object] = {}
+
 
 @torch.no_grad()
-def test_a_guided_path_of_one_step_is_the_guided_prediction() -> None:
+def test_guided_paths_of_one_step_start_with_the_guided_prediction(encoder: SubjectEncoder) -> None:
     torch.manual_seed(0)
-    model = denoiser.TextToLatents(denoiser.new_text_encoder(load_tokenizer()), denoiser.new_unet()).eval()
-    path, noisy = denoiser.NoisePath("cpu"), torch.randn(2, 16, 16, 16)
+    model = denoiser.TextToLatents(
+        denoiser.new_text_encoder(load_tokenizer()), denoiser.new_unet(), encoder
+    ).eval()
+    path, noise = denoiser.NoisePath("cpu"), torch.randn(2, 16, 16, 16)
     ids, empty = torch.randint(5, 100, (2, 48)), torch.zeros(48, dtype=torch.long)
+    batch = latents.Batch(noise, torch.ones(2, 1, 16, 16), ids, torch.randn(1, 3, 65, 128))
     when = torch.full((2,), 999)
-    said = model(noisy, when, model.embed(ids))
-    unsaid = model(noisy, when, model.embed(empty.expand(2, -1)))
-    end = student.guided_path(model, path, noisy, 999, ids, empty, steps=1, guidance=3.0)
-    torch.testing.assert_close(end, unsaid + 3.0 * (said - unsaid), rtol=1e-4, atol=1e-5)
+    images = model.look(batch.seen, 2)
+    said = model(noise, when, model.embed(ids), images)
+    unsaid = model(noise, when, model.embed(empty.expand(2, -1)), images.unseen())
+    found = student.guided_paths(model, path, noise, batch, empty, steps=1, guidance=3.0)
+    assert found.noisy.shape == (2, 4, 16, 16, 16)
+    clean, after = unsaid + 3.0 * (said - unsaid), int(path.drawn_at[1])
+    wanted = path.alpha[after] * clean + path.sigma[after] * noise  # at 999 all of the picture is noise
+    torch.testing.assert_close(found.noisy[:, 0], noise)
+    torch.testing.assert_close(found.noisy[:, 1], wanted, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("shape", [(24, 40), (40, 24)])

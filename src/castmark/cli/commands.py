@@ -48,6 +48,7 @@ from castmark_provenance.errors import ProvenanceError
 FAILED, USAGE, REFUSED = 1, 2, 3
 TRAINERS = {
     "autoencoder": "castmark.training.autoencoder:train",
+    "decoder": "castmark.training.decoder:train",
     "teacher": "castmark.training.teacher:train",
     "student": "castmark.training.student:train",
     "judge": "castmark.training.judge:train_judge",

@@ -41,7 +41,7 @@ class Clock:
 
     def __init__(self, minutes: float) -> None:
         self.start = time.monotonic()
-        self.budget = minutes * 60
+        self.budget = max(0.0, minutes) * 60
         self.last_checkpoint = self.start
 
     @property
@@ -130,6 +130,13 @@ def hardware(device: str, threads: int) -> str:
     if device.startswith("cuda"):
         return torch.cuda.get_device_name(device)
     return f"{cpu_name()}, {threads} thread{'s' if threads > 1 else ''}"
+
+
+def forget_path(config: Path) -> None:
+    """Take out of a ``config.json`` the folder that diffusers notes it was read from: of no use to others."""
+    found = json.loads(config.read_text())
+    found.pop("_name_or_path", None)
+    config.write_text(json.dumps(found, indent=2) + "\n")
 
 
 def write_card(folder: Path, card: dict[str, Any]) -> None:

@@ -2,24 +2,30 @@
 
 The model predicts the clean latents (x-prediction) on a variance-preserving path whose last step is pure
 noise (zero terminal SNR, Lin et al. 2024, arXiv 2305.08891), so that `LCMScheduler` can draw in a few steps.
-`castmark.training.teacher` trains it, `castmark.training.student` distils it; this file holds the model, its
-path and how it ships.
+`castmark.training.teacher` trains it, `castmark.training.student` distils it, both together with its
+reference adapter (`castmark.training.reading`); this file holds the model, its path and how it ships.
 """
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import torch
 from diffusers import AutoencoderTiny, LCMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
 
 from castmark.training.autoencoder import LATENT_CHANNELS, SIZE
-from castmark.training.common import TrainSettings, hardware, load_checkpoint, write_card
+from castmark.training.common import TrainSettings, forget_path, hardware, load_checkpoint, write_card
+from castmark.training.reading import QUERIES, reader
 from castmark.training.tokenizer import CONTEXT, END, PAD, START, load_tokenizer
+from castmark_adapters.encoder import SubjectEncoder
+from castmark_adapters.layout import processor_state, reference_bytes, resampler_state
+from castmark_adapters.reference import ENCODER, WEIGHTS, ReferenceAdapter
+from castmark_adapters.subject import sha256
 
 TEXT_WIDTH = 128
 TEXT_LAYERS, TEXT_HEADS = 4, 4
@@ -82,24 +88,60 @@ def new_unet() -> UNet2DConditionModel:
 
 
 class TextToLatents(nn.Module):
-    """Text encoder and UNet as one model: noisy latents, timesteps and token ids to clean latents.
+    """Text encoder, UNet and reference adapter as one model: noisy latents, timesteps, token ids and what the
+    subject encoder sees to clean latents.
 
     Attention is the plain product of matrices, whose backward is quicker at this size than the fused one's.
     """
 
-    def __init__(self, text_encoder: CLIPTextModel, unet: UNet2DConditionModel) -> None:
+    def __init__(
+        self,
+        text_encoder: CLIPTextModel,
+        unet: UNet2DConditionModel,
+        encoder: SubjectEncoder,
+        shipped: ReferenceAdapter | None = None,
+    ) -> None:
         super().__init__()
         self.text_encoder, self.unet = text_encoder, unet
-        unet.set_attn_processor(AttnProcessor())
+        readings, self.resampler = reader(unet, encoder, shipped)
+        plain = AttnProcessor()
+        both: Any = {name: readings.get(name, plain) for name in unet.attn_processors}
+        unet.set_attn_processor(both)
         text_encoder.set_attn_implementation("eager")
 
     def embed(self, ids: Tensor) -> Tensor:
         """Long "b 48" to Float "b 48 128"."""
         return self.text_encoder(ids)[0]
 
-    def forward(self, noisy: Tensor, timesteps: Tensor, embeds: Tensor) -> Tensor:
+    def look(self, seen: Tensor, count: int) -> Images:
+        """Image tokens for ``count`` pictures, of which the first have references.
+
+        ``seen`` is Float "r refs 65 128"; the last ``count - r`` pictures have none.
+        """
+        given, references = seen.shape[:2]
+        tokens = self.resampler(seen.flatten(0, 1)) if given else seen.new_zeros(0, QUERIES, TEXT_WIDTH)
+        tokens = tokens.reshape(given, references * QUERIES, TEXT_WIDTH)
+        blank = tokens.new_zeros(count - given, *tokens.shape[1:])
+        shown = torch.arange(count) < given
+        return Images(torch.cat([tokens, blank]), shown.to(tokens))
+
+    def forward(self, noisy: Tensor, timesteps: Tensor, embeds: Tensor, images: Images) -> Tensor:
         """Float "b 16 16 16", Long "b" and Float "b 48 128" to clean latents "b 16 16 16"."""
-        return self.unet(noisy, timesteps, embeds, return_dict=False)[0]
+        read = {"ip_hidden_states": images.tokens, "ip_adapter_masks": images.shown}
+        return self.unet(noisy, timesteps, embeds, cross_attention_kwargs=read, return_dict=False)[0]
+
+
+class Images(NamedTuple):
+    """References of a batch, as the denoiser reads them."""
+
+    tokens: Tensor
+    """Float "b i 128"."""
+    shown: Tensor
+    """1 where a picture has references, else 0; Float "b"."""
+
+    def unseen(self) -> Images:
+        """The same with no picture's references counting."""
+        return Images(self.tokens, torch.zeros_like(self.shown))
 
 
 class NoisePath:
@@ -118,39 +160,95 @@ class NoisePath:
         return self.alpha[timesteps][:, None, None, None], self.sigma[timesteps][:, None, None, None]
 
 
-def start_from_shipped(model: TextToLatents, folder: Path) -> None:
-    """Copy what was shipped last into the model, as far as shapes agree; nothing, if nothing was shipped."""
-    if not (folder / "unet" / "config.json").is_file():
-        return
-    unet = UNet2DConditionModel.from_pretrained(folder / "unet")
-    text_encoder = CLIPTextModel.from_pretrained(folder / "text_encoder")
-    for ours, theirs in ((model.unet, unet), (model.text_encoder, text_encoder)):
-        shapes = {name: value.shape for name, value in ours.state_dict().items()}
-        fitting = {k: v for k, v in theirs.state_dict().items() if shapes.get(k) == v.shape}
-        ours.load_state_dict(fitting, strict=False)
+def new_model(base: Path, reference: Path) -> TextToLatents:
+    """The model with what was shipped last, as far as shapes agree; untrained where nothing was shipped.
+
+    Args:
+        base: the pipeline folder.
+        reference: the reference adapter's; it holds the subject encoder at least.
+
+    Raises:
+        AdapterError: there is no subject encoder.
+    """
+    if (reference / WEIGHTS).is_file():
+        shipped = ReferenceAdapter.load(reference)
+        encoder = shipped.encoder
+    else:
+        shipped, encoder = None, SubjectEncoder.load(reference / ENCODER)
+    unet, text_encoder = new_unet(), new_text_encoder(load_tokenizer())
+    if (base / "unet" / "config.json").is_file():
+        _take(unet, UNet2DConditionModel.from_pretrained(base / "unet"))
+        _take(text_encoder, CLIPTextModel.from_pretrained(base / "text_encoder"))
+    return TextToLatents(text_encoder, unet, encoder, shipped)
+
+
+def _take(ours: nn.Module, theirs: nn.Module) -> None:
+    shapes = {name: value.shape for name, value in ours.state_dict().items()}
+    fitting = {k: v for k, v in theirs.state_dict().items() if shapes.get(k) == v.shape}
+    ours.load_state_dict(fitting, strict=False)
+
+
+def reference_folder(out: Path) -> Path:
+    """Where the reference adapter of the base in ``out`` lies, and its subject encoder."""
+    return out.parent / "reference"
 
 
 def ship(settings: TrainSettings, checkpoint: str, facts: dict[str, Any]) -> None:
-    """Write the pipeline folder (safetensors) and its card from a checkpoint, around ``out``/vae.
+    """Write the pipeline folder and the reference adapter (safetensors), and their cards, from a checkpoint,
+    around ``out``/vae.
 
-    ``facts`` go into the card: what was trained how.
+    ``facts`` go into the cards: what was trained how.
 
     Raises:
         FileNotFoundError: there is no such checkpoint.
     """
-    tokenizer = load_tokenizer()
-    model = TextToLatents(new_text_encoder(tokenizer), new_unet())
     state = load_checkpoint(settings.work / checkpoint)
     if state is None:
         raise FileNotFoundError(f"{settings.work}: no {checkpoint}; run `castmark train teacher` first")
+    reference = reference_folder(settings.out)
+    model = new_model(settings.out, reference)
     model.load_state_dict(state["model"])
     model.eval()
-    autoencoder = AutoencoderTiny.from_pretrained(settings.out / "vae")
+    learned = reference_bytes(
+        {
+            "image_proj": resampler_state(model.resampler),
+            "ip_adapter": processor_state(model.unet.attn_processors),
+        }
+    )
+    (reference / WEIGHTS).write_bytes(learned)
+    model.unet.set_attn_processor(AttnProcessor())  # the base itself knows no references
+    _save_pipeline(model, settings.out)
+    card = {
+        "data": "castmark_world, split train, captions by its grammar, 256 px, four views a subject",
+        "seed": settings.seed,
+        "steps": state["step"],
+        "minutes": round(state["minutes"], 1),
+        "hardware": hardware(settings.device, settings.threads),
+        "licence": "Apache-2.0",
+        **facts,
+    }
+    parts = {"unet": model.unet, "text_encoder": model.text_encoder}
+    about = {
+        "model": "Castmark embedded base",
+        "class": "diffusers.StableDiffusionPipeline",
+        "parameters": {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()},
+    }
+    write_card(settings.out, card | about)
+    about = {
+        "model": "reference adapter (IP-Adapter Plus layout), trained together with the base",
+        "encoder": SubjectEncoder.load(reference / ENCODER).digest,
+        "sha256": sha256(learned),
+    }
+    write_card(reference, card | about)
+
+
+def _save_pipeline(model: TextToLatents, out: Path) -> None:
+    autoencoder = AutoencoderTiny.from_pretrained(out / "vae")
     # The signature names the classes of SD 1.5; any of their kind will do.
     parts: dict[str, Any] = {
         "vae": autoencoder,
         "text_encoder": model.text_encoder,
-        "tokenizer": tokenizer,
+        "tokenizer": load_tokenizer(),
         "unet": model.unet,
         "scheduler": new_scheduler(),
         "safety_checker": None,
@@ -159,27 +257,6 @@ def ship(settings: TrainSettings, checkpoint: str, facts: dict[str, Any]) -> Non
     pipeline = StableDiffusionPipeline(**parts, requires_safety_checker=False)
     # A folder is loaded in the precision of its files: fp32, so that it draws on a CPU as it is.
     autoencoder.float()
-    pipeline.save_pretrained(settings.out, safe_serialization=True)
-    # Diffusers notes the folder that the autoencoder was read from: of no use to anybody else.
-    vae_config = settings.out / "vae" / "config.json"
-    config = {k: v for k, v in json.loads(vae_config.read_text()).items() if k != "_name_or_path"}
-    vae_config.write_text(json.dumps(config, indent=2) + "\n")
-    (settings.out / "castmark.json").write_text(json.dumps(FACTS) + "\n")
-    write_card(
-        settings.out,
-        {
-            "model": "Castmark embedded base",
-            "class": "diffusers.StableDiffusionPipeline",
-            "data": "castmark_world, split train, captions by its grammar, 256 px",
-            "seed": settings.seed,
-            "steps": state["step"],
-            "minutes": round(state["minutes"], 1),
-            "hardware": hardware(settings.device, settings.threads),
-            "parameters": {
-                "unet": sum(p.numel() for p in model.unet.parameters()),
-                "text_encoder": sum(p.numel() for p in model.text_encoder.parameters()),
-            },
-            "licence": "Apache-2.0",
-            **facts,
-        },
-    )
+    pipeline.save_pretrained(out, safe_serialization=True)
+    forget_path(out / "vae" / "config.json")
+    (out / "castmark.json").write_text(json.dumps(FACTS) + "\n")

@@ -1,35 +1,50 @@
 """Latents of rendered scenes with their captions' tokens, kept in shards, so that a denoiser need not encode.
 
-Each shard holds ``SHARD`` scenes: latents Float16 "n 16 16 16", the subject's share of each latent cell
-Float16 "n 16 16", and token ids Int16 "n 3 48" (three captions a scene). Shards are seeded by their number:
-made again, they are the same.
+Scenes come in sets: one subject seen in `VIEWS` scenes, so that any view may be drawn with the others as its
+references. Each shard holds `SETS` sets: latents Float16 "n v 16 16 16", the subject's share of each latent
+cell Float16 "n v 16 16", token ids Int16 "n v 3 48" (three captions a view; the last one names the subject by
+kind alone), and what the subject encoder sees in each view, Float16 "n v 65 128". Shards are seeded by their
+number: made again, they are the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from castmark.training.autoencoder import SIZE, STRIDE, Folded, to_tensor
 from castmark.training.common import half_precision
+from castmark.training.reference_pool import plain_caption, reference_picture
+from castmark.training.subject_views import normalised
 from castmark.training.tokenizer import CONTEXT, token_ids
-from castmark_world import caption, masks, render, sample_scene
+from castmark_world import caption, masks, render, sample_subject, stage
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderTiny
     from transformers import PreTrainedTokenizerFast
 
-SHARD = 1024
+    from castmark_adapters.encoder import SubjectEncoder
+
+SETS = 256
+VIEWS = 4
 CAPTIONS = 3
+REFERENCES = VIEWS - 1
+NAMES = ("latents", "subject", "tokens", "seen")
 
 
 def make_shards(
-    folder: Path, autoencoder: AutoencoderTiny, tokenizer: PreTrainedTokenizerFast, numbers: Iterable[int]
+    folder: Path,
+    autoencoder: AutoencoderTiny,
+    tokenizer: PreTrainedTokenizerFast,
+    encoder: SubjectEncoder,
+    numbers: Iterable[int],
 ) -> None:
     """Make the shards of these numbers; those already there stay."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -38,18 +53,46 @@ def make_shards(
         path = folder / f"shard-{index:04d}.npz"
         if path.exists():
             continue
-        rng = np.random.default_rng([7, index])
-        scenes = [sample_scene(rng) for _ in range(SHARD)]
-        texts = [caption(scene, rng) for scene in scenes for _ in range(CAPTIONS)]
-        latents: list[NDArray[np.float16]] = []
-        for start in range(0, SHARD, 32):
-            images = to_tensor(np.stack([render(s, SIZE) for s in scenes[start : start + 32]]))
-            with torch.no_grad(), half_precision("cpu"):
-                encoded = folded.encode(images.contiguous(memory_format=torch.channels_last))
-            latents.append(encoded.float().numpy().astype(np.float16))
-        subject = np.stack([_share(masks(scene, SIZE)["subject"]) for scene in scenes])
-        tokens = token_ids(tokenizer, texts).numpy().astype(np.int16).reshape(SHARD, CAPTIONS, CONTEXT)
-        write_shard(path, latents=np.concatenate(latents), subject=subject, tokens=tokens)
+        rng = np.random.default_rng([8, index])
+        parts: dict[str, list[NDArray[Any]]] = {name: [] for name in NAMES}
+        for start in range(0, SETS, 8):
+            made = _sets(min(8, SETS - start), folded, tokenizer, encoder, rng)
+            for name, held in parts.items():
+                held.append(made[name])
+        write_shard(path, **{name: np.concatenate(held) for name, held in parts.items()})
+
+
+@torch.no_grad()
+def _sets(
+    count: int,
+    folded: Folded,
+    tokenizer: PreTrainedTokenizerFast,
+    encoder: SubjectEncoder,
+    rng: np.random.Generator,
+) -> dict[str, NDArray[Any]]:
+    """A few sets, as a shard holds them."""
+    subjects = [sample_subject(rng) for _ in range(count)]
+    scenes = [stage(subject, rng) for subject in subjects for _ in range(VIEWS)]
+    drawn = [render(scene, SIZE) for scene in scenes]
+    small = cast("int", encoder.model.config.image_size)
+    seen = np.stack([reference_picture(s, p, rng, small) for s, p in zip(scenes, drawn, strict=True)])
+    with half_precision("cpu"):
+        images = to_tensor(np.stack(drawn)).contiguous(memory_format=torch.channels_last)
+        latents = folded.encode(images).float()
+    states = encoder.model(normalised(seen), output_hidden_states=True).hidden_states[-2]
+    texts = [
+        text
+        for scene in scenes
+        for text in (*(caption(scene, rng) for _ in range(CAPTIONS - 1)), plain_caption(scene, rng))
+    ]
+    share = np.stack([_share(masks(scene, SIZE)["subject"]) for scene in scenes])
+    found: dict[str, NDArray[Any]] = {
+        "latents": latents.numpy().astype(np.float16),
+        "subject": share,
+        "tokens": token_ids(tokenizer, texts).numpy().astype(np.int16).reshape(-1, CAPTIONS, CONTEXT),
+        "seen": states.numpy().astype(np.float16),
+    }
+    return {name: values.reshape(count, VIEWS, *values.shape[1:]) for name, values in found.items()}
 
 
 def _share(mask: NDArray[np.bool_]) -> NDArray[np.float16]:
@@ -76,23 +119,47 @@ def read_shards(folder: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
     return {name: np.concatenate(held) for name, held in parts.items()}
 
 
+@dataclass(frozen=True)
+class Batch:
+    """Views to draw, and references of the first few of them."""
+
+    clean: Tensor
+    """Latents Float "b 16 16 16"."""
+    subject: Tensor
+    """The subject's share of each cell, Float "b 1 16 16"."""
+    ids: Tensor
+    """Token ids of a caption each, Long "b 48"."""
+    seen: Tensor
+    """What the subject encoder sees in other views of the same subject, Float "r `REFERENCES` 65 128"; r of
+    the b views have references."""
+
+
 class LatentPool:
     """The shards of a folder, in memory."""
 
     def __init__(self, folder: Path, rng: np.random.Generator) -> None:
         self.rng = rng
-        held = read_shards(folder, ("latents", "subject", "tokens"))
-        self.latents, self.subject, self.tokens = held.values()
+        held = read_shards(folder, NAMES)
+        self.latents, self.subject, self.tokens, self.seen = held.values()
 
     def __len__(self) -> int:
         return len(self.latents)
 
-    def batch(self, size: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Latents "b 16 16 16", subject shares "b 1 16 16" and Long token ids "b 48" of random scenes."""
+    def batch(self, size: int, referenced: int) -> Batch:
+        """Random views of random subjects; the first ``referenced`` of them with references.
+
+        One to three of a subject's other views are its references, repeated to fill `REFERENCES` places: a
+        reference that is there twice counts twice in attention, which only shifts weight among them.
+        """
         where = self.rng.integers(len(self), size=size)
+        views = self.rng.permuted(np.tile(np.arange(VIEWS), (size, 1)), axis=1)
+        target, others = views[:, 0], views[:referenced, 1:]
+        counts = self.rng.integers(1, REFERENCES + 1, size=(referenced, 1))
+        others = np.take_along_axis(others, np.arange(REFERENCES)[None] % counts, axis=1)
         which = self.rng.integers(CAPTIONS, size=size)
-        return (
-            torch.from_numpy(self.latents[where]).float(),
-            torch.from_numpy(self.subject[where]).float()[:, None],
-            torch.from_numpy(self.tokens[where, which]).long(),
+        return Batch(
+            torch.from_numpy(self.latents[where, target]).float(),
+            torch.from_numpy(self.subject[where, target]).float()[:, None],
+            torch.from_numpy(self.tokens[where, target, which]).long(),
+            torch.from_numpy(self.seen[where[:referenced, None], others]).float(),
         )

@@ -107,7 +107,7 @@ def fill(
         area = torch.nn.functional.interpolate(
             torch.from_numpy(mask)[:, None].float(), (side, side), mode="area"
         )
-        seen = np.stack([_reference(s, im, rng, small) for s, im in zip(scenes, images, strict=True)])
+        seen = np.stack([reference_picture(s, im, rng, small) for s, im in zip(scenes, images, strict=True)])
         states = encoder.model(normalised(seen), output_hidden_states=True).hidden_states[-2]
         parts["latents"].append(latents.half())
         parts["masks"].append(area.half())
@@ -126,7 +126,7 @@ def fill(
     return Pool(**stacked)
 
 
-def _reference(
+def reference_picture(
     scene: Scene, drawn: NDArray[np.uint8], rng: np.random.Generator, size: int
 ) -> NDArray[np.uint8]:
     """The scene as a reference picture: as it is, or (a third of the time) cut out on a flat colour."""

@@ -1,101 +1,111 @@
-"""Distils the teacher into the student that ships: guidance and 25 steps become at most 4 steps without it.
+"""Distils the teacher into the student that ships: guidance and 12 steps become at most 4 steps without it.
 
-Trajectory regression: from noisy latents at each of the drawing timesteps, the guided teacher (Ho & Salimans
-2022, arXiv 2207.12598) follows its deterministic path (DDIM, arXiv 2010.02502) to the end; the student
-learns to be there in one step, by a pseudo-Huber loss (arXiv 2310.14189). Pairs are made once and reused.
+Trajectory regression: from pure noise the guided teacher (Ho & Salimans 2022, arXiv 2207.12598) follows its
+deterministic path (DDIM, arXiv 2010.02502) to the end; from where that path crosses each of the drawing
+timesteps, the student learns to be at its end in one step, by a pseudo-Huber loss (arXiv 2310.14189). So one
+path is as many examples as there are drawing timesteps. Paths are made once and reused. Half of them have
+references, and are guided by words and references at once: the reference adapter is distilled with the base.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from castmark.training import parallel
 from castmark.training.common import Clock, TrainSettings, half_precision, load_checkpoint, seeded
-from castmark.training.denoiser import NoisePath, TextToLatents, new_text_encoder, new_unet, ship
-from castmark.training.latents import LatentPool, read_shards, write_shard
+from castmark.training.denoiser import NoisePath, TextToLatents, new_model, reference_folder, ship
+from castmark.training.latents import Batch, LatentPool, write_shard
 from castmark.training.loop import Loop
 from castmark.training.muon import groups
 from castmark.training.parallel import Rank
 from castmark.training.tokenizer import load_tokenizer, token_ids
 
 BATCH = 32
-"""Pairs a step and process."""
+"""Examples a step and process; half of them with references."""
 GUIDANCE = 2.5
-TEACHER_STEPS = (12, 9, 6, 4)
-"""Steps of the teacher's path from each drawing timestep."""
+STEPS_BETWEEN = 3
+"""Steps of the teacher's path from one drawing timestep to the next, and from the last one to the end."""
 SHARES = (0.4, 0.2, 0.2, 0.2)
-"""Share of the pairs that start at each drawing timestep: one-step drawing is the hardest."""
-PAIR_BATCH = 64
-PAIR_SHARE = 0.45
-"""Share of the time budget for making pairs."""
+"""Share of the examples at each drawing timestep: one-step drawing is the hardest."""
+PATH_BATCH = 64
+PATH_SHARE = 0.5
+"""Share of the time budget for following paths."""
 LEARNING_RATE = 8e-4
 HUBER = 0.1
+FIELDS = ("noisy", "ids", "seen", "target")
 
 
 @dataclass(frozen=True)
-class Pairs:
-    """Noisy latents "n 16 16 16" at timesteps "n" of token ids "n 48", and where the teacher leads."""
+class Paths:
+    """Guided paths of the teacher: where they cross the drawing timesteps, and where they end."""
 
     noisy: Tensor
-    timesteps: Tensor
+    """Latents Float "b crossings 16 16 16", from pure noise down."""
     ids: Tensor
+    """Token ids, Long "b 48"."""
+    seen: Tensor
+    """References of the first r of them, Float "r refs 65 128"."""
     target: Tensor
-
-    def take(self, where: Tensor) -> Pairs:
-        """Those at the indices."""
-        return Pairs(self.noisy[where], self.timesteps[where], self.ids[where], self.target[where])
+    """Latents Float "b 16 16 16"."""
 
 
 @torch.no_grad()
-def guided_path(
+def guided_paths(
     model: TextToLatents,
     path: NoisePath,
-    noisy: Tensor,
-    start: int,
-    ids: Tensor,
+    noise: Tensor,
+    batch: Batch,
     empty: Tensor,
     *,
-    steps: int,
+    steps: int = STEPS_BETWEEN,
     guidance: float = GUIDANCE,
-) -> Tensor:
-    """Latents at the end of the guided teacher's deterministic path from ``noisy`` at timestep ``start``.
+) -> Paths:
+    """The guided teacher's deterministic paths for a batch's captions and references.
 
     Args:
-        noisy: latents "b 16 16 16".
-        ids: token ids "b 48".
+        noise: where they start, Float "b 16 16 16".
         empty: token ids of no caption "48".
-        steps: model calls, each of twice the batch.
-        guidance: 1 is none.
+        steps: model calls from one crossing to the next, each of twice the batch.
+        guidance: away from the picture without words and references; 1 is none.
     """
-    count = len(noisy)
-    embeds = model.embed(torch.cat([ids, empty.expand(count, -1)]))
-    times = np.linspace(start, 0, steps + 1).round().astype(int)
-    clean = noisy
-    for now, after in pairwise(times):
-        timesteps = torch.full((2 * count,), int(now))
-        said, unsaid = model(torch.cat([noisy, noisy]), timesteps, embeds).float().chunk(2)
-        clean = unsaid + guidance * (said - unsaid)
-        noise = (noisy - path.alpha[now] * clean) / path.sigma[now]
-        noisy = path.alpha[after] * clean + path.sigma[after] * noise
-    return clean
+    count = len(noise)
+    embeds = model.embed(torch.cat([batch.ids, empty.expand(count, -1)]))
+    images = model.look(batch.seen, 2 * count)  # the second half is unsaid and unseen
+    stops = [*path.drawn_at.tolist(), 0]
+    noisy, crossings, clean = noise, [noise], noise
+    for start, end in pairwise(stops):
+        for now, after in pairwise(np.linspace(start, end, steps + 1).round().astype(int).tolist()):
+            timesteps = torch.full((2 * count,), now)
+            said, unsaid = model(torch.cat([noisy, noisy]), timesteps, embeds, images).float().chunk(2)
+            clean = unsaid + guidance * (said - unsaid)
+            direction = (noisy - path.alpha[now] * clean) / path.sigma[now]
+            noisy = path.alpha[after] * clean + path.sigma[after] * direction
+        crossings.append(noisy)
+    return Paths(torch.stack(crossings[:-1], 1), batch.ids, batch.seen, clean)
 
 
-def student_loss(model: TextToLatents, pairs: Pairs) -> Tensor:
-    """Pseudo-Huber distance to where the teacher leads."""
-    predicted = model(pairs.noisy, pairs.timesteps, model.embed(pairs.ids)).float()
-    square = (predicted - pairs.target).square()
+def student_loss(model: TextToLatents, path: NoisePath, paths: Paths, levels: Tensor) -> Tensor:
+    """Pseudo-Huber distance from the answers at the crossings ``levels``, Long "b", to the paths' ends."""
+    count = len(levels)
+    noisy = paths.noisy[torch.arange(count), levels]
+    images = model.look(paths.seen, count)
+    predicted = model(noisy, path.drawn_at[levels], model.embed(paths.ids), images).float()
+    square = (predicted - paths.target).square()
     return ((square + HUBER**2).sqrt() - HUBER).mean()
 
 
 def train(settings: TrainSettings) -> None:
-    """Make pairs with ``work``/teacher.pt, train the student on them, write the pipeline to ``out``.
+    """Follow paths with ``work``/teacher.pt, train the student on them, write the pipeline to ``out`` and its
+    reference adapter beside it.
 
-    Each of ``threads`` is a process of its own. Pairs already in ``work``/pairs are used and added to.
+    Each of ``threads`` is a process of its own. Paths already in ``work``/paths are used and added to.
 
     Raises:
         FileNotFoundError: ``work`` holds no teacher.
@@ -103,15 +113,13 @@ def train(settings: TrainSettings) -> None:
     taught = load_checkpoint(settings.work / "teacher.pt")
     if taught is None:
         raise FileNotFoundError(f"{settings.work}: no teacher.pt; run `castmark train teacher` first")
-    clock = Clock(settings.minutes)
-    parallel.run(_make_pairs, settings.threads, settings)
-    left = settings.minutes - clock.spent / 60
-    parallel.run(_train_student, settings.threads, settings, left)
+    parallel.run(_follow, settings.threads, settings)
+    parallel.run(_train_student, settings.threads, settings, settings.minutes * (1 - PATH_SHARE))
     facts = {
         "distilled": True,
         "batch": BATCH * settings.threads,
         "guidance_distilled": GUIDANCE,
-        "pairs": PAIR_BATCH * len(list((settings.work / "pairs").glob("*.npz"))),
+        "paths": PATH_BATCH * len(list((settings.work / "paths").glob("*.npz"))),
         "teacher": {"steps": taught["step"], "minutes": round(taught["minutes"], 1)},
     }
     ship(settings, "student.pt", facts)
@@ -120,14 +128,14 @@ def train(settings: TrainSettings) -> None:
 def _teacher(settings: TrainSettings) -> TextToLatents:
     state = load_checkpoint(settings.work / "teacher.pt")
     assert state is not None
-    model = TextToLatents(new_text_encoder(load_tokenizer()), new_unet())
+    model = new_model(settings.out, reference_folder(settings.out))
     model.load_state_dict(state["model"])
     return model.to(memory_format=torch.channels_last)
 
 
-def _make_pairs(settings: TrainSettings, rank: Rank) -> None:
+def _follow(settings: TrainSettings, rank: Rank) -> None:
     torch.set_num_threads(1)
-    folder = settings.work / "pairs"
+    folder = settings.work / "paths"
     folder.mkdir(exist_ok=True)
     number = len(list(folder.glob(f"{rank.index}-*.npz")))
     seeds = [settings.seed, 5, rank.index, number]
@@ -135,43 +143,64 @@ def _make_pairs(settings: TrainSettings, rank: Rank) -> None:
     pool = LatentPool(settings.work / "latents", np.random.default_rng(seeds))
     model, path = _teacher(settings).eval(), NoisePath("cpu")
     empty = token_ids(load_tokenizer(), [""])[0]
-    clock = Clock(settings.minutes * PAIR_SHARE)
+    clock = Clock(settings.minutes * PATH_SHARE)
     made = 0
     while clock.fraction < 1:
-        level = int(torch.multinomial(torch.tensor(SHARES), 1, generator=generator))
-        start = int(path.drawn_at[level])
-        clean, _, ids = pool.batch(PAIR_BATCH)
-        noise = torch.randn(clean.shape, generator=generator)
-        noisy = path.alpha[start] * clean + path.sigma[start] * noise
+        batch = pool.batch(PATH_BATCH, referenced=PATH_BATCH // 2)
+        noise = torch.randn(batch.clean.shape, generator=generator)
         with half_precision("cpu"):
-            target = guided_path(model, path, noisy, start, ids, empty, steps=TEACHER_STEPS[level])
-        pairs = Pairs(noisy, torch.full((len(ids),), start), ids, target)
+            found = guided_paths(model, path, noise, batch, empty)
         write_shard(
             folder / f"{rank.index}-{number:05d}.npz",
-            noisy=pairs.noisy.half().numpy(),
-            timesteps=pairs.timesteps.short().numpy(),
-            ids=pairs.ids.short().numpy(),
-            target=pairs.target.half().numpy(),
+            noisy=found.noisy.half().numpy(),
+            ids=found.ids.short().numpy(),
+            seen=found.seen.half().numpy(),
+            target=found.target.half().numpy(),
         )
-        number, made = number + 1, made + PAIR_BATCH
+        number, made = number + 1, made + PATH_BATCH
         if rank.leads and number % 20 == 0:
-            print(f"pairs {made * rank.count} {made * rank.count / clock.spent:.1f}/s", flush=True)  # noqa: T201
+            print(f"paths {made * rank.count} {made * rank.count / clock.spent:.1f}/s", flush=True)  # noqa: T201
+
+
+class _PathPool:
+    """The paths of a folder, in memory, shard by shard."""
+
+    def __init__(self, settings: TrainSettings, rng: np.random.Generator) -> None:
+        self._rng = rng
+        self._shards: list[dict[str, NDArray[Any]]] = []
+        for file in sorted((settings.work / "paths").glob("*.npz")):
+            with np.load(file) as shard:
+                self._shards.append({name: shard[name] for name in FIELDS})
+
+    def batch(self, size: int) -> Paths:
+        """Random paths of one random shard; the first half with references."""
+        shard = self._shards[int(self._rng.integers(len(self._shards)))]
+        given, half = len(shard["seen"]), size // 2
+        shown = self._rng.permutation(given)[:half]
+        bare = given + self._rng.permutation(len(shard["ids"]) - given)[: size - half]
+        where = np.concatenate([shown, bare])
+        return Paths(
+            torch.from_numpy(shard["noisy"][where]).float(),
+            torch.from_numpy(shard["ids"][where]).long(),
+            torch.from_numpy(shard["seen"][shown]).float(),
+            torch.from_numpy(shard["target"][where]).float(),
+        )
 
 
 def _train_student(settings: TrainSettings, minutes: float, rank: Rank) -> None:
     torch.set_num_threads(1)
-    model = _teacher(settings)
-    held = read_shards(settings.work / "pairs", ("noisy", "timesteps", "ids", "target"))
-    pairs = Pairs(**{name: torch.from_numpy(values) for name, values in held.items()})
+    model, path = _teacher(settings), NoisePath("cpu")
     loop = Loop(
         replace(settings, minutes=minutes), "student", model, groups(model), peak=LEARNING_RATE, rank=rank
     )
     seeds = [settings.seed, 6, rank.index, loop.step]
     generator = seeded(np.random.default_rng(seeds))
+    pool = _PathPool(settings, np.random.default_rng(seeds))
+    shares = torch.tensor(SHARES)
     while loop.going:
-        batch = pairs.take(torch.randint(len(pairs.ids), (BATCH,), generator=generator))
-        batch = Pairs(batch.noisy.float(), batch.timesteps.long(), batch.ids.long(), batch.target.float())
+        paths = pool.batch(BATCH)
+        levels = torch.multinomial(shares, len(paths.ids), replacement=True, generator=generator)
         with half_precision("cpu"):
-            loss = student_loss(model, batch)
+            loss = student_loss(model, path, paths, levels)
         loop.update(loss, BATCH)
     loop.finish()

@@ -1,4 +1,8 @@
-"""Trains the teacher: the denoiser on rendered scenes and their captions, with captions dropped for guidance.
+"""Trains the teacher: the denoiser and its reference adapter together, on rendered scenes, their captions and
+other views of their subjects; captions are dropped at times, for guidance.
+
+Half of every batch has references, and the base learns with them as the adapter does: a base that only ever
+saw words has no use for what words don't say. The other half is the base alone.
 
 The loss is the velocity loss (Salimans & Ho 2022, arXiv 2202.00512, appendix D), which for x-prediction is
 the squared error times SNR + 1; SNR is capped as in min-SNR (Hang et al. 2023, arXiv 2303.09556). The
@@ -6,6 +10,8 @@ subject's cells weigh more than its surroundings, which are most of every pictur
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -17,26 +23,27 @@ from castmark.training.common import TrainSettings, half_precision, seeded
 from castmark.training.denoiser import (
     NoisePath,
     TextToLatents,
-    new_text_encoder,
-    new_unet,
+    new_model,
+    reference_folder,
     ship,
-    start_from_shipped,
 )
-from castmark.training.latents import LatentPool, make_shards
+from castmark.training.latents import Batch, LatentPool, make_shards
 from castmark.training.loop import Loop
 from castmark.training.muon import groups
 from castmark.training.parallel import Rank
 from castmark.training.tokenizer import load_tokenizer, token_ids
+from castmark_adapters.encoder import SubjectEncoder
+from castmark_adapters.reference import ENCODER
 
 BATCH = 32
-"""Scenes a step and process."""
-SHARDS = 52
+"""Scenes a step and process; half of them with references."""
+SHARDS = 40
 LEARNING_RATE = 3e-3
 TEXT_RATE = 0.3
 CAPTION_DROP = 0.1
 SNR_CAP = 8.0
 SUBJECT_WEIGHT = 2.0
-COMPILE_MINUTES = 20.0
+COMPILE_MINUTES = 90.0
 """Runs longer than this compile the UNet, which takes a few minutes and then saves a fifth."""
 
 
@@ -48,21 +55,16 @@ def sample_timesteps(path: NoisePath, count: int, generator: torch.Generator) ->
     return torch.where(draw < 0.6, uniform, torch.where(draw < 0.9, own, torch.full_like(own, 999)))
 
 
-def teacher_loss(
-    model: TextToLatents,
-    path: NoisePath,
-    clean: Tensor,
-    subject: Tensor,
-    ids: Tensor,
-    generator: torch.Generator,
-) -> Tensor:
-    """Velocity loss of one batch: latents "b 16 16 16", subject shares "b 1 16 16", token ids "b 48"."""
+def teacher_loss(model: TextToLatents, path: NoisePath, batch: Batch, generator: torch.Generator) -> Tensor:
+    """Velocity loss of one batch."""
+    clean = batch.clean
     timesteps = sample_timesteps(path, len(clean), generator)
     alpha, sigma = path.at(timesteps)
     noise = torch.randn(clean.shape, generator=generator)
-    predicted = model(alpha * clean + sigma * noise, timesteps, model.embed(ids))
+    images = model.look(batch.seen, len(clean))
+    predicted = model(alpha * clean + sigma * noise, timesteps, model.embed(batch.ids), images)
     by_snr = (alpha / sigma).square().clamp(max=SNR_CAP) + 1
-    by_place = 1 + SUBJECT_WEIGHT * subject
+    by_place = 1 + SUBJECT_WEIGHT * batch.subject
     error = (predicted.float() - clean).square()
     return (by_snr * by_place * error).mean() / by_place.mean()
 
@@ -70,9 +72,10 @@ def teacher_loss(
 def train(settings: TrainSettings) -> None:
     """Train the teacher, or go on training, within the time budget; then write the pipeline to ``out``.
 
-    Reads the autoencoder from ``out``/vae, and makes shards of latents in ``work``/latents first. Each of
-    ``threads`` is a process of its own. It goes on from its checkpoint, or else from the weights in ``out``,
-    if there are any.
+    Reads the autoencoder from ``out``/vae and the subject encoder from the folder ``reference`` beside
+    ``out``, where the reference adapter goes; makes shards of latents in ``work``/latents first. Each of
+    ``threads`` is a process of its own. It goes on from its checkpoint, or else from the weights in both
+    folders, if there are any.
     """
     parallel.run(_make_shards, settings.threads, settings)
     parallel.run(train_teacher, settings.threads, settings)
@@ -83,17 +86,16 @@ def _make_shards(settings: TrainSettings, rank: Rank) -> None:
     torch.set_num_threads(1)
     autoencoder = AutoencoderTiny.from_pretrained(settings.out / "vae")
     numbers = range(rank.index, SHARDS, rank.count)
-    make_shards(settings.work / "latents", autoencoder, load_tokenizer(), numbers)
+    encoder = SubjectEncoder.load(reference_folder(settings.out) / ENCODER)
+    make_shards(settings.work / "latents", autoencoder, load_tokenizer(), encoder, numbers)
 
 
 def train_teacher(settings: TrainSettings, rank: Rank) -> None:
     """The teacher's loop: checkpoints only."""
     torch.set_num_threads(1)
     torch.manual_seed(settings.seed)
-    tokenizer = load_tokenizer()
-    model = TextToLatents(new_text_encoder(tokenizer), new_unet()).to(memory_format=torch.channels_last)
-    start_from_shipped(model, settings.out)
-    learning = [*groups(model.unet), *groups(model.text_encoder, TEXT_RATE)]
+    model = new_model(settings.out, reference_folder(settings.out)).to(memory_format=torch.channels_last)
+    learning = [*groups(model.unet), *groups(model.resampler), *groups(model.text_encoder, TEXT_RATE)]
     loop = Loop(settings, "teacher", model, learning, peak=LEARNING_RATE, warm_up=200, rank=rank)
     if settings.minutes > COMPILE_MINUTES:
         model.unet.compile()
@@ -101,12 +103,12 @@ def train_teacher(settings: TrainSettings, rank: Rank) -> None:
     generator = seeded(np.random.default_rng(seeds))
     pool = LatentPool(settings.work / "latents", np.random.default_rng(seeds))
     path = NoisePath("cpu")
-    empty = token_ids(tokenizer, [""])[0]
+    empty = token_ids(load_tokenizer(), [""])[0]
     while loop.going:
-        clean, subject, ids = pool.batch(BATCH)
+        batch = pool.batch(BATCH, referenced=BATCH // 2)
         dropped = torch.rand(BATCH, generator=generator) < CAPTION_DROP
-        ids = torch.where(dropped[:, None], empty, ids)
+        batch = replace(batch, ids=torch.where(dropped[:, None], empty, batch.ids))
         with half_precision("cpu"):
-            loss = teacher_loss(model, path, clean, subject, ids, generator)
+            loss = teacher_loss(model, path, batch, generator)
         loop.update(loss, BATCH)
     loop.finish()

@@ -1,0 +1,83 @@
+"""Finishes the autoencoder's decoder: whole images, in the form that ships, with the encoder left as it is.
+
+A decoder learns most of what it knows on crops in its folded form (`castmark.training.autoencoder`), which
+differs from the one that ships along the image's border. Latents do not change here, so that a base trained
+on them stays good.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderTiny
+from torch import Tensor
+
+from castmark.training.autoencoder import SIZE, WEIGHTS, Folded, evaluate, loss_of, to_tensor
+from castmark.training.common import Ahead, TrainSettings, forget_path, half_precision, hardware, write_card
+from castmark.training.loop import Loop
+from castmark.training.muon import groups
+from castmark_world import masks, render, sample_scene
+
+BATCH = 4
+LEARNING_RATE = 3e-4
+BORDER = 3
+"""Pixels from the edge inwards that count as the border."""
+BORDER_WEIGHT = 6.0
+
+
+def _batch(rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Images "b 3 h w" in [-1, 1] and the weights of their pixels "b 1 h w"."""
+    scenes = [sample_scene(rng) for _ in range(BATCH)]
+    weights = np.full((BATCH, SIZE, SIZE), BORDER_WEIGHT, np.float32)
+    weights[:, BORDER:-BORDER, BORDER:-BORDER] = 1
+    for scene, weight in zip(scenes, weights, strict=True):
+        for name, mask in masks(scene, SIZE).items():
+            weight += WEIGHTS[name] * mask
+    return to_tensor(np.stack([render(scene, SIZE) for scene in scenes])), torch.from_numpy(weights)[:, None]
+
+
+def train(settings: TrainSettings) -> None:
+    """Train the decoder in ``out``, or go on training it, within the time budget; then write it back.
+
+    Raises:
+        OSError: ``out`` holds no autoencoder.
+    """
+    torch.set_num_threads(settings.threads)
+    torch.manual_seed(settings.seed)
+    model = AutoencoderTiny.from_pretrained(settings.out)
+    model.encoder.requires_grad_(False)
+    folded = Folded(model)
+    folded.to(settings.device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    loop = Loop(settings, "decoder", model, groups(model.decoder), peak=LEARNING_RATE, warm_up=20)
+    rng = np.random.default_rng([settings.seed, 4, loop.step])
+    ahead = Ahead(lambda: _batch(rng))
+    for images, weights in ahead:
+        if not loop.going:
+            break
+        images = images.to(settings.device, memory_format=torch.channels_last)
+        with half_precision(settings.device):
+            with torch.no_grad():  # as a base's latents are made
+                latents = folded.encode(images)
+            drawn = model.decoder(latents)
+        loop.update(loss_of(images, drawn.float(), weights.to(settings.device), latents.float()), BATCH)
+    ahead.close()
+    loop.finish()
+    _ship(model, settings, loop)
+
+
+def _ship(model: AutoencoderTiny, settings: TrainSettings, loop: Loop) -> None:
+    model.eval()
+    model.save_pretrained(settings.out)
+    forget_path(Path(settings.out) / "config.json")
+    card = Path(settings.out) / "card.json"
+    finished = {
+        "steps": loop.step,
+        "batch": BATCH,
+        "minutes": round(loop.minutes, 1),
+        "hardware": hardware(settings.device, settings.threads),
+    }
+    about = json.loads(card.read_text()) if card.is_file() else {}
+    write_card(settings.out, about | {"decoder finished": finished, "figures": evaluate(model)})
