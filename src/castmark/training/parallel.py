@@ -17,6 +17,8 @@ import torch.distributed as dist
 import torch.multiprocessing as multiprocessing
 from torch import nn
 
+from castmark.training.common import TrainSettings
+
 
 @dataclass(frozen=True)
 class Rank:
@@ -46,6 +48,11 @@ class Rank:
             gradient.copy_(flat[start : start + gradient.numel()].view_as(gradient))
             start += gradient.numel()
         return float(flat[-1])
+
+
+def trainers(settings: TrainSettings) -> int:
+    """Processes that train one model: one a core, or one a GPU, of which ``device`` names one."""
+    return 1 if settings.device.startswith("cuda") else settings.threads
 
 
 def run(work: Callable[..., Any], processes: int, *arguments: Any) -> None:

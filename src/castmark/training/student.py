@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from castmark.training import parallel
-from castmark.training.common import Clock, TrainSettings, half_precision, load_checkpoint, seeded
+from castmark.training.common import Clock, TrainSettings, batch_size, half_precision, load_checkpoint, seeded
 from castmark.training.denoiser import NoisePath, TextToLatents, new_model, reference_folder, ship
 from castmark.training.latents import Batch, LatentPool, write_shard
 from castmark.training.loop import Loop
@@ -55,6 +55,10 @@ class Paths:
     target: Tensor
     """Latents Float "b 16 16 16"."""
 
+    def to(self, device: str) -> Paths:
+        """The same on a device."""
+        return Paths(*(part.to(device) for part in (self.noisy, self.ids, self.seen, self.target)))
+
 
 @torch.no_grad()
 def guided_paths(
@@ -82,7 +86,7 @@ def guided_paths(
     noisy, crossings, clean = noise, [noise], noise
     for start, end in pairwise(stops):
         for now, after in pairwise(np.linspace(start, end, steps + 1).round().astype(int).tolist()):
-            timesteps = torch.full((2 * count,), now)
+            timesteps = torch.full((2 * count,), now, device=noise.device)
             said, unsaid = model(torch.cat([noisy, noisy]), timesteps, embeds, images).float().chunk(2)
             clean = unsaid + guidance * (said - unsaid)
             direction = (noisy - path.alpha[now] * clean) / path.sigma[now]
@@ -94,7 +98,7 @@ def guided_paths(
 def student_loss(model: TextToLatents, path: NoisePath, paths: Paths, levels: Tensor) -> Tensor:
     """Pseudo-Huber distance from the answers at the crossings ``levels``, Long "b", to the paths' ends."""
     count = len(levels)
-    noisy = paths.noisy[torch.arange(count), levels]
+    noisy = paths.noisy[torch.arange(count, device=levels.device), levels]
     images = model.look(paths.seen, count)
     predicted = model(noisy, path.drawn_at[levels], model.embed(paths.ids), images).float()
     square = (predicted - paths.target).square()
@@ -105,7 +109,8 @@ def train(settings: TrainSettings) -> None:
     """Follow paths with ``work``/teacher.pt, train the student on them, write the pipeline to ``out`` and its
     reference adapter beside it.
 
-    Each of ``threads`` is a process of its own. Paths already in ``work``/paths are used and added to.
+    Each of ``threads`` is a process of its own; on a GPU there is one. Paths already in ``work``/paths are
+    used and added to.
 
     Raises:
         FileNotFoundError: ``work`` holds no teacher.
@@ -113,13 +118,14 @@ def train(settings: TrainSettings) -> None:
     taught = load_checkpoint(settings.work / "teacher.pt")
     if taught is None:
         raise FileNotFoundError(f"{settings.work}: no teacher.pt; run `castmark train teacher` first")
-    parallel.run(_follow, settings.threads, settings)
-    parallel.run(_train_student, settings.threads, settings, settings.minutes * (1 - PATH_SHARE))
+    processes = parallel.trainers(settings)
+    parallel.run(_follow, processes, settings)
+    parallel.run(_train_student, processes, settings, settings.minutes * (1 - PATH_SHARE))
     facts = {
         "distilled": True,
-        "batch": BATCH * settings.threads,
+        "batch": batch_size(settings, BATCH) * processes,
         "guidance_distilled": GUIDANCE,
-        "paths": PATH_BATCH * len(list((settings.work / "paths").glob("*.npz"))),
+        "paths": batch_size(settings, PATH_BATCH) * len(list((settings.work / "paths").glob("*.npz"))),
         "teacher": {"steps": taught["step"], "minutes": round(taught["minutes"], 1)},
     }
     ship(settings, "student.pt", facts)
@@ -130,7 +136,7 @@ def _teacher(settings: TrainSettings) -> TextToLatents:
     assert state is not None
     model = new_model(settings.out, reference_folder(settings.out))
     model.load_state_dict(state["model"])
-    return model.to(memory_format=torch.channels_last)
+    return model.to(settings.device).to(memory_format=torch.channels_last)
 
 
 def _follow(settings: TrainSettings, rank: Rank) -> None:
@@ -141,15 +147,16 @@ def _follow(settings: TrainSettings, rank: Rank) -> None:
     seeds = [settings.seed, 5, rank.index, number]
     generator = seeded(np.random.default_rng(seeds))
     pool = LatentPool(settings.work / "latents", np.random.default_rng(seeds))
-    model, path = _teacher(settings).eval(), NoisePath("cpu")
-    empty = token_ids(load_tokenizer(), [""])[0]
+    device, size = settings.device, batch_size(settings, PATH_BATCH)
+    model, path = _teacher(settings).eval(), NoisePath(device)
+    empty = token_ids(load_tokenizer(), [""])[0].to(device)
     clock = Clock(settings.minutes * PATH_SHARE)
     made = 0
     while clock.fraction < 1:
-        batch = pool.batch(PATH_BATCH, referenced=PATH_BATCH // 2)
-        noise = torch.randn(batch.clean.shape, generator=generator)
-        with half_precision("cpu"):
-            found = guided_paths(model, path, noise, batch, empty)
+        batch = pool.batch(size, referenced=size // 2)
+        noise = torch.randn(batch.clean.shape, generator=generator).to(device)
+        with half_precision(device):
+            found = guided_paths(model, path, noise, batch.to(device), empty).to("cpu")
         write_shard(
             folder / f"{rank.index}-{number:05d}.npz",
             noisy=found.noisy.half().numpy(),
@@ -157,7 +164,7 @@ def _follow(settings: TrainSettings, rank: Rank) -> None:
             seen=found.seen.half().numpy(),
             target=found.target.half().numpy(),
         )
-        number, made = number + 1, made + PATH_BATCH
+        number, made = number + 1, made + size
         if rank.leads and number % 20 == 0:
             print(f"paths {made * rank.count} {made * rank.count / clock.spent:.1f}/s", flush=True)  # noqa: T201
 
@@ -189,7 +196,8 @@ class _PathPool:
 
 def _train_student(settings: TrainSettings, minutes: float, rank: Rank) -> None:
     torch.set_num_threads(1)
-    model, path = _teacher(settings), NoisePath("cpu")
+    device, size = settings.device, batch_size(settings, BATCH)
+    model, path = _teacher(settings), NoisePath(device)
     loop = Loop(
         replace(settings, minutes=minutes), "student", model, groups(model), peak=LEARNING_RATE, rank=rank
     )
@@ -198,9 +206,9 @@ def _train_student(settings: TrainSettings, minutes: float, rank: Rank) -> None:
     pool = _PathPool(settings, np.random.default_rng(seeds))
     shares = torch.tensor(SHARES)
     while loop.going:
-        paths = pool.batch(BATCH)
-        levels = torch.multinomial(shares, len(paths.ids), replacement=True, generator=generator)
-        with half_precision("cpu"):
+        paths = pool.batch(size).to(device)
+        levels = torch.multinomial(shares, size, replacement=True, generator=generator).to(device)
+        with half_precision(device):
             loss = student_loss(model, path, paths, levels)
-        loop.update(loss, BATCH)
+        loop.update(loss, size)
     loop.finish()

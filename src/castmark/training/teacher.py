@@ -19,7 +19,7 @@ from diffusers import AutoencoderTiny
 from torch import Tensor
 
 from castmark.training import parallel
-from castmark.training.common import TrainSettings, half_precision, seeded
+from castmark.training.common import TrainSettings, batch_size, half_precision, seeded
 from castmark.training.denoiser import (
     NoisePath,
     TextToLatents,
@@ -48,19 +48,19 @@ COMPILE_MINUTES = 90.0
 
 
 def sample_timesteps(path: NoisePath, count: int, generator: torch.Generator) -> Tensor:
-    """Long "b": 60% uniform from 100 up, 30% the drawing steps' own, 10% pure noise."""
+    """Long "b", on the CPU: 60% uniform from 100 up, 30% the drawing steps' own, 10% pure noise."""
     uniform = torch.randint(100, 1000, (count,), generator=generator)
-    own = path.drawn_at[torch.randint(0, len(path.drawn_at), (count,), generator=generator)]
+    own = path.drawn_at.cpu()[torch.randint(0, len(path.drawn_at), (count,), generator=generator)]
     draw = torch.rand(count, generator=generator)
     return torch.where(draw < 0.6, uniform, torch.where(draw < 0.9, own, torch.full_like(own, 999)))
 
 
 def teacher_loss(model: TextToLatents, path: NoisePath, batch: Batch, generator: torch.Generator) -> Tensor:
-    """Velocity loss of one batch."""
+    """Velocity loss of one batch; the random numbers are the CPU's, wherever the batch is."""
     clean = batch.clean
-    timesteps = sample_timesteps(path, len(clean), generator)
+    timesteps = sample_timesteps(path, len(clean), generator).to(clean.device)
     alpha, sigma = path.at(timesteps)
-    noise = torch.randn(clean.shape, generator=generator)
+    noise = torch.randn(clean.shape, generator=generator).to(clean)
     images = model.look(batch.seen, len(clean))
     predicted = model(alpha * clean + sigma * noise, timesteps, model.embed(batch.ids), images)
     by_snr = (alpha / sigma).square().clamp(max=SNR_CAP) + 1
@@ -74,12 +74,13 @@ def train(settings: TrainSettings) -> None:
 
     Reads the autoencoder from ``out``/vae and the subject encoder from the folder ``reference`` beside
     ``out``, where the reference adapter goes; makes shards of latents in ``work``/latents first. Each of
-    ``threads`` is a process of its own. It goes on from its checkpoint, or else from the weights in both
-    folders, if there are any.
+    ``threads`` is a process of its own, and on a GPU one process trains. It goes on from its checkpoint, or
+    else from the weights in both folders, if there are any.
     """
     parallel.run(_make_shards, settings.threads, settings)
-    parallel.run(train_teacher, settings.threads, settings)
-    ship(settings, "teacher.pt", {"distilled": False, "batch": BATCH * settings.threads})
+    processes = parallel.trainers(settings)
+    parallel.run(train_teacher, processes, settings)
+    ship(settings, "teacher.pt", {"distilled": False, "batch": batch_size(settings, BATCH) * processes})
 
 
 def _make_shards(settings: TrainSettings, rank: Rank) -> None:
@@ -94,7 +95,9 @@ def train_teacher(settings: TrainSettings, rank: Rank) -> None:
     """The teacher's loop: checkpoints only."""
     torch.set_num_threads(1)
     torch.manual_seed(settings.seed)
-    model = new_model(settings.out, reference_folder(settings.out)).to(memory_format=torch.channels_last)
+    device, size = settings.device, batch_size(settings, BATCH)
+    model = new_model(settings.out, reference_folder(settings.out)).to(device)
+    model = model.to(memory_format=torch.channels_last)
     learning = [*groups(model.unet), *groups(model.resampler), *groups(model.text_encoder, TEXT_RATE)]
     loop = Loop(settings, "teacher", model, learning, peak=LEARNING_RATE, warm_up=200, rank=rank)
     if settings.minutes > COMPILE_MINUTES:
@@ -102,13 +105,13 @@ def train_teacher(settings: TrainSettings, rank: Rank) -> None:
     seeds = [settings.seed, loop.step, rank.index]
     generator = seeded(np.random.default_rng(seeds))
     pool = LatentPool(settings.work / "latents", np.random.default_rng(seeds))
-    path = NoisePath("cpu")
+    path = NoisePath(device)
     empty = token_ids(load_tokenizer(), [""])[0]
     while loop.going:
-        batch = pool.batch(BATCH, referenced=BATCH // 2)
-        dropped = torch.rand(BATCH, generator=generator) < CAPTION_DROP
-        batch = replace(batch, ids=torch.where(dropped[:, None], empty, batch.ids))
-        with half_precision("cpu"):
+        batch = pool.batch(size, referenced=size // 2)
+        dropped = torch.rand(size, generator=generator) < CAPTION_DROP
+        batch = replace(batch, ids=torch.where(dropped[:, None], empty, batch.ids)).to(device)
+        with half_precision(device):
             loss = teacher_loss(model, path, batch, generator)
-        loop.update(loss, BATCH)
+        loop.update(loss, size)
     loop.finish()
