@@ -18,6 +18,7 @@ from castmark.take import Draft
 from castmark_adapters.errors import HostError
 from castmark_adapters.learn import LearnSettings, learn
 from castmark_adapters.lora import LoraAdapter, LoraWeights, attention_targets
+from castmark_adapters.mixed import MixedLoras
 from castmark_adapters.regions import Regions
 from castmark_adapters.subject import Subject
 
@@ -30,9 +31,9 @@ def drawn(base: Base, *seeds: int, text: str = "a red mug") -> list[Draft]:
     return base.draw([base.resolve(Shot(text, seed=seed)) for seed in seeds])
 
 
-def changed(base: Base, scale: float = 0.5) -> LoraWeights:
+def changed(base: Base, scale: float = 0.5, seed: int = 0) -> LoraWeights:
     """A LoRA that visibly changes what this base draws."""
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(seed)
     layers: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
     for name in attention_targets(base.host.model):
         linear = base.host.model.denoiser.get_submodule(name)
@@ -101,6 +102,28 @@ def test_learning_leaves_the_base_as_it_was_and_wearing_comes_off(
     assert state(denoiser) == before
     assert {name: id(module) for name, module in denoiser.named_modules()} == modules
     assert np.array_equal(drawn(base, 3)[0].pixels, plain)
+
+
+@every_family
+def test_a_batch_of_two_subjects_is_drawn_as_each_alone(name: str, base_of: Callable[[str], Base]) -> None:
+    base = base_of(name)
+    loras = [
+        LoraAdapter(changed(base, seed=seed).to_bytes(), title=f"LoRA {seed}", base=base.digest)
+        for seed in (0, 1)
+    ]
+    plain = [draft.pixels for draft in drawn(base, 1, 2)]
+    if name == "z-image-turbo":  # draws one picture at a time: the studio then draws each shot alone
+        with MixedLoras(loras).worn(base.host), pytest.raises(HostError, match="draw the whole batch"):
+            drawn(base, 1, 2)
+        return
+    with MixedLoras(loras).worn(base.host):
+        together = [draft.pixels for draft in drawn(base, 1, 2)]
+    for seed, (lora, mixed, without) in enumerate(zip(loras, together, plain, strict=True), start=1):
+        with lora.worn(base.host):
+            alone = drawn(base, seed)[0].pixels
+        assert np.abs(mixed.astype(int) - alone).max() <= 2
+        assert not np.array_equal(mixed, without) or name == "sana-sprint"
+    assert all(np.array_equal(a, b.pixels) for a, b in zip(plain, drawn(base, 1, 2), strict=True))
 
 
 @every_family

@@ -292,7 +292,7 @@ def signatures(bench: Bench, key: PemKey) -> int:
         made.append(arguments)
         return sign(*arguments, **more)
 
-    bench.patch.setattr("castmark.studio.studio.sign", counted)
+    bench.patch.setattr("castmark.studio.signing.sign", counted)
     try:
         checker = bench.wrap(Gate(bench.policy, bench.encoder, bench.record))
         studio = Studio(base=bench.base, checker=checker, wardrobe=FakeWardrobe(), key=key)

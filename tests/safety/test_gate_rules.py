@@ -225,7 +225,7 @@ def test_a_probe_is_the_same_each_time_and_survives_its_record() -> None:
 
 def portrait(truth_seed: int) -> bytes:
     buffer = io.BytesIO()
-    pixels = np.full((8, 8, 3), truth_seed, np.uint8)
+    pixels = np.full((16, 16, 3), truth_seed, np.uint8)
     Image.fromarray(pixels).save(buffer, "PNG")
     return buffer.getvalue()
 
@@ -257,7 +257,7 @@ def test_only_drift_of_a_locked_attribute_refuses(
     shot = replace(draft.resolved, shot=draft.resolved.shot.model_copy(update={"subjects": (subject,)}))
 
     def images(pixels: torch.Tensor) -> torch.Tensor:
-        whose = (adult, child)[now] if pixels.shape[-1] > 8 else adult
+        whose = (adult, child)[now] if pixels.shape[-1] > 16 else adult
         return of[whose["age"]][None]
 
     monkeypatch.setattr(gate.encoder, "images", images)
