@@ -45,7 +45,7 @@ LICENCE = "Apache-2.0 (rendered by castmark_world)"
 CHARACTER_SCENES = {
     "beach": "{name} waving at the beach on a sunny day",
     "forest": "{name} walking in the forest",
-    "city": "{name} pointing to the side in the city at night",
+    "city": "{name} walking in the city at night",
     "kitchen": "{name} with hands on hips in the kitchen",
     "bedroom": "{name} standing in the bedroom at night",
     "snow": "{name} with both arms up on a snowy mountain",
