@@ -139,10 +139,6 @@ class Images(NamedTuple):
     shown: Tensor
     """1 where a picture has references, else 0; Float "b"."""
 
-    def unseen(self) -> Images:
-        """The same with no picture's references counting."""
-        return Images(self.tokens, torch.zeros_like(self.shown))
-
 
 class NoisePath:
     """The noising path: alpha and sigma by timestep, Float "1000"."""

@@ -21,6 +21,7 @@ from castmark.bases import open_base
 from castmark.training.common import Clock, TrainSettings, half_precision, hardware, write_card
 from castmark.training.loop import Loop
 from castmark.training.muon import groups
+from castmark.training.reading import QUERIES
 from castmark.training.reference_pool import CAPTIONS, VIEWS, Pool, fill
 from castmark.training.reference_slots import slot_loss
 from castmark_adapters.encoder import SubjectEncoder
@@ -43,8 +44,6 @@ POOL_SHARE = 0.2
 HEAD_START_SHARE = 0.12
 """Share of the budget for the head start of a fresh adapter."""
 HEAD_START_BATCH = 32
-QUERIES = 12
-"""Image tokens a reference; the first few start as words."""
 BACKGROUND = 0.25
 """Weight of the loss outside the subject, against 1 inside."""
 DRAWING_STEPS = 4
