@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -56,6 +58,20 @@ def test_two_processes_lose_nothing(tmp_path: Path) -> None:
         assert len(registry) == 80
         for number in (*range(40), *range(1000, 1040)):
             assert registry.nearest(entry(number).fingerprint, 0) == [(0, entry(number))]
+
+
+def test_those_who_make_the_registry_at_once_all_open_it(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        for attempt in range(20):
+            together = threading.Barrier(4)
+
+            def opened(file: Path, together: threading.Barrier) -> bytes:
+                together.wait()
+                with Registry.open(file) as registry:
+                    return registry.secret
+
+            tries = [pool.submit(opened, tmp_path / f"{attempt}.sqlite", together) for _ in range(4)]
+            assert len({one.result() for one in tries}) == 1
 
 
 def test_a_failed_batch_keeps_nothing(home: Path) -> None:

@@ -18,6 +18,7 @@ import os
 import secrets
 import sqlite3
 import threading
+import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -205,7 +206,7 @@ class Registry:
     def _prepare(self) -> None:
         with self._reading() as database:
             database.execute(f"PRAGMA busy_timeout = {int(WAIT * 1000)}")
-            database.execute("PRAGMA journal_mode = WAL")
+            _use_wal(database)
             database.execute("PRAGMA synchronous = FULL")  # what was signed is registered, power cut or not
             (version,) = database.execute("PRAGMA user_version").fetchone()
         if version > SCHEMA_VERSION:
@@ -246,6 +247,20 @@ class Registry:
             f"the registry {self.file} cannot be used ({error}); nothing in it was changed. Check the disk "
             "and its permissions, or move the file aside and import an export of it"
         )
+
+
+def _use_wal(database: sqlite3.Connection) -> None:
+    """Turn WAL on, waiting for others who do the same: sqlite does not apply its busy timeout to this switch,
+    since two connections that both read before they switch would wait for each other."""
+    until = time.monotonic() + WAIT
+    while True:
+        try:
+            database.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+        time.sleep(0.01)
 
 
 def _insert(database: sqlite3.Connection, entry: Entry) -> bool:
