@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 import random
+import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 
-from castmark.bench.rendered import rendered_job, rendered_studio
+from castmark.bench.rendered import rendered_job
 from castmark.runs.ledger import FILE, Ledger
 from castmark_provenance.report import State
 from castmark_provenance.verify import verify
 
-ROWS = 40
+ROWS = 400
 """Images of one run; a run that is through is followed by another."""
-LONGEST = 6.0
-"""Seconds after which a process is killed, at most."""
+LONGEST = 0.5
+"""Seconds after its first image is written that a process is killed, at most: a dozen or two images later."""
 
 
 def killed(folder: Path, keys: Path, anchors: str, kills: int) -> tuple[int, int, int]:
@@ -26,29 +28,28 @@ def killed(folder: Path, keys: Path, anchors: str, kills: int) -> tuple[int, int
     """
     rng = random.Random(3)
     jobs = rendered_job(folder / "jobs.csv", ROWS)
-    fork = multiprocessing.get_context(
-        "fork"
-    )  # the libraries are loaded: the time is signing's and writing's
     bad = looked_at = run = midst = 0
     for _ in range(kills):
-        process = fork.Process(target=_work, args=(jobs, folder / f"run-{run}", keys))
-        process.start()
-        process.join(rng.uniform(0, LONGEST))
-        process.kill()
-        process.join()
+        with _started(jobs, folder / f"run-{run}", keys) as process:
+            assert process.stdout is not None
+            process.stdout.readline()  # the first image is written
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(rng.uniform(0, LONGEST))
+            process.kill()
         wrong, count, done = _left(folder / f"run-{run}", anchors)
         bad, looked_at = bad + wrong, looked_at + count
         midst += count > 0 and done < ROWS
         run += done == ROWS
-    process = fork.Process(target=_work, args=(jobs, folder / f"run-{run}", keys))
-    process.start()
-    process.join()
+    with _started(jobs, folder / f"run-{run}", keys) as process:
+        process.communicate()
     wrong, count, done = _left(folder / f"run-{run}", anchors)
     return bad + wrong + (ROWS - done), looked_at + count, midst
 
 
-def _work(jobs: Path, run: Path, keys: Path) -> None:
-    rendered_studio(keys).run(jobs, run)
+def _started(jobs: Path, run: Path, keys: Path) -> subprocess.Popen[str]:
+    """A process of its own: torch's threads do not survive a fork."""
+    command = [sys.executable, "-m", "castmark.bench.rendered", jobs, run, keys]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 
 
 def _left(run: Path, anchors: str) -> tuple[int, int, int]:
