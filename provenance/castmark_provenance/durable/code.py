@@ -118,33 +118,34 @@ def _outputs() -> NDArray[np.int8]:
 
 
 @functools.cache
-def _trellis() -> tuple[NDArray[np.intp], NDArray[np.int8], NDArray[np.float32]]:
-    """Of every state: its two predecessors, the bit that led here, and the chips of both branches."""
+def _branches() -> NDArray[np.float32]:
+    """Chips of the branches into each state from its two predecessors: "4 512", predecessors last."""
     state = np.arange(STATES)
     before = np.stack([state << 1 & (STATES - 1), state << 1 & (STATES - 1) | 1], axis=1)
-    bit = (state >> (CONSTRAINT - 2)).astype(np.int8)
+    bit = state >> (CONSTRAINT - 2)  # the one that leads here
     branch = 1 - 2 * _outputs()[before, bit[:, None]].astype(np.float32)
-    return before, bit, branch.reshape(2 * STATES, len(GENERATORS))
+    return np.ascontiguousarray(branch.reshape(2 * STATES, len(GENERATORS)).T)
 
 
 def _viterbi(soft: Soft) -> NDArray[np.int8]:
     """The most likely frames "candidates 64" for soft coded bits "candidates 256" (positive means 0)."""
-    before, bit, branch = _trellis()
-    rows = np.arange(len(soft))
-    steps = soft.reshape(len(soft), FRAME_BITS, len(GENERATORS))
+    count = len(soft)
+    gains = (soft.reshape(-1, len(GENERATORS)) @ _branches()).reshape(count, FRAME_BITS, 2, STATES // 2, 2)
     order = [at % FRAME_BITS for at in range(int(_TURNS * FRAME_BITS))]
-    metric = np.zeros((len(soft), STATES), np.float32)
+    metric = np.zeros((count, STATES), np.float32)
     choices: list[NDArray[Any]] = []
     for at in order:
-        paths = metric[:, before] + (steps[:, at] @ branch.T).reshape(len(soft), STATES, 2)
-        second = paths[:, :, 1] > paths[:, :, 0]
-        choices.append(second)
-        metric = np.where(second, paths[:, :, 1], paths[:, :, 0])
-    state = metric.argmax(axis=1)
-    frames = np.empty((len(soft), FRAME_BITS), np.int8)
+        # States s and s + 128 come from 2 s and 2 s + 1.
+        paths = metric.reshape(count, 1, STATES // 2, 2) + gains[:, at]
+        first, second = paths[..., 0], paths[..., 1]
+        choices.append((second > first).reshape(count, STATES))
+        metric = np.maximum(first, second)
+    state = metric.reshape(count, STATES).argmax(axis=1)
+    rows = np.arange(count)
+    frames = np.empty((count, FRAME_BITS), np.int8)
     last = FRAME_BITS * 2  # the second turn is the one with context on both sides
     for step in reversed(range(FRAME_BITS, len(order))):
         if step < last:
-            frames[:, order[step]] = bit[state]
-        state = before[state, choices[step][rows, state].astype(np.intp)]
+            frames[:, order[step]] = state >> (CONSTRAINT - 2)
+        state = (state << 1 & (STATES - 1)) + choices[step][rows, state]
     return frames

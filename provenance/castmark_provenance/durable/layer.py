@@ -23,7 +23,7 @@ from castmark_provenance.durable.errors import RegistryError
 from castmark_provenance.durable.fingerprint import fingerprint
 from castmark_provenance.durable.plane import Pixels
 from castmark_provenance.durable.registry import Entry, Registry, now
-from castmark_provenance.durable.watermark import ALGORITHM, ID_BITS, embed, read
+from castmark_provenance.durable.watermark import ALGORITHM, ID_BITS, carries, embed
 from castmark_provenance.manifest import Addition
 
 
@@ -137,10 +137,7 @@ class DurableLayer:
 def marked(pixels: Pixels, identifier: int) -> tuple[Pixels, int | None]:
     """Marked pixels and the id, or the pixels as they are and None where the mark cannot be read back."""
     drawn = embed(pixels, identifier)
-    found = read(drawn)
-    if found is None or found.identifier != identifier:
-        return pixels, None
-    return drawn, identifier
+    return (drawn, identifier) if carries(drawn, identifier) else (pixels, None)
 
 
 def recorded(identifier: int) -> str:

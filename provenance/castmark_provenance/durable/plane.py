@@ -48,8 +48,7 @@ def resized(plane: Plane, height: int, width: int) -> Plane:
 
 def mean(plane: Plane, radius: int) -> Plane:
     """Mean over squares of side 2 radius + 1, edges repeated."""
-    across = _running(plane, radius)
-    return _running(across.T, radius).T
+    return _running(_running(plane, radius, 1), radius, 0)
 
 
 def high_pass(plane: Plane) -> Plane:
@@ -70,9 +69,26 @@ def texture(plane: Plane, radius: int) -> Plane:
     return np.expm1(mean(np.log1p(away), radius))
 
 
-def _running(plane: Plane, radius: int) -> Plane:
-    """Running mean along the rows."""
-    padded = np.pad(plane, ((0, 0), (radius + 1, radius)), mode="edge")
-    total = np.cumsum(padded.astype(np.float64, order="C"), axis=1)  # thrice as fast as with dtype=
-    width = 2 * radius + 1
-    return ((total[:, width:] - total[:, :-width]) / width).astype(np.float32)
+def _running(plane: Plane, radius: int, axis: int) -> Plane:
+    """Running mean along an axis: sums of 1, 2, 4, 8 ... neighbours, put together as the width's binary
+    digits say, which is several times as fast as differences of a running total."""
+    pads = [(radius, radius) if at == axis else (0, 0) for at in (0, 1)]
+    part = np.pad(plane.astype(np.float32, copy=False), pads, mode="edge")
+    width, length, start, size = 2 * radius + 1, plane.shape[axis], 0, 1
+    total: Plane | None = None
+    while width:
+        if width & 1:
+            here = _cut(part, axis, start, start + length)
+            total = here.copy() if total is None else np.add(total, here, out=total)
+            start += size
+        width >>= 1
+        if width:
+            part = _cut(part, axis, 0, -size) + _cut(part, axis, size, None)
+            size *= 2
+    assert total is not None  # a width is odd
+    total *= np.float32(1 / (2 * radius + 1))
+    return total
+
+
+def _cut(plane: Plane, axis: int, start: int, stop: int | None) -> Plane:
+    return plane[:, start:stop] if axis else plane[start:stop]

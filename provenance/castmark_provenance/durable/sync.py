@@ -50,11 +50,15 @@ class Alignment:
     """The weighed harmonics, turned so that the tile begins at the corner."""
 
 
+def whole(plane: Plane, tile: tuple[float, float]) -> Alignment:
+    """The alignment that an uncropped picture has."""
+    (half,) = rows_of(plane, np.array([tile[0]]))
+    return _aligned(harmonics(half, tile[1]), tile, np.zeros((1, 2)))
+
+
 def uncropped(plane: Plane, tile: tuple[float, float]) -> list[Alignment]:
     """The alignment that an uncropped picture has, and those near it."""
-    (half,) = rows_of(plane, np.array([tile[0]]))
-    spectrum = harmonics(half, tile[1])
-    return [_aligned(spectrum, tile, np.zeros((1, 2))), *_refine(plane, tile)]
+    return [whole(plane, tile), *_refine(plane, tile)]
 
 
 def search(plane: Plane, tile: tuple[float, float], keep: int) -> list[Alignment]:

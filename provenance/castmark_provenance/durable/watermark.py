@@ -111,18 +111,41 @@ def read(pixels: Pixels) -> Mark | None:
     _require_rgb(pixels)
     if min(pixels.shape[:2]) < MIN_SIDE // 4:
         return None
-    luma = working(pixels)
-    if min(luma.shape) < MIN_SIDE // 4:  # a strip: no mark fits, and its length costs time and memory
+    found = _looked_for(pixels)
+    if found is None:
         return None
-    detail = high_pass(luma)
-    plane = detail * evenness(detail)
-    ratio = (luma.shape[0] / pixels.shape[0], luma.shape[1] / pixels.shape[1])
-    tile = side(pixels) / carrier.TILES
-    expected = (tile * ratio[0], tile * ratio[1])
+    plane, expected, ratio = found
     # Most copies are whole: look there first, and over all scales only if there is nothing.
     return _first(sync.uncropped(plane, expected), ratio) or _first(
         sync.search(plane, expected, CANDIDATES), ratio
     )
+
+
+def carries(pixels: Pixels, identifier: int) -> bool:
+    """Whether `read` finds ``identifier`` in the very pixels that `embed` returned, where it lies is known.
+
+    Raises:
+        WatermarkError: the pixels are not UInt8 "h w 3".
+    """
+    _require_rgb(pixels)
+    found = _looked_for(pixels)
+    if found is None:
+        return False
+    plane, expected, ratio = found
+    mark = _first([sync.whole(plane, expected)], ratio) or read(pixels)
+    return mark is not None and mark.identifier == identifier
+
+
+def _looked_for(pixels: Pixels) -> tuple[Plane, tuple[float, float], tuple[float, float]] | None:
+    """The evened detail, the tile of an uncropped picture in it, and its size over the picture's; None for a
+    strip, in which no mark fits, and whose length would cost time and memory."""
+    luma = working(pixels)
+    if min(luma.shape) < MIN_SIDE // 4:
+        return None
+    detail = high_pass(luma)
+    ratio = (luma.shape[0] / pixels.shape[0], luma.shape[1] / pixels.shape[1])
+    tile = side(pixels) / carrier.TILES
+    return detail * evenness(detail), (tile * ratio[0], tile * ratio[1]), ratio
 
 
 def _first(alignments: list[sync.Alignment], ratio: tuple[float, float]) -> Mark | None:

@@ -28,6 +28,7 @@ from PIL import Image
 
 from castmark.bench.copies import CHANGES, FIRST_SEED, cropped, drawn, photos, rendered
 from castmark.bench.harness import Figure, median
+from castmark.machine.threads import calm_numpy
 from castmark_provenance.authority import keygen
 from castmark_provenance.claim import (
     Claim,
@@ -73,6 +74,7 @@ def run(*, n: int | None = None, threads: int | None = None) -> list[Figure]:
     Raises:
         CastmarkError: the packages that carry the photographs are not installed.
     """
+    calm_numpy()
     count, processes = n or DRAWINGS, threads or 1
     photographs = list(dict(photos()).values())
     drawings = list(drawn(count))
@@ -127,7 +129,7 @@ def spread(work: Callable[[Item], Found], over: Sequence[Item], processes: int) 
     if processes == 1:
         yield from map(work, over)
         return
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=calm_numpy) as pool:
         yield from pool.map(work, over, chunksize=16)
 
 

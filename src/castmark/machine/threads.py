@@ -24,6 +24,14 @@ def worker_count() -> int:
     return max(1, min(MAX_WORKERS, cores() - 1))
 
 
+def calm_numpy() -> None:
+    """One thread for numpy's BLAS: what it multiplies here is small, and its second thread, spinning for the
+    next product, takes from drawing what it gives. Torch's own threads are not touched."""
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(1, user_api="blas")
+
+
 def choose_threads() -> int:
     """Torch threads for drawing: ``OMP_NUM_THREADS`` where it is set, else what is measured to be fastest.
 

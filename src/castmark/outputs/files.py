@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zlib
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
@@ -12,8 +13,9 @@ if TYPE_CHECKING:
     from castmark.take import Draft
 
 MEDIA_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "avif": "image/avif"}
-PNG_LEVEL = 1
-"""zlib level: 6 ms for 256 px where level 6 takes 36, and 13 KiB more."""
+PNG_LEVEL, PNG_STRATEGY = 1, zlib.Z_RLE
+"""Of zlib: 3.5 ms and 67 KB for a marked drawing of 256 px, where level 6 and its usual strategy take 17.5 ms
+and 70 KB. A mark leaves few repetitions, so looking for others than runs gains nothing."""
 JPEG_QUALITY, WEBP_QUALITY, AVIF_QUALITY = 92, 90, 85
 USER_COMMENT = 0x9286
 EXIF_IFD = 0x8769
@@ -37,7 +39,7 @@ def encode(draft: Draft, kind: str, parameters: str | None = None) -> bytes:
         options["exif"] = exif.tobytes()
     match kind:
         case "png":
-            options["compress_level"] = PNG_LEVEL
+            options |= {"compress_level": PNG_LEVEL, "compress_type": PNG_STRATEGY}
         case "jpeg":
             options |= {"quality": JPEG_QUALITY, "subsampling": 0}
         case "avif":

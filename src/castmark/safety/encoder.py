@@ -46,7 +46,8 @@ class Encoder:
         tokenizer_files: dict[str, str],
         device: str,
     ) -> None:
-        self.model = model.eval().requires_grad_(False)
+        # Convolutions of a few channels are up to twice as fast with the channels last, and as exact.
+        self.model = model.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # pyright: ignore
         self.name, self.device = name, device
         self._tokenize = tokenize
         visual = cast(Any, model).visual
@@ -141,7 +142,7 @@ class Encoder:
             raise CheckError("pixels must be finite and within [0, 1] to be checked")
         seen = views(pixels.to(self.device), self.image_size)
         batch, count = seen.shape[:2]
-        flat = ((seen - self._mean) / self._std).flatten(0, 1)
+        flat = ((seen - self._mean) / self._std).flatten(0, 1).contiguous(memory_format=torch.channels_last)
         found = cast(Any, self.model).encode_image(flat).float()
         return _unit(found, "image").unflatten(0, (batch, count))
 

@@ -110,9 +110,10 @@ def open_drawing_base(
 
     from castmark.bases import open_base
     from castmark.machine.memory import keep_freed_memory
-    from castmark.machine.threads import choose_threads
+    from castmark.machine.threads import calm_numpy, choose_threads
 
     keep_freed_memory()
+    calm_numpy()
     torch.set_num_threads(threads or choose_threads())
     try:
         return open_base(base, device=device, exact=exact, settings=speed)
