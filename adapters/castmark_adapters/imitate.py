@@ -272,11 +272,12 @@ def _on_the_way(
     way to the target, and noised anew.
     """
     before = found.own.clean[pick, (level - 1).clamp(min=0)]
-    way = torch.rand(len(pick), 1, 1, 1, generator=generator) * found.masks[pick]
+    way = torch.rand(len(pick), 1, 1, 1, generator=generator).to(before) * found.masks[pick]
     mixed = before.lerp(found.targets[pick], way)
-    noise = torch.randn(mixed.shape, generator=generator)
+    noise = torch.randn(mixed.shape, generator=generator).to(mixed)
     later = schedule.noised(mixed, noise, schedule.drawing[level])
-    return torch.where((level == 0)[:, None, None, None], found.own.noisy[pick, 0], later)
+    first = (level == 0)[:, None, None, None].to(later.device)
+    return torch.where(first, found.own.noisy[pick, 0], later)
 
 
 def _clean(
@@ -292,8 +293,13 @@ def _clean(
     embeds: Sequence[Tensor] | None = host.call_arguments.get("ip_adapter_image_embeds")
     conditions = {"image_embeds": list(embeds)} if embeds else None
     with installed(unet, layers):
-        output = unet(x_t, t, encoder_hidden_states=texts, added_cond_kwargs=conditions).sample
-    return schedule.x0(output, x_t, t)
+        output = unet(
+            x_t.to(unet.dtype),
+            t.to(x_t.device),
+            encoder_hidden_states=texts,
+            added_cond_kwargs=conditions,
+        )
+    return schedule.x0(output.sample.float(), x_t, t)
 
 
 def _masked(error: Float[Tensor, "b c h w"], mask: Float[Tensor, "b 1 h w"]) -> Tensor:

@@ -22,6 +22,7 @@ from castmark_adapters.errors import SubjectError
 from castmark_adapters.host import Host
 from castmark_adapters.material import OTHERS, PLACES, encode_images
 from castmark_adapters.placement import find, put
+from castmark_adapters.running import running_device
 from castmark_adapters.schedule import Schedule
 from castmark_adapters.subject import Subject
 from castmark_adapters.views import ReferenceView, subject_views
@@ -89,8 +90,8 @@ def lessons(
             placement = find(picture, [views[index] for index in known])
             placed.append(put(views[known[placement.reference]], placement))
             source.append(known[placement.reference])
-    targets = [encode_images(pipeline, view.image[None]) for view in placed]
-    masks = torch.stack([view.mask for view in placed])
+    targets = [encode_images(pipeline, view.image[None]).float() for view in placed]
+    masks = torch.stack([view.mask for view in placed]).to(targets[0].device)
     masks = F.interpolate(masks, size=targets[0].shape[-2:], mode="area")
     return Lessons(
         own=own,
@@ -115,28 +116,40 @@ def draw(
     """
     unet: Any = pipeline.unet
     size = (1, unet.config.in_channels, unet.config.sample_size, unet.config.sample_size)
-    words, _ = pipeline.encode_prompt(list(prompts), pipeline.device, 1, do_classifier_free_guidance=False)
+    device = running_device(unet)
+    words, _ = pipeline.encode_prompt(list(prompts), device, 1, do_classifier_free_guidance=False)
     texts = cast("Tensor", words)
     generators = [torch.Generator().manual_seed(seed + index) for index in range(len(prompts))]
-    x = torch.cat([torch.randn(size, generator=one) for one in generators])
+
+    def noise() -> Tensor:
+        return torch.cat([torch.randn(size, generator=one) for one in generators]).to(device)
+
+    x = noise()
     noisy: list[Tensor] = []
     clean: list[Tensor] = []
     for index, time in enumerate(schedule.drawing.tolist()):
         t = torch.full((len(x),), time)
         if index:
-            x = schedule.noised(clean[-1], torch.cat([torch.randn(size, generator=g) for g in generators]), t)
+            x = schedule.noised(clean[-1], noise(), t)
         noisy.append(x)
         parts: list[Tensor] = []
         for part, when, said in zip(x.split(8), t.split(8), texts.split(8), strict=True):
             shown = [each.expand(len(part), -1, -1, -1) for each in embeds] if embeds else None
             conditions = {"image_embeds": shown} if shown else None
-            parts.append(unet(part, when, encoder_hidden_states=said, added_cond_kwargs=conditions).sample)
+            found = unet(
+                part.to(unet.dtype),
+                when.to(device),
+                encoder_hidden_states=said,
+                added_cond_kwargs=conditions,
+            )
+            parts.append(found.sample.float())
         clean.append(schedule.x0(torch.cat(parts), x, t))
     return Drawings(torch.stack(noisy, 1), torch.stack(clean, 1), texts)
 
 
 @torch.no_grad()
 def decode(pipeline: StableDiffusionPipeline, latents: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 3 s s"]:
-    """Pictures in [0, 1] of scaled latents."""
+    """Pictures in [0, 1] of scaled latents, on the CPU."""
     vae: Any = pipeline.vae
-    return (vae.decode(latents / vae.config.scaling_factor).sample / 2 + 0.5).clamp(0, 1)
+    pixels = vae.decode((latents / vae.config.scaling_factor).to(vae.dtype)).sample.float()
+    return (pixels / 2 + 0.5).clamp(0, 1).cpu()

@@ -45,6 +45,7 @@ from castmark_adapters.lora import (
 from castmark_adapters.material import Material, prepare
 from castmark_adapters.optimizer import Optimizer, make_optimizer
 from castmark_adapters.reference import ReferenceAdapter
+from castmark_adapters.running import uncompiled
 from castmark_adapters.schedule import NoisePath
 from castmark_adapters.subject import LoraFile, Subject, sha256
 
@@ -265,7 +266,8 @@ def _run_digest(
 def frozen(denoiser: nn.Module, *, checkpointing: bool = False) -> Generator[None]:
     """No gradients for the base, and no dropout; both as they were on exit.
 
-    With ``checkpointing`` its activations are computed again in the backward pass instead of being kept.
+    With ``checkpointing`` its activations are computed again in the backward pass instead of being kept. A
+    compiled one runs as it was written: a LoRA that is learned is no slot's, and few steps repay no compile.
     """
     trainable = [(parameter, parameter.requires_grad) for parameter in denoiser.parameters()]
     training = denoiser.training
@@ -275,7 +277,8 @@ def frozen(denoiser: nn.Module, *, checkpointing: bool = False) -> Generator[Non
     if checkpointing:
         cast("Any", denoiser).enable_gradient_checkpointing()
     try:
-        yield
+        with uncompiled():
+            yield
     finally:
         if checkpointing:
             cast("Any", denoiser).disable_gradient_checkpointing()

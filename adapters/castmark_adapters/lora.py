@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from castmark_adapters.errors import HostError, PackError, SubjectError
 from castmark_adapters.host import Host, Ingredient
+from castmark_adapters.running import running_device
 from castmark_adapters.subject import Subject, sha256
 from castmark_adapters.weights import all_finite, read_safetensors, write_safetensors
 
@@ -199,7 +200,7 @@ def convolution_targets(denoiser: nn.Module) -> list[str]:
     return [
         name
         for name, module in denoiser.named_modules()
-        if isinstance(module, nn.Conv2d) and name.rpartition(".")[2] in CONVOLUTIONS
+        if isinstance(module, nn.Conv2d | LoraConv2d) and name.rpartition(".")[2] in CONVOLUTIONS
     ]
 
 
@@ -215,6 +216,7 @@ def build_layers(
     """
     config = lora_config(weights.rank, list(weights.layers))
     layers: dict[str, LoraLayer] = {}
+    device = running_device(denoiser)
     with torch.random.fork_rng(devices=[]):
         for name, (down, up) in weights.layers.items():
             base, inner = wrapped_by(denoiser, name, down, up, title)
@@ -222,7 +224,7 @@ def build_layers(
             layer = kind(cast("Any", base), _NAME, config, r=weights.rank, lora_alpha=weights.rank)
             for part, matrix in ((layer.lora_A, down), (layer.lora_B, up)):
                 own = cast("nn.Linear", part[_NAME])
-                found = matrix.detach().clone().to(inner.weight.device, dtype or inner.weight.dtype)
+                found = matrix.detach().clone().to(device, dtype or inner.weight.dtype)
                 own.weight = nn.Parameter(found, requires_grad=False)
             layers[name] = layer
     return layers
@@ -266,8 +268,11 @@ def weights_of(layers: Mapping[str, LoraLayer], prefix: str) -> LoraWeights:
 @contextmanager
 def installed(denoiser: nn.Module, layers: Mapping[str, LoraLayer], scale: float = 1.0) -> Generator[None]:
     """Put built layers in place of the projections they wrap, and the very same projections back on exit."""
+    device = running_device(denoiser)
     for layer in layers.values():
         cast("Any", layer.set_scale)(_NAME, scale)
+        for matrix in matrices(layer):  # they may have gone to main memory with the base they were worn on
+            matrix.data = matrix.data.to(device)
     with replaced(denoiser, layers):
         yield
 

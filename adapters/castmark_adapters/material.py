@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from castmark_adapters.host import Host, Words
 from castmark_adapters.reference import ReferenceAdapter
+from castmark_adapters.running import running_device
 from castmark_adapters.subject import Kind, Subject
 from castmark_adapters.views import moved, reference_views
 
@@ -92,7 +93,7 @@ def encode_images(pipeline: Any, images: Float[Tensor, "b 3 h w"]) -> Float[Tens
     The form of most autoencoders; a family with another has its own (`castmark_adapters.host.Model`).
     """
     vae = pipeline.vae
-    found = vae.encode((images * 2 - 1).to(vae.device, vae.dtype))
+    found = vae.encode((images * 2 - 1).to(running_device(vae), vae.dtype))
     if hasattr(found, "latent_dist"):
         latents = found.latent_dist.mode()
     else:

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from castmark_adapters.errors import HostError
 from castmark_adapters.host import Host, Ingredient
 from castmark_adapters.lora import LoraAdapter, LoraWeights, replaced, wrapped_by
+from castmark_adapters.running import running_device
 
 
 class MixedLora(nn.Module):
@@ -81,8 +82,11 @@ class MixedLoras:
         """Wear them for batches of exactly as many images; on exit the base's own modules are back.
 
         Raises:
-            HostError: another base, or one without the layers they change.
+            HostError: another base, one without the layers they change, or a compiled one (its slots hold one
+                LoRA, and other modules would be compiled for every batch).
         """
+        if host.slots is not None:
+            raise HostError("a compiled base wears one subject's LoRA at a time; draw subjects apart")
         for adapter in self.adapters:
             if adapter is not None:
                 adapter.check(host)
@@ -101,6 +105,7 @@ def mixed_layers(denoiser: nn.Module, adapters: Sequence[LoraAdapter | None]) ->
     names = dict.fromkeys(name for adapter in worn for name in adapter.weights.layers)
     rank = max((adapter.weights.rank for adapter in worn), default=0)
     layers: dict[str, nn.Module] = {}
+    device = running_device(denoiser)
     for name in names:
         sample = next(adapter for adapter in worn if name in adapter.weights.layers)
         down, up = sample.weights.layers[name]
@@ -110,7 +115,7 @@ def mixed_layers(denoiser: nn.Module, adapters: Sequence[LoraAdapter | None]) ->
         for index, adapter in enumerate(adapters):
             if adapter is not None and name in adapter.weights.layers:
                 _fill(downs[index], ups[index], adapter, denoiser, name)
-        layers[name] = MixedLora(base, downs.to(inner.weight), ups.to(inner.weight))
+        layers[name] = MixedLora(base, *(part.to(device, inner.weight.dtype) for part in (downs, ups)))
     return layers
 
 

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from castmark_adapters.encoder import SubjectEncoder
 from castmark_adapters.errors import AdapterError, HostError, PackError, SubjectError
 from castmark_adapters.host import Host, Ingredient
+from castmark_adapters.running import running_device
 from castmark_adapters.subject import Subject, sha256
 from castmark_adapters.weights import read_safetensors
 
@@ -152,11 +153,8 @@ class ReferenceAdapter:
                         )
                     ]
                 )
-            for module in (projection, *processors.values()):
-                if isinstance(module, nn.Module):
-                    module.to(unet.device, unet.dtype).requires_grad_(False).eval()
-            self._built = (unet, processors, projection)
-        return self._built[1], self._built[2]
+            self._built = (unet, *frozen_parts(processors, projection))
+        return beside(unet, *self._built[1:])
 
     @contextmanager
     def worn(
@@ -179,7 +177,7 @@ class ReferenceAdapter:
                     cast("Any", processor).scale = [scale]
             unet.encoder_hid_proj = projection if len(tokens) == 1 else _OneEach(projection, len(tokens))
             unet.config.encoder_hid_dim_type = "ip_image_proj"
-            host.call_arguments[_ARGUMENT] = [tokens.to(unet.device, unet.dtype)]
+            host.call_arguments[_ARGUMENT] = [tokens.to(running_device(unet), unet.dtype)]
             try:
                 yield
             finally:
@@ -199,6 +197,25 @@ class _OneEach(nn.Module):
     def forward(self, embeds: list[Float[Tensor, "repeated refs seq dim"]]) -> list[Tensor]:
         """Image tokens "n refs queries width" of each adapter."""
         return self.projection([each[: self.count] for each in embeds])
+
+
+def beside(
+    denoiser: nn.Module, processors: Processors, projection: nn.Module
+) -> tuple[Processors, nn.Module]:
+    """The adapter's modules, brought to where the denoiser runs, in its dtype."""
+    device, dtype = running_device(denoiser), cast("Any", denoiser).dtype
+    for module in (projection, *processors.values()):
+        if isinstance(module, nn.Module):
+            module.to(device, dtype)
+    return processors, projection
+
+
+def frozen_parts(processors: Processors, projection: nn.Module) -> tuple[Processors, nn.Module]:
+    """The adapter's modules, not to be learned: whoever does, says so."""
+    for module in (projection, *processors.values()):
+        if isinstance(module, nn.Module):
+            module.requires_grad_(False).eval()
+    return processors, projection
 
 
 def _references(subject: Subject) -> tuple[Ingredient, ...]:

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from castmark_adapters.encoder import SubjectEncoder
 from castmark_adapters.errors import AdapterError, HostError, PackError
 from castmark_adapters.host import Host
-from castmark_adapters.reference import Processors, ReferenceAdapter
+from castmark_adapters.reference import Processors, ReferenceAdapter, beside, frozen_parts
+from castmark_adapters.running import running_device
 from castmark_adapters.subject import sha256
 from castmark_adapters.weights import read_safetensors
 
@@ -80,11 +81,8 @@ class FluxReferenceAdapter(ReferenceAdapter):
                     f"the reference adapter was made for another transformer ({error}); "
                     "give one for this base"
                 ) from error
-            for module in (projection, *processors.values()):
-                if isinstance(module, nn.Module):
-                    module.to(transformer.device, transformer.dtype).requires_grad_(False).eval()
-            self._built = (transformer, processors, projection)
-        return self._built[1], self._built[2]
+            self._built = (transformer, *frozen_parts(processors, projection))
+        return beside(transformer, *self._built[1:])
 
     @contextmanager
     def worn(self, host: Host, tokens: Float[Tensor, "1 refs dim"], scale: float = 1.0) -> Generator[None]:
@@ -106,7 +104,7 @@ class FluxReferenceAdapter(ReferenceAdapter):
             if hasattr(processor, "to_k_ip"):
                 processor.scale = [scale]
         transformer.encoder_hid_proj = projection
-        host.call_arguments[_ARGUMENT] = [tokens.to(transformer.device, transformer.dtype)]
+        host.call_arguments[_ARGUMENT] = [tokens.to(running_device(transformer), transformer.dtype)]
         try:
             yield
         finally:

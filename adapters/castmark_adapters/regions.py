@@ -20,6 +20,7 @@ from torch import Tensor
 
 from castmark_adapters.errors import HostError
 from castmark_adapters.host import Adapter, Host, Ingredient, wearing
+from castmark_adapters.running import running_device, uncompiled
 
 if TYPE_CHECKING:
     from diffusers import UNet2DConditionModel
@@ -70,11 +71,18 @@ class Regions:
                 "draw them in pictures of their own"
             )
         unet = host.pipeline.unet
+        if hasattr(unet, "_hf_hook"):
+            raise HostError(
+                "several subjects in one picture need the whole base on its device, and this one is "
+                "offloaded; draw them in pictures of their own"
+            )
         if "forward" in vars(unet):
             raise HostError("this base draws in regions already; take those off first")
         pipeline = host.pipeline
         texts = [region.text for region in self.regions]
-        embeds, _ = pipeline.encode_prompt(texts, pipeline.device, 1, do_classifier_free_guidance=False)
+        embeds, _ = pipeline.encode_prompt(
+            texts, running_device(pipeline.text_encoder), 1, do_classifier_free_guidance=False
+        )
         words = cast("Tensor", embeds).detach()
         for region in self.regions:  # what cannot be worn is told before anything is drawn
             with wearing(host, region.adapters):
@@ -92,7 +100,8 @@ class Regions:
 
         unet.forward = forward
         try:
-            yield
+            with uncompiled():  # what is worn changes within a step
+                yield
         finally:
             del unet.forward
 

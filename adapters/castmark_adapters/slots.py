@@ -3,12 +3,14 @@
 A compiled denoiser is compiled once for its modules as they are; putting a LoRA in front of a layer would
 compile it again. So the layers are in place before, with zeros: W x + 0 is W x, bit for bit. Wearing copies
 matrices in, padded with zeros to the slots' rank; taking off puts the zeros back. Addresses stay the same, so
-that captured CUDA graphs stay valid too.
+that captured CUDA graphs stay valid too. A LoRA that does not fit (a larger rank, other layers) makes the
+slots grow, which compiles once more; those like it fit from then on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import logging
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -16,7 +18,20 @@ from torch import nn
 
 from castmark_adapters.errors import HostError
 from castmark_adapters.host import Model
-from castmark_adapters.lora import LoraWeights, attention_targets, build_layers, installed, matrices
+from castmark_adapters.lora import (
+    LoraLayer,
+    LoraWeights,
+    attention_targets,
+    build_layers,
+    installed,
+    matrices,
+    wrapped_by,
+)
+
+log = logging.getLogger(__name__)
+
+Shapes = Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]]
+"""Sizes of the down and up matrices by layer, without the rank: "in k k" and "out 1 1"."""
 
 
 class LoraSlots:
@@ -24,21 +39,17 @@ class LoraSlots:
 
     Args:
         model: whose denoiser takes them.
-        rank: the largest rank that fits.
+        rank: the largest rank that fits without growing.
     """
 
     def __init__(self, model: Model, rank: int) -> None:
-        self.rank = rank
-        empty: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
+        self._model = model
+        shapes: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {}
         for name in attention_targets(model):
             linear = model.denoiser.get_submodule(name)
             assert isinstance(linear, nn.Linear)
-            down, up = torch.zeros(rank, linear.in_features), torch.zeros(linear.out_features, rank)
-            empty[name] = (down, up)
-        weights = LoraWeights(rank, empty, model.lora_prefix)
-        self._layers = build_layers(model.denoiser, weights, "LoRA slots")
-        self._in_place = installed(model.denoiser, self._layers)
-        self._in_place.__enter__()  # for as long as the base lives
+            shapes[name] = ((linear.in_features,), (linear.out_features,))
+        self._make(rank, shapes)
         self._worn = False
 
     @contextmanager
@@ -46,20 +57,11 @@ class LoraSlots:
         """Wear a LoRA; on exit the slots are empty again.
 
         Raises:
-            HostError: one is worn already, its rank is larger than the slots', or it changes other layers.
+            HostError: one is worn already, or it changes layers that the denoiser has not, or in other sizes.
         """
         if self._worn:
             raise HostError(f"{title}: another LoRA is worn, and a compiled base wears one; take it off")
-        if weights.rank > self.rank:
-            raise HostError(
-                f"{title}: rank {weights.rank}, and the compiled base has slots of rank {self.rank}; "
-                "learn it with a smaller rank, or do not compile"
-            )
-        if strange := next((name for name in weights.layers if name not in self._layers), None):
-            raise HostError(
-                f"{title}: changes {strange!r}, and a compiled base has slots on attention alone; "
-                "do not compile it"
-            )
+        self._grow(weights, title)
         self._worn = True
         try:
             with torch.no_grad():
@@ -74,3 +76,37 @@ class LoraSlots:
                     for matrix in matrices(layer):
                         matrix.zero_()
             self._worn = False
+
+    def _make(self, rank: int, shapes: Shapes) -> None:
+        self.rank, self._shapes = rank, shapes
+        empty = {
+            name: (torch.zeros(rank, *into), torch.zeros(out[0], rank, *out[1:]))
+            for name, (into, out) in shapes.items()
+        }
+        weights = LoraWeights(rank, empty, self._model.lora_prefix)
+        self._layers: dict[str, LoraLayer] = build_layers(self._model.denoiser, weights, "LoRA slots")
+        self._in_place = installed(self._model.denoiser, self._layers)
+        self._in_place.__enter__()  # for as long as the base lives, or until they grow
+
+    def _grow(self, weights: LoraWeights, title: str) -> None:
+        """Make room for a LoRA that does not fit.
+
+        Raises:
+            HostError: it is of another base; nothing was changed then.
+        """
+        shapes = {
+            name: (tuple(down.shape[1:]), (up.shape[0], *up.shape[2:]))
+            for name, (down, up) in weights.layers.items()
+        }
+        for name, (down, up) in weights.layers.items():
+            wrapped_by(self._model.denoiser, name, down, up, title)
+        if weights.rank <= self.rank and shapes.items() <= self._shapes.items():
+            return
+        log.warning(
+            "%s: rank %d on %d layers does not fit the compiled base's slots; it is compiled once more",
+            title,
+            weights.rank,
+            len(shapes),
+        )
+        self._in_place.__exit__(None, None, None)
+        self._make(max(self.rank, weights.rank), {**self._shapes, **shapes})

@@ -48,7 +48,7 @@ def test_a_policy_without_a_calibration_is_a_gap(monkeypatch: pytest.MonkeyPatch
     import castmark.safety
     from castmark.errors import NotCalibrated
 
-    def refuse(policy: str, device: str | None) -> None:
+    def refuse(policy: str, device: str | None, judge: str | None) -> None:
         raise NotCalibrated(f"no thresholds for {policy}")
 
     monkeypatch.setattr(castmark.safety, "open_checker", refuse)

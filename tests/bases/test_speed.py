@@ -15,12 +15,13 @@ from diffusers import AutoencoderTiny
 
 from castmark.bases import find_base, open_base
 from castmark.bases.base import Base
-from castmark.bases.speed import GIB, Hardware, SpeedPlan, SpeedSettings, Weights, decide, needed
+from castmark.bases.sizing import Form, Weights
+from castmark.bases.speed import GIB, Hardware, SpeedPlan, SpeedSettings, decide, needed
 from castmark.errors import BaseError
 from castmark.shot import Shot
 from castmark_adapters.errors import HostError
 from castmark_adapters.learn import LearnEvent, LearnSettings, learn
-from castmark_adapters.lora import LoraAdapter, attention_targets
+from castmark_adapters.lora import LoraAdapter, LoraWeights, attention_targets, convolution_targets
 from castmark_adapters.optimizer import make_optimizer
 from castmark_adapters.slots import LoraSlots
 from castmark_adapters.subject import Subject
@@ -30,8 +31,8 @@ H100 = Hardware(
     device="cuda", name="H100", memory=80 * GIB, free=78 * GIB, capability=(9, 0), triton=True, torchao=True
 )
 CPU = Hardware(device="cpu", name="a CPU", memory=16 * GIB, free=8 * GIB)
-SDXL = Weights(parameters=3_500_000_000, largest=2_600_000_000, repeated_blocks=False)
-FLUX = Weights(parameters=17_000_000_000, largest=11_900_000_000, repeated_blocks=True)
+SDXL = Weights(denoiser=2_600_000_000, others=(900_000_000,), repeated_blocks=False)
+FLUX = Weights(denoiser=11_900_000_000, others=(4_800_000_000, 300_000_000), repeated_blocks=True)
 
 
 def chosen(hardware: Hardware, weights: Weights, **settings: object) -> SpeedPlan:
@@ -55,7 +56,7 @@ def test_a_unet_is_compiled_whole_and_captured_by_batch_size() -> None:
     assert plan.buckets == (1, 2, 4, 8)
     assert plan.lora_slots == 8
     assert set(plan.record()) == {"precision", "memory format", "compiled", "cuda graphs", "lora slots"}
-    assert "compiled: whole denoiser (a UNet; its blocks differ)" in plan.explain()
+    assert "compiled: whole denoiser (its blocks differ, or are few)" in plan.explain()
 
 
 def test_a_transformer_compiles_its_repeated_blocks() -> None:
@@ -92,10 +93,11 @@ def test_what_cannot_be_had_is_said() -> None:
 
 def test_parameters_are_counted_without_reading_them(folder_of: Callable[[str], Path]) -> None:
     facts = find_base(folder_of("flux-schnell"))
-    weights = Weights.of(facts, repeated_blocks=True)
-    assert 0 < weights.largest < weights.parameters
-    loaded = open_base(folder_of("flux-schnell")).pipeline.transformer
-    assert weights.largest >= sum(parameter.numel() for parameter in loaded.parameters())
+    form = Form(denoiser="transformer", repeated_blocks=True)
+    weights = Weights.of(facts, form)
+    pipeline = open_base(folder_of("flux-schnell")).pipeline
+    assert weights == Weights.loaded(pipeline, form)
+    assert weights.denoiser == sum(parameter.numel() for parameter in pipeline.transformer.parameters())
 
 
 def test_slots_wear_what_layers_in_front_wear_and_are_learned_over(
@@ -118,12 +120,35 @@ def test_slots_wear_what_layers_in_front_wear_and_are_learned_over(
     assert np.array_equal(base.draw([shot])[0].pixels, plain)
     again = LoraAdapter.of(learn(mira, base, settings))
     assert again.weights.layers.keys() == adapter.weights.layers.keys()
-    large = LearnSettings(steps=1, batch=2, rank=8, views=1, others=1, drawing_steps=2)
-    with (
-        pytest.raises(HostError, match="rank 8, and the compiled base has slots of rank 4"),
-        LoraAdapter.of(learn(mira, base, large)).worn(base),
-    ):
-        pass
+
+
+def test_slots_grow_for_what_does_not_fit_and_then_it_fits(
+    folder_of: Callable[[str], Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A larger rank, and convolutions, which a LoRA learned by imitation changes too."""
+    base = open_base(folder_of("sd-turbo"))
+    shot = base.resolve(Shot("a red thing", seed=1))
+    plain = base.draw([shot])[0].pixels
+    generator = torch.Generator().manual_seed(1)
+    layers: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
+    for name in (*attention_targets(base.model), *convolution_targets(base.model.denoiser)):
+        weight = base.model.denoiser.get_submodule(name).weight
+        assert isinstance(weight, torch.Tensor)
+        down = torch.randn(6, *weight.shape[1:], generator=generator) * 0.3
+        up = torch.randn(weight.shape[0], 6, *[1] * (weight.ndim - 2), generator=generator)
+        layers[name] = (down, up * 0.3)
+    adapter = LoraAdapter(LoraWeights(6, layers).to_bytes(), title="a LoRA", base=base.digest)
+    with adapter.worn(base):
+        wanted = base.draw([shot])[0].pixels
+    assert not np.array_equal(wanted, plain)
+    base.slots = LoraSlots(base.model, 4)
+    for _ in range(2):
+        with adapter.worn(base):
+            assert np.abs(base.draw([shot])[0].pixels.astype(int) - wanted).max() <= 1
+        assert np.array_equal(base.draw([shot])[0].pixels, plain)
+    assert caplog.text.count("it is compiled once more") == 1
+    assert base.slots.rank == 6
+    assert set(convolution_targets(base.model.denoiser)) <= set(layers), "they are still found under slots"
 
 
 def test_a_draft_decoder_decodes_these_latents_or_is_refused(

@@ -20,6 +20,7 @@ from castmark.shot import ResolvedShot, Shot
 from castmark.studio.studio import Studio
 from castmark.take import Draft, Finding, Verdict
 from castmark_adapters.host import Ingredient
+from castmark_adapters.learn import LearnSettings
 from castmark_adapters.subject import Subject
 from castmark_provenance.keys import PemKey
 
@@ -78,6 +79,9 @@ class FakeBase:
 
     def warm_up(self, batches: Sequence[int] = ()) -> dict[int, float]:
         return {}
+
+    def learn_settings(self, steps: int | None = None) -> LearnSettings:
+        return LearnSettings(steps=steps or 1)
 
     def native_size(self, width: int, height: int) -> tuple[int, int]:
         return self.default_size

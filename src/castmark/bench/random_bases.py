@@ -75,6 +75,17 @@ def _tokenizer(length: int) -> Any:
     )
 
 
+def _scheduler(kind: str, **settings: Any) -> Any:
+    """On the CPU in float32, wherever the models are made: schedulers count with numpy."""
+    before = torch.get_default_dtype()
+    try:
+        torch.set_default_dtype(torch.float32)
+        with torch.device("cpu"):
+            return getattr(_D, kind)(**settings)
+    finally:
+        torch.set_default_dtype(before)
+
+
 def _clip(kind: Any, width: int, layers: int, heads: int, activation: str = "gelu") -> Any:
     return kind(
         _T.CLIPTextConfig(
@@ -125,7 +136,7 @@ def _sd_turbo(small: bool) -> Any:
         text_encoder=_clip(_T.CLIPTextModel, 32, 1, 2) if small else _clip(_T.CLIPTextModel, 1024, 23, 16),
         tokenizer=_tokenizer(77),
         unet=unet,
-        scheduler=_D.EulerAncestralDiscreteScheduler(timestep_spacing="trailing", steps_offset=1),
+        scheduler=_scheduler("EulerAncestralDiscreteScheduler", timestep_spacing="trailing", steps_offset=1),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
@@ -157,7 +168,7 @@ def _sdxl_turbo(small: bool) -> Any:
         tokenizer=_tokenizer(77),
         tokenizer_2=_tokenizer(77),
         unet=unet,
-        scheduler=_D.EulerAncestralDiscreteScheduler(timestep_spacing="trailing", steps_offset=1),
+        scheduler=_scheduler("EulerAncestralDiscreteScheduler", timestep_spacing="trailing", steps_offset=1),
         add_watermarker=False,
     )
 
@@ -185,7 +196,7 @@ def _flux_schnell(small: bool) -> Any:
     )
     clip = _clip(_T.CLIPTextModel, 32, 1, 2) if small else _clip(_T.CLIPTextModel, 768, 12, 12, "quick_gelu")
     return _D.FluxPipeline(
-        scheduler=_D.FlowMatchEulerDiscreteScheduler(),
+        scheduler=_scheduler("FlowMatchEulerDiscreteScheduler"),
         vae=_autoencoder(small, 4 if small else 16, 0.1159),
         text_encoder=clip,
         tokenizer=_tokenizer(77),
@@ -260,7 +271,7 @@ def _sana_sprint(small: bool) -> Any:
         transformer=_D.SanaTransformer2DModel(
             **transformer, guidance_embeds=True, qk_norm="rms_norm_across_heads", timestep_scale=1000.0
         ),
-        scheduler=_D.SCMScheduler(),
+        scheduler=_scheduler("SCMScheduler"),
     )
 
 
