@@ -44,8 +44,10 @@ class Line:
         return f"{mark} {self.about}: {self.found}" + (f"\n      next: {self.next}" if self.next else "")
 
 
-def examine(bases: Sequence[str] = (), device: str | None = None) -> Iterator[Line]:
-    """Everything that is looked at, in order. ``bases`` are looked at besides the embedded one."""
+def examine(bases: Sequence[str] = (), device: str | None = None, judge: str | None = None) -> Iterator[Line]:
+    """Everything that is looked at, in order. ``bases`` are looked at besides the embedded one, ``judge``
+    instead of it.
+    """
     yield Line(about="castmark", state="ok", found=f"{__version__}, Python {platform.python_version()}")
     missing = [name for name in ENGINE if _version(name) is None]
     yield from _installed(missing)
@@ -54,7 +56,7 @@ def examine(bases: Sequence[str] = (), device: str | None = None) -> Iterator[Li
         return
     yield from _devices()
     yield from _bases(bases, device)
-    yield from _judge(device)
+    yield from _judge(device, judge)
 
 
 def _installed(missing: Sequence[str]) -> Iterator[Line]:
@@ -102,7 +104,8 @@ def _bases(bases: Sequence[str], device: str | None) -> Iterator[Line]:
 
     from castmark.bases import family_of, find_base
     from castmark.bases.published import PUBLISHED
-    from castmark.bases.speed import Hardware, Weights
+    from castmark.bases.sizing import Weights
+    from castmark.bases.speed import Hardware
 
     hardware = Hardware.of(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     for base in ("embedded", *bases):
@@ -111,19 +114,20 @@ def _bases(bases: Sequence[str], device: str | None) -> Iterator[Line]:
         except BaseError as error:
             yield Line(about=f"base {base}", state="gap", found=str(error), next="give a base that is there")
             continue
-        weights = Weights.of(facts, repeated_blocks=family_of(facts).repeated_blocks)
+        weights = Weights.of(facts, family_of(facts).form())
         licence = f"licence {facts.licence or 'not stated'}"
         if facts.non_commercial:
             licence += ", which forbids commercial use"
         yield Line(about=f"base {facts.name}", state="ok", found=f"{_fits(hardware, weights)}; {licence}")
     for one in PUBLISHED:
-        about = f"{one.base} ({one.denoiser + one.rest:.1f}B parameters, {one.side} px)"
-        yield Line(about=about, state="note", found=_fits(hardware, one.weights))
+        about = f"{one.base} ({one.parameters:.1f}B parameters, {one.side} px, {one.steps} steps)"
+        yield Line(about=about, state="note", found=f"{_fits(hardware, one.weights)}; licence {one.licence}")
 
 
 def _fits(hardware: object, weights: object) -> str:
     """Whether weights fit a machine, and how."""
-    from castmark.bases.speed import Hardware, SpeedSettings, Weights, decide, needed
+    from castmark.bases.sizing import Weights
+    from castmark.bases.speed import Hardware, SpeedSettings, decide, needed
 
     assert isinstance(hardware, Hardware)
     assert isinstance(weights, Weights)
@@ -136,19 +140,20 @@ def _fits(hardware: object, weights: object) -> str:
     return f"needs {room}: {how[plan.offload]}"
 
 
-def _judge(device: str | None) -> Iterator[Line]:
+def _judge(device: str | None, judge: str | None) -> Iterator[Line]:
     from castmark.safety import open_checker
     from castmark.safety.policy import shipped_policies
 
+    other = "" if judge is None else f"--judge {judge} "
     for policy in shipped_policies():
         try:
-            gate = open_checker(policy, device)
+            gate = open_checker(policy, device, judge)
         except CheckError as error:
             yield Line(
                 about=f"policy {policy}",
                 state="gap",
                 found=str(error),
-                next=f"castmark policy calibrate {policy} --safe DIR --unsafe DIR",
+                next=f"castmark policy calibrate {policy} {other}--safe DIR --unsafe DIR",
             )
             continue
         found = f"calibrated for the judge {gate.fingerprint[:12]}, which knows {gate.calibration.domain}"

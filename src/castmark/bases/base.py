@@ -11,6 +11,7 @@ from PIL import Image
 from castmark.shot import ResolvedShot, Shot
 from castmark.take import Draft
 from castmark_adapters.host import Host, ReferenceSource
+from castmark_adapters.learn import LearnSettings
 
 
 class Base(Protocol):
@@ -69,6 +70,10 @@ class Base(Protocol):
     @property
     def keeps_subjects(self) -> str:
         """What keeps a subject the same on this base, for whoever has none of it."""
+        ...
+
+    def learn_settings(self, steps: int | None = None) -> LearnSettings:
+        """How a LoRA is learned on this base and machine, in so many steps of training or the usual."""
         ...
 
     def open_reference(self, source: str | Path | None = None) -> ReferenceSource | None:

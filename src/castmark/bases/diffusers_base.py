@@ -25,15 +25,17 @@ from torch import Tensor
 
 from castmark.bases.facts import BaseFacts
 from castmark.bases.family import Family
-from castmark.bases.fast import DTYPES, make_fast, place
+from castmark.bases.fast import DTYPES, keep_shapes, make_fast, place
 from castmark.bases.folding import FoldedDecoder, folds
 from castmark.bases.prompts import PromptCache
 from castmark.bases.sizes import nearest_size
-from castmark.bases.speed import Hardware, SpeedSettings, Weights, decide
+from castmark.bases.sizing import Weights
+from castmark.bases.speed import Hardware, SpeedSettings, decide
 from castmark.errors import BaseError
 from castmark.shot import ResolvedShot, Shot
 from castmark.take import Draft
 from castmark_adapters.host import ReferenceSource
+from castmark_adapters.learn import LearnSettings
 
 
 @contextmanager
@@ -109,18 +111,25 @@ class DiffusersBase:
         """
         self.facts = facts
         if pipeline is None:
-            weights = Weights.of(facts, repeated_blocks=family.repeated_blocks)
+            weights = Weights.of(facts, family.form())
         else:
-            weights = Weights.loaded(pipeline, repeated_blocks=family.repeated_blocks)
+            weights = Weights.loaded(pipeline, family.form())
         asked = settings or SpeedSettings()
-        asked = replace(asked, compile="off") if exact else asked
+        if exact:
+            if asked.compile == "on":
+                raise BaseError(
+                    "a compiled base does not draw exactly as plain diffusers; ask for one of the two"
+                )
+            asked = replace(asked, compile="off")
+        if asked.draft_decoder is not None and not family.draft_decoder:
+            raise BaseError(f"{facts.name}: no draft decoder can decode its latents; leave it out")
         self.plan = decide(Hardware.of(device), weights, asked)
         self.device, self.dtype = device, DTYPES[self.plan.dtype]
         self.call_arguments: dict[str, Any] = {}
         self.pipeline: Any = _load(facts, family, self.dtype) if pipeline is None else pipeline
-        place(self.pipeline, self.plan, device)
-        self.pipeline.set_progress_bar_config(disable=True)
         self.model = family(self.pipeline, facts)
+        place(self.model, self.pipeline, self.plan, device)
+        self.pipeline.set_progress_bar_config(disable=True)
         self.slots = make_fast(self.model, self.pipeline, self.plan)
         self._folded: FoldedDecoder | None = None
         plain = device == "cpu" and self.dtype == torch.float32 and family.plane_latents
@@ -203,6 +212,8 @@ class DiffusersBase:
         """
         width, height = self.default_size
         taken: dict[int, float] = {}
+        if self.plan.compiled != "no":
+            keep_shapes()
         for count in batches or self.plan.buckets:
             begun = time.perf_counter()
             with torch.inference_mode():
@@ -215,6 +226,15 @@ class DiffusersBase:
                 ).cpu()
             taken[count] = time.perf_counter() - begun
         return taken
+
+    def learn_settings(self, steps: int | None = None) -> LearnSettings:
+        """How a LoRA is learned on this base and machine, in so many steps of training or the usual."""
+        chosen = LearnSettings(
+            drawing_steps=self.default_steps,
+            optimizer=self.plan.optimizer,
+            gradient_checkpointing=self.plan.gradient_checkpointing,
+        )
+        return chosen if steps is None else replace(chosen, steps=steps)
 
     @property
     def keeps_subjects(self) -> str:
@@ -298,15 +318,17 @@ class DiffusersBase:
             return []
         if len({(s.width, s.height, s.steps) for s in shots}) > 1:
             raise BaseError("one batch must share size and steps; split it first")
+        if self.plan.compiled != "no":
+            keep_shapes()
         started = time.perf_counter()
         images = drawn((shots[0].width, shots[0].height), shots[0].steps)
         # A non-finite pixel must reach the caller as an error, not as whatever a cast makes of it.
         finite = images.isfinite().flatten(1).all(1).tolist()
         broken = [shot.seed for shot, whole in zip(shots, finite, strict=True) if not whole]
         if broken:
-            raise BaseError(
-                f"{self.name} drew non-finite pixels (seeds {broken}); the weights may be damaged"
-            )
+            narrow = "this precision may be too narrow for it, try float32"
+            why = narrow if self.dtype == torch.float16 else "the weights may be damaged"
+            raise BaseError(f"{self.name} drew non-finite pixels (seeds {broken}); {why}")
         # Bytes leave the device, not floats.
         pixels = (images.float() * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
         seconds = (time.perf_counter() - started) / len(shots)

@@ -1,6 +1,7 @@
 """What a base's folder says of itself, and what is in it: read and checked before any weights are.
 
-Stated in ``castmark.json`` (name, licence, sizes, steps) or, as model hubs do, at the head of ``README.md``.
+Stated in ``castmark.json`` (name, licence, sizes, steps) or, as model hubs do, at the head of ``README.md``;
+where that names no licence, its name is the heading of the ``LICENSE`` beside it.
 """
 
 from __future__ import annotations
@@ -27,7 +28,13 @@ UNREAD = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".msgpack", ".h5", "
 LIBRARIES = frozenset({"diffusers", "transformers"})
 """Where the parts of a pipeline may come from: a folder that brings code of its own is not run."""
 _NOT_HASHED = frozenset({"card.json", STATED})
-_NON_COMMERCIAL = re.compile(r"(^|[-_ ./])nc([-_ ./]|$)|non-?_?commercial", re.IGNORECASE)
+_NON_COMMERCIAL = re.compile(
+    r"(^|[-_ ./])nc([-_ ./]|$)|non[-_ ]?commercial|research[-_ ]?only|(^|[-_ ])nscl", re.IGNORECASE
+)
+"""Names of licences that forbid commercial use. NSCL is NVIDIA's source code licence."""
+LICENCE_FILES = ("LICENSE.md", "LICENSE.txt", "LICENSE.TXT", "LICENSE")
+"""Looked into where the model card names no licence."""
+LONGEST_NAME = 80
 
 
 class _Stated(BaseModel):
@@ -104,7 +111,7 @@ def read_facts(folder: Path, *, name: str | None = None, revision: str | None = 
         folder=folder,
         family=family if isinstance(family, str) else str(family),
         name=stated.name or name or folder.name,
-        licence=stated.licence or _hub_licence(folder / "README.md"),
+        licence=stated.licence or _hub_licence(folder / "README.md") or _heading(folder),
         sizes=stated.sizes,
         steps=stated.steps,
         revision=revision,
@@ -157,6 +164,16 @@ def _hub_licence(readme: Path) -> str | None:
     if licence == "other":
         licence = card.get("license_name") or licence
     return licence if isinstance(licence, str) else None
+
+
+def _heading(folder: Path) -> str | None:
+    """The first line of the folder's licence text, which is its name."""
+    for name in LICENCE_FILES:
+        if (folder / name).is_file():
+            text = (folder / name).read_text(encoding="utf-8", errors="replace")
+            first = next((line.strip(" #*\t") for line in text.splitlines() if line.strip(" #*\t")), "")
+            return first[:LONGEST_NAME] or None
+    return None
 
 
 def _json(path: Path) -> dict[str, Any]:

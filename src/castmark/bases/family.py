@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from castmark.bases.facts import BaseFacts
 from castmark.bases.sizes import native_sizes
+from castmark.bases.sizing import Form
 from castmark.errors import BaseError
 from castmark_adapters.host import ReferenceSource, Words
 from castmark_adapters.lora import TARGETS
@@ -45,6 +46,10 @@ class Family(ABC):
     """Denoising steps of the family's distilled models, where the folder states none."""
     repeated_blocks: ClassVar[bool] = True
     """Whether the denoiser is a stack of like blocks, which compile as one; else it is compiled whole."""
+    lengths_vary: ClassVar[bool] = False
+    """Whether what the denoiser reads differs in length from one call to another, other than by size."""
+    draft_decoder: ClassVar[bool] = True
+    """Whether an ``AutoencoderTiny`` can stand in for its autoencoder."""
     plane_latents: ClassVar[bool] = False
     """Whether latents come out of its pipeline as the autoencoder reads them, but for a factor."""
     draws_in_regions: bool = False
@@ -63,6 +68,15 @@ class Family(ABC):
     def load_arguments(cls) -> dict[str, Any]:
         """Arguments for ``from_pretrained`` besides folder and dtype."""
         return {}
+
+    @classmethod
+    def form(cls) -> Form:
+        """What plans for speed are made from."""
+        return Form(
+            denoiser=cls.lora_prefix,
+            repeated_blocks=cls.repeated_blocks,
+            lengths_vary=cls.lengths_vary,
+        )
 
     @property
     def denoiser(self) -> nn.Module:

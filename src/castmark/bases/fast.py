@@ -1,7 +1,8 @@
 """Carries out a `castmark.bases.speed.SpeedPlan` on a loaded pipeline.
 
-Order matters: weights are quantised before anything is compiled, and LoRA slots are put in place before, so
-that wearing a subject later changes numbers and not the graph.
+Order matters: weights are quantised on their way to the device (whole, they may not fit it), and LoRA slots
+are put in place before anything is compiled, so that wearing a subject later changes numbers and not the
+graph.
 """
 
 from __future__ import annotations
@@ -18,16 +19,23 @@ from castmark_adapters.host import Model
 from castmark_adapters.slots import LoraSlots
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+SHAPES = 128
+"""Graphs kept of one piece of code: batch sizes times picture sizes times what is worn. torch's own limit of
+8 would quietly draw everything beyond them uncompiled."""
+FP8_MULTIPLE = 16
+"""Sides of matrices that fp8 products take."""
 
 
-def place(pipeline: Any, plan: SpeedPlan, device: str) -> None:
-    """Put a pipeline on its device, whole or as memory allows.
+def place(model: Model, pipeline: Any, plan: SpeedPlan, device: str) -> None:
+    """Put a pipeline on its device, whole or as memory allows, its denoiser quantised where that is planned.
 
     Raises:
         BaseError: the draft decoder's folder does not hold one for these latents.
     """
     if plan.draft_decoder is not None:
         pipeline.vae = _decoder(pipeline, plan)
+    if plan.quantised != "none":
+        _quantise(model.denoiser, plan.quantised, device)
     if plan.offload == "parts":
         pipeline.enable_model_cpu_offload(device=device)
     elif plan.offload == "layers":
@@ -37,14 +45,12 @@ def place(pipeline: Any, plan: SpeedPlan, device: str) -> None:
 
 
 def make_fast(model: Model, pipeline: Any, plan: SpeedPlan, *, backend: str = "inductor") -> LoraSlots | None:
-    """Quantise, lay out and compile the denoiser, and its autoencoder's decoder with it; the LoRA slots, if
-    there are any. Compiling itself happens when first drawn (see `DiffusersBase.warm_up`).
+    """Lay out and compile the denoiser, and its autoencoder's decoder with it; the LoRA slots, if there are
+    any. Compiling itself happens when first drawn (see `DiffusersBase.warm_up`).
 
     ``backend`` is torch.compile's.
     """
     denoiser = cast("Any", model.denoiser)
-    if plan.quantised != "none":
-        _quantise(denoiser, plan.quantised)
     if plan.channels_last:
         denoiser.to(memory_format=torch.channels_last)
         pipeline.vae.to(memory_format=torch.channels_last)
@@ -52,13 +58,22 @@ def make_fast(model: Model, pipeline: Any, plan: SpeedPlan, *, backend: str = "i
     if plan.compiled == "no":
         return slots
     mode = "reduce-overhead" if plan.cuda_graphs and backend == "inductor" else None
-    how: dict[str, Any] = {"backend": backend, "mode": mode, "dynamic": False}
+    dynamic = False if plan.fixed_shapes else None
     if plan.compiled == "blocks":
-        denoiser.compile_repeated_blocks(**how)
+        denoiser.compile_repeated_blocks(backend=backend, mode=mode, dynamic=dynamic)
     else:
-        denoiser.compile(**how)
+        denoiser.compile(backend=backend, mode=mode, dynamic=dynamic)
     pipeline.vae.decoder.compile(backend=backend, dynamic=False)
     return slots
+
+
+def keep_shapes() -> None:
+    """Keep every graph that was compiled. The limit is each thread's own, so it is set where one draws."""
+    import torch._dynamo
+
+    limits = cast("Any", torch._dynamo.config)
+    if limits.recompile_limit < SHAPES:
+        limits.recompile_limit = SHAPES
 
 
 def _decoder(pipeline: Any, plan: SpeedPlan) -> nn.Module:
@@ -81,13 +96,18 @@ def _decoder(pipeline: Any, plan: SpeedPlan) -> nn.Module:
     return cast("nn.Module", tiny)
 
 
-def _quantise(denoiser: nn.Module, kind: Quantise) -> None:
-    """The linear layers' weights in 8 bits (torchao)."""
+def _quantise(denoiser: nn.Module, kind: Quantise, device: str) -> None:
+    """The linear layers' weights in 8 bits (torchao), each brought to the device for it."""
     from torchao.quantization import (  # pyright: ignore[reportMissingImports]
         Float8DynamicActivationFloat8WeightConfig,
         Int8WeightOnlyConfig,
         quantize_,
     )
 
+    def fits(module: nn.Module, name: str) -> bool:
+        if not isinstance(module, nn.Linear):
+            return False
+        return kind == "int8" or all(side % FP8_MULTIPLE == 0 for side in module.weight.shape)
+
     how = Int8WeightOnlyConfig() if kind == "int8" else Float8DynamicActivationFloat8WeightConfig()
-    quantize_(denoiser, how)
+    quantize_(denoiser, how, filter_fn=fits, device=device)

@@ -29,6 +29,8 @@ class Flux2Klein(Family):
 
     lora_targets: Sequence[str] = (*TARGETS, "to_qkv_mlp_proj", "attn.to_out")
     words_kept: ClassVar[int] = 32
+    lengths_vary = True  # reference images are further tokens
+    draft_decoder = False  # latents are normalised by the autoencoder's own statistics
 
     def __init__(self, pipeline: Any, facts: Any) -> None:
         super().__init__(pipeline, facts)

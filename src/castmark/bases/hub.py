@@ -17,6 +17,7 @@ WANTED = [
     "model_index.json",
     "castmark.json",
     "README.md",
+    "LICENSE*",
     "*/*.json",
     "*/*.txt",
     "*/*.model",

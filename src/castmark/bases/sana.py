@@ -34,6 +34,7 @@ class SanaSprint(Family):
     multiple = 32
     few_steps = 2
     repeated_blocks = False
+    draft_decoder = False  # its latents are 32 times smaller than the picture
     words_kept: ClassVar[int] = 64
     image_class = SanaSprintImg2ImgPipeline
 

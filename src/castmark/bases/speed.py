@@ -1,6 +1,6 @@
 """How a base is made fast on the machine at hand: decided before it is loaded, and recorded with every image.
 
-    plan = decide(Hardware.of("cuda"), Weights.of(facts, repeated_blocks=False), SpeedSettings())
+    plan = decide(Hardware.of("cuda"), Weights.of(facts, family_of(facts).form()), SpeedSettings())
     print(plan.explain())
 
 Decisions are pure: they read a machine and a model, and name what to do and why. `castmark.bases.fast` does
@@ -9,19 +9,22 @@ it.
 
 from __future__ import annotations
 
-import json
-import struct
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
-from math import prod
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from castmark.bases.facts import BaseFacts
+from castmark.bases.sizing import Weights
 from castmark.errors import BaseError
 
-Compile: TypeAlias = Literal["auto", "off"]
+if TYPE_CHECKING:
+    from castmark_adapters.optimizer import Optimizer
+
+Compile: TypeAlias = Literal["auto", "on", "off"]
+Dtype: TypeAlias = Literal["float32", "float16", "bfloat16"]
+Offload: TypeAlias = Literal["no", "parts", "layers"]
 Quantise: TypeAlias = Literal["none", "int8", "fp8"]
 GIB = 2**30
 WORKING_MEMORY = 4 * GIB
@@ -30,6 +33,8 @@ BF16_CAPABILITY, FP8_CAPABILITY = (8, 0), (8, 9)
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "int8": 1, "fp8": 1}
 LORA_RANK = 8
 """Rank of the slots that LoRAs are copied into under a compiled denoiser; smaller ones are padded."""
+CHECKPOINTED = 1_000_000_000
+"""Parameters of a denoiser from which learning on a GPU computes activations twice, and keeps none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +49,9 @@ class Hardware:
     """CUDA compute capability."""
     triton: bool = False
     torchao: bool = False
+    bitsandbytes: bool = False
+    compiler: bool = False
+    """Whether there is a C++ compiler, which compiling for a CPU needs."""
 
     @classmethod
     def of(cls, device: str) -> Hardware:
@@ -57,8 +65,16 @@ class Hardware:
         from castmark.machine.facts import cpu_name
 
         kind = device.partition(":")[0]
+        torchao = find_spec("torchao") is not None
         if kind != "cuda":
-            return cls(device=device, name=cpu_name(), memory=_ram(), free=_ram(free=True))
+            return cls(
+                device=device,
+                name=cpu_name(),
+                memory=_ram(),
+                free=_ram(free=True),
+                torchao=torchao,
+                compiler=any(shutil.which(name) for name in ("g++", "clang++", "c++")),
+            )
         if not torch.cuda.is_available():
             raise BaseError(f"device {device!r}: no CUDA GPU is there; use --device cpu")
         free, memory = torch.cuda.mem_get_info(device)
@@ -69,44 +85,18 @@ class Hardware:
             free=free,
             capability=torch.cuda.get_device_capability(device),
             triton=find_spec("triton") is not None,
-            torchao=find_spec("torchao") is not None,
+            torchao=torchao,
+            bitsandbytes=find_spec("bitsandbytes") is not None,
         )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Weights:
-    """What is drawn with: numbers of parameters, of the largest part and of all together."""
-
-    parameters: int
-    largest: int
-    repeated_blocks: bool
-    """A denoiser of like blocks (a transformer), or one that is compiled whole (a UNet)."""
-
-    @classmethod
-    def of(cls, facts: BaseFacts, *, repeated_blocks: bool) -> Weights:
-        """Counted from the heads of a folder's files; no weights are read."""
-        parts: dict[str, int] = {}
-        for path in facts.folder.glob("*/*.safetensors"):
-            parts[path.parent.name] = parts.get(path.parent.name, 0) + parameters_in(path)
-        return cls(
-            parameters=sum(parts.values()),
-            largest=max(parts.values(), default=0),
-            repeated_blocks=repeated_blocks,
-        )
-
-    @classmethod
-    def loaded(cls, pipeline: Any, *, repeated_blocks: bool) -> Weights:
-        """Counted on a pipeline that is loaded."""
-        modules = [part for part in pipeline.components.values() if hasattr(part, "parameters")]
-        counts = [sum(parameter.numel() for parameter in module.parameters()) for module in modules]
-        return cls(parameters=sum(counts), largest=max(counts), repeated_blocks=repeated_blocks)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpeedSettings:
-    """What the user asks for."""
+    """What the user asks for; None and "auto" leave it to the machine."""
 
     compile: Compile = "auto"
+    dtype: Dtype | None = None
+    offload: Offload | None = None
     quantise: Quantise = "none"
     draft_decoder: str | None = None
     """Folder of an ``AutoencoderTiny`` for the base's latents: drafts decode several times faster, softer."""
@@ -130,13 +120,18 @@ class SpeedPlan:
     channels_last: bool
     compiled: Literal["no", "whole", "blocks"]
     cuda_graphs: bool
+    fixed_shapes: bool
+    """Whether each shape is compiled for itself; False where texts differ in length, which would be many."""
     buckets: tuple[int, ...]
     """Batch sizes that are compiled and captured for; the pipeline makes no others."""
-    offload: Literal["no", "parts", "layers"]
+    offload: Offload
     quantised: Quantise
     draft_decoder: str | None
     lora_slots: int
     """Rank of the slots LoRAs are copied into; 0 to put them in front of the layers instead."""
+    optimizer: Optimizer
+    gradient_checkpointing: bool
+    """How a LoRA is learned here."""
     choices: tuple[Choice, ...]
 
     def record(self) -> Mapping[str, str]:
@@ -160,75 +155,90 @@ def decide(hardware: Hardware, weights: Weights, settings: SpeedSettings) -> Spe
         choices.append(Choice(what=what, value=value, why=why))
 
     gpu = hardware.device.startswith("cuda")
-    dtype = _dtype(hardware)
-    if gpu:
+    dtype = _dtype(hardware, settings.dtype)
+    if settings.dtype is not None:
+        chose("precision", dtype, "asked for")
+    elif gpu:
         reason = "half the memory, tensor cores" if dtype == "bfloat16" else "this GPU has no bfloat16"
         chose("precision", dtype, reason)
     if settings.quantise != "none":
         _check_quantise(hardware, settings.quantise)
         chose("quantised", settings.quantise, "asked for: the denoiser's weights take half the memory")
-    offload = _offload(hardware, weights, dtype, settings.quantise) if gpu else "no"
+    offload = _offload(hardware, weights, dtype, settings)
     if offload != "no":
         cost = "about a second an image" if offload == "parts" else "ten or more seconds an image"
-        chose("offload", offload, f"memory is short; copying costs {cost}, a smaller base nothing")
+        why = "memory is short" if settings.offload is None else "asked for"
+        chose("offload", offload, f"{why}; copying costs {cost}, a smaller base nothing")
+    elif settings.offload == "no" and gpu:
+        chose("offload", "no", "asked for")
     channels_last = gpu and not weights.repeated_blocks
     if channels_last:
         chose("memory format", "channels_last", "convolutions on tensor cores read it without copies")
     compiled = _compiled(hardware, weights, settings, offload)
     if compiled == "whole":
-        chose("compiled", "whole denoiser", "a UNet; its blocks differ")
+        chose("compiled", "whole denoiser", "its blocks differ, or are few")
     elif compiled == "blocks":
         chose("compiled", "repeated blocks", "like blocks compile once: a minute less at the start")
     elif gpu:
         reason = "switched off" if settings.compile == "off" else _why_not(hardware, offload)
         chose("compiled", "no", reason)
-    graphs = compiled == "whole"
+    graphs = gpu and compiled == "whole"
     if graphs:
         chose("cuda graphs", "one a batch size", "a small denoiser waits for kernel launches")
     if compiled != "no":
         chose("lora slots", f"rank {LORA_RANK}", "subjects change by copying numbers: no recompile")
     if settings.draft_decoder is not None:
         chose("decoder", Path(settings.draft_decoder).name, "asked for: drafts, softer than the base's own")
+    powers = [2**i for i in range(settings.largest_batch.bit_length())]
     return SpeedPlan(
         dtype=dtype,
         channels_last=channels_last,
         compiled=compiled,
         cuda_graphs=graphs,
-        buckets=tuple(2**i for i in range(settings.largest_batch.bit_length())),
+        fixed_shapes=not weights.lengths_vary,
+        buckets=tuple(sorted({*powers, settings.largest_batch})),
         offload=offload,
         quantised=settings.quantise,
         draft_decoder=settings.draft_decoder,
         lora_slots=LORA_RANK if compiled != "no" else 0,
+        optimizer="adamw8bit" if gpu and hardware.bitsandbytes else "adamw",
+        gradient_checkpointing=gpu and weights.denoiser >= CHECKPOINTED,
         choices=tuple(choices),
     )
 
 
 def needed(weights: Weights, dtype: str, quantise: Quantise = "none") -> int:
     """Bytes of device memory to draw with everything on it."""
-    rest = weights.parameters - weights.largest
-    heavy = weights.largest * BYTES[dtype if quantise == "none" else quantise]
-    return rest * BYTES[dtype] + heavy + WORKING_MEMORY
+    return sum(_bytes(weights, dtype, quantise)) + WORKING_MEMORY
 
 
-def parameters_in(path: Path) -> int:
-    """Numbers in a safetensors file, from its head.
+def _bytes(weights: Weights, dtype: str, quantise: Quantise) -> list[int]:
+    """Bytes of each part, the denoiser's first. Its linear layers are the ones in 8 bits: nearly all of a
+    transformer, and of a UNet for words as long as SDXL's.
+    """
+    denoiser = weights.denoiser * BYTES[dtype if quantise == "none" else quantise]
+    return [denoiser, *(count * BYTES[dtype] for count in weights.others)]
+
+
+def _dtype(hardware: Hardware, asked: Dtype | None) -> Dtype:
+    """The precision asked for, or the machine's best.
 
     Raises:
-        BaseError: it is no such file.
+        BaseError: the machine has it not.
     """
-    try:
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            head: dict[str, dict[str, list[int]]] = json.loads(file.read(min(length, 100_000_000)))
-    except (OSError, ValueError, struct.error) as error:
-        raise BaseError(f"{path}: not a safetensors file, or cut short ({error}); fetch it again") from error
-    return sum(prod(entry["shape"]) for name, entry in head.items() if name != "__metadata__")
-
-
-def _dtype(hardware: Hardware) -> str:
     kind = hardware.device.partition(":")[0]
+    old = kind == "cuda" and hardware.capability < BF16_CAPABILITY
+    if asked == "bfloat16" and old:
+        raise BaseError(
+            f"bfloat16 needs a GPU of compute capability 8.0 ({hardware.name} has less); "
+            "use float16 or float32"
+        )
+    if asked == "float16" and kind == "cpu":
+        raise BaseError("float16 is for GPUs: a CPU has no arithmetic in it; use bfloat16 or float32")
+    if asked is not None:
+        return asked
     if kind == "cuda":
-        return "bfloat16" if hardware.capability >= BF16_CAPABILITY else "float16"
+        return "float16" if old else "bfloat16"
     return "bfloat16" if kind == "mps" else "float32"  # on a CPU bf16 convolutions are no faster
 
 
@@ -239,30 +249,59 @@ def _check_quantise(hardware: Hardware, asked: Quantise) -> None:
         raise BaseError(f"fp8 needs a GPU of compute capability 8.9 ({hardware.name} has less); use int8")
 
 
-def _offload(
-    hardware: Hardware, weights: Weights, dtype: str, quantise: Quantise
-) -> Literal["no", "parts", "layers"]:
-    if needed(weights, dtype, quantise) <= hardware.free:
-        return "no"
-    heaviest = weights.largest * BYTES[dtype if quantise == "none" else quantise]
-    return "parts" if heaviest + WORKING_MEMORY <= hardware.free else "layers"
+def _offload(hardware: Hardware, weights: Weights, dtype: str, settings: SpeedSettings) -> Offload:
+    """What waits in main memory.
+
+    Raises:
+        BaseError: there is no GPU to offload from, or quantised weights would have to go layer by layer.
+    """
+    gpu = hardware.device.startswith("cuda")
+    if settings.offload not in (None, "no") and not gpu:
+        raise BaseError(
+            f"offloading ({settings.offload}) is for GPUs, and this draws on {hardware.device}; leave it out"
+        )
+    parts = _bytes(weights, dtype, settings.quantise)
+    found = settings.offload
+    if found is None:
+        if not gpu or sum(parts) + WORKING_MEMORY <= hardware.free:
+            found = "no"
+        else:
+            found = "parts" if max(parts) + WORKING_MEMORY <= hardware.free else "layers"
+    if found == "layers" and settings.quantise != "none":
+        raise BaseError(
+            f"{hardware.name} has {hardware.free / GIB:.0f} GiB free: too little for this base part by "
+            "part, and quantised weights cannot go layer by layer; leave quantising out, or "
+            "use a smaller base"
+        )
+    return found
 
 
 def _compiled(
-    hardware: Hardware, weights: Weights, settings: SpeedSettings, offload: str
+    hardware: Hardware, weights: Weights, settings: SpeedSettings, offload: Offload
 ) -> Literal["no", "whole", "blocks"]:
-    if settings.compile == "off" or _why_not(hardware, offload):
+    """Whether to compile, and what.
+
+    Raises:
+        BaseError: it is asked for, and cannot be done here.
+    """
+    if settings.compile == "off":
+        return "no"
+    if why := _why_not(hardware, offload, asked=settings.compile == "on"):
+        if settings.compile == "on":
+            raise BaseError(f"the base cannot be compiled here: {why}; leave --compile out")
         return "no"
     return "blocks" if weights.repeated_blocks else "whole"
 
 
-def _why_not(hardware: Hardware, offload: str) -> str:
+def _why_not(hardware: Hardware, offload: Offload, *, asked: bool = False) -> str:
     """Why nothing is compiled; empty where it is."""
     if not hardware.device.startswith("cuda"):
-        return "a compile takes longer than it saves on a CPU"
+        if not asked:
+            return "a compile takes longer than it saves on a CPU"
+        return "" if hardware.compiler else "there is no C++ compiler (g++ or clang++)"
     if not hardware.triton:
         return "triton is not installed"
-    return "its weights come and go" if offload != "no" else ""
+    return "its weights come and go (it is offloaded)" if offload != "no" else ""
 
 
 def _ram(*, free: bool = False) -> int:

@@ -23,6 +23,7 @@ class ZImage(Family):
     """``ZImagePipeline``."""
 
     few_steps = 8
+    lengths_vary = True  # a text has as many tokens as it has
     words_kept: ClassVar[int] = 64
     image_class = ZImageImg2ImgPipeline
 

@@ -169,7 +169,7 @@ def signed(bench: Bench) -> list[Figure]:
     key = PemKey.load_folder(keygen(bench.folder / "keys"))
     checker = CostOfACheck(bench.device, small=bench.small)
     studio = Studio(base=base, checker=checker, wardrobe=EngineWardrobe(), key=key, batch_size=max(BATCHES))
-    base.warm_up((1,) if bench.small else base.plan.buckets)
+    studio.warm_up()
     count = max(2, bench.rounds) * studio.batch_size
     shots = [Shot(PROMPT, seed=seed) for seed in range(count)]
     list(studio.shoot_all(shots[: studio.batch_size]))

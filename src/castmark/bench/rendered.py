@@ -26,6 +26,7 @@ from castmark.shot import ResolvedShot, Shot
 from castmark.studio.studio import Studio
 from castmark.studio.wardrobe import EngineWardrobe
 from castmark.take import Draft
+from castmark_adapters.learn import LearnSettings
 from castmark_provenance.keys import PemKey
 from castmark_world import render, sample_scene
 
@@ -64,6 +65,10 @@ class RenderedBase:
     def warm_up(self, batches: Sequence[int] = ()) -> dict[int, float]:
         """Nothing is cold."""
         return {}
+
+    def learn_settings(self, steps: int | None = None) -> LearnSettings:
+        """Those of any base; it learns nothing."""
+        return LearnSettings()
 
     def native_size(self, width: int, height: int) -> tuple[int, int]:
         """Always its own size."""

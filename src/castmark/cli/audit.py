@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from castmark.cli.options import Device, Policy, Quiet, Threads
+from castmark.cli.options import Device, JudgeName, Policy, Quiet, Threads
 from castmark.errors import InputError
 from castmark.extras import require
 
@@ -27,6 +27,7 @@ def audit_command(
         bool, typer.Option("--quotas/--no-quotas", help="Draw all of it again with the policy's quotas.")
     ] = True,
     policy: Policy = None,
+    judge: JudgeName = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the report here, a page beside it.")
     ] = None,
@@ -44,7 +45,7 @@ def audit_command(
     from castmark.studio.opening import open_drawing_base
 
     texts = NEUTRAL if prompts is None else _lines(prompts)
-    gate = open_checker(policy, device)
+    gate = open_checker(policy, device, judge)
     names = base or ["embedded"]
     report = audit(
         gate,

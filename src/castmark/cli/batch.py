@@ -10,30 +10,12 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from castmark.cli.options import (
-    BaseName,
-    Compile,
-    Device,
-    Disclose,
-    DraftDecoder,
-    Exact,
-    KeyFolder,
-    LibraryFolder,
-    Policy,
-    Quantise,
-    Quiet,
-    ReferenceName,
-    Steps,
-    Threads,
-    Watermark,
-    library_folder,
-    speed_settings,
-)
+from castmark.cli.opening import Opening, opens_a_studio
+from castmark.cli.options import LibraryFolder, Quiet, Steps, library_folder
 from castmark.errors import InputError
 from castmark.extras import require
 
 if TYPE_CHECKING:
-    from castmark.bases.speed import SpeedSettings
     from castmark.jobs import Job
     from castmark.runs.runners import RunSummary
     from castmark.studio.studio import Studio
@@ -65,7 +47,9 @@ Strength = Annotated[
 ]
 
 
+@opens_a_studio
 def batch_command(
+    opening: Opening,
     jobs: Annotated[
         Path | None, typer.Argument(metavar="JOBS", help="Job file: .csv, .jsonl, .yaml.")
     ] = None,
@@ -86,19 +70,7 @@ def batch_command(
     batch_size: BatchSize = None,
     price_per_hour: Price = None,
     parameters: Parameters = False,
-    base: BaseName = None,
-    reference: ReferenceName = None,
-    policy: Policy = None,
-    key: KeyFolder = None,
-    device: Device = None,
-    threads: Threads = None,
     library: LibraryFolder = None,
-    disclose_prompt: Disclose = False,
-    watermark: Watermark = True,
-    exact: Exact = False,
-    compiled: Compile = True,
-    quantise: Quantise = "none",
-    draft_decoder: DraftDecoder = None,
     warm_up: Annotated[
         bool, typer.Option("--warm-up", help="Draw once in every batch size first, and say what it took.")
     ] = False,
@@ -118,7 +90,6 @@ def batch_command(
         raise typer.BadParameter("give a job file, and --out RUN or --dry-run")
     from castmark.jobs import read_job
     from castmark.jobs.estimate import estimate
-    from castmark.studio.studio import BATCH_SIZE
     from castmark_adapters import pack
 
     job = read_job(jobs, skip_bad=skip_bad)
@@ -127,29 +98,19 @@ def batch_command(
     if dry_run:
         from castmark.runs.report import known_rate
 
-        rate = known_rate(base or "embedded")
+        rate = known_rate(opening.base or "embedded")
         found = estimate(job, known.__getitem__, seconds_per_image=rate, price_per_hour=price_per_hour)
         typer.echo(found.explain())
         for bad in job.bad:
             typer.echo(f"left out: {bad.where}: {bad.problem}", err=True)
         return
     assert out is not None
+    try:
+        rungs = [int(part) for part in adaptive.split(",")] if adaptive else []
+    except ValueError:
+        raise InputError(f"--adaptive {adaptive!r}: give steps such as '1' or '1,2'") from None
     open_studio = partial(
-        _open,
-        base,
-        policy,
-        key,
-        steps=steps,
-        adaptive=adaptive,
-        batch_size=batch_size,
-        device=device,
-        threads=threads,
-        disclose_prompt=disclose_prompt,
-        parameters=parameters,
-        watermark=watermark,
-        exact=exact,
-        reference=reference,
-        speed=speed_settings(compiled, quantise, draft_decoder, batch_size or BATCH_SIZE),
+        opening.studio, steps=steps, adaptive=rungs, batch_size=batch_size, parameters=parameters
     )
     if ray is not None:
         if quota_seed is not None or warm_up:
@@ -167,12 +128,14 @@ def batch_command(
         retries,
         price_per_hour,
         quiet,
-        rate_of=base or "embedded",
+        rate_of=opening.base or "embedded",
         quota_seed=quota_seed,
     )
 
 
+@opens_a_studio
 def vary_command(
+    opening: Opening,
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
     name: Annotated[str, typer.Argument(metavar="NAME", help="An image of it.")],
     out: OutFolder,
@@ -183,15 +146,6 @@ def vary_command(
     ] = None,
     steps: Steps = None,
     redraws: Redraws = 0,
-    base: BaseName = None,
-    reference: ReferenceName = None,
-    policy: Policy = None,
-    key: KeyFolder = None,
-    device: Device = None,
-    threads: Threads = None,
-    disclose_prompt: Disclose = False,
-    watermark: Watermark = True,
-    exact: Exact = False,
     quiet: Quiet = False,
 ) -> None:
     """Variations of one image of a run: from its pixels, or with words of its prompt replaced."""
@@ -204,105 +158,35 @@ def vary_command(
             raise InputError(f"--replace {pair!r}: write OLD=NEW")
         pairs[old.strip()] = new.strip()
     job = variations(run, name, n=n, strength=strength, replace=pairs, steps=steps)
-    studio = _open(
-        base,
-        policy,
-        key,
-        device=device,
-        threads=threads,
-        disclose_prompt=disclose_prompt,
-        watermark=watermark,
-        exact=exact,
-        reference=reference,
-    )
-    _run(studio, job, out, _cast(run, job), redraws, 1, None, quiet)
+    _run(opening.studio(), job, out, _cast(run, job), redraws, 1, None, quiet)
 
 
+@opens_a_studio
 def bridge_command(
+    opening: Opening,
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder of the drafts.")],
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Images chosen from it.")],
     out: OutFolder,
     strength: Strength = None,
     steps: Steps = None,
     redraws: Redraws = 0,
-    base: BaseName = None,
-    reference: ReferenceName = None,
-    policy: Policy = None,
-    key: KeyFolder = None,
-    device: Device = None,
-    threads: Threads = None,
     library: LibraryFolder = None,
-    disclose_prompt: Disclose = False,
-    watermark: Watermark = True,
-    exact: Exact = False,
     quiet: Quiet = False,
 ) -> None:
     """Draw chosen drafts again from themselves: more steps, or a heavier base, through pixels."""
     from castmark.runs.variations import STRENGTH, bridge, recast
 
-    job = bridge(run, names, steps=steps, strength=strength or STRENGTH, another_base=base is not None)
-    studio = _open(
-        base,
-        policy,
-        key,
-        device=device,
-        threads=threads,
-        disclose_prompt=disclose_prompt,
-        watermark=watermark,
-        exact=exact,
-        reference=reference,
+    job = bridge(
+        run, names, steps=steps, strength=strength or STRENGTH, another_base=opening.base is not None
     )
+    studio = opening.studio()
     subjects = recast(_cast(run, job), library_folder(library), studio.base.digest)
     _run(studio, job, out, subjects, redraws, 1, None, quiet)
 
 
-def _open(
-    base: str | None,
-    policy: str | None,
-    key: Path | None,
-    *,
-    steps: int | None = None,
-    adaptive: str | None = None,
-    batch_size: int | None = None,
-    device: str | None,
-    threads: int | None,
-    disclose_prompt: bool,
-    parameters: bool = False,
-    watermark: bool,
-    exact: bool,
-    reference: str | None,
-    speed: SpeedSettings | None = None,
-) -> Studio:
-    require("castmark batch", "engine")
-    from castmark.cli.console import hush_libraries
-    from castmark.studio.studio import BATCH_SIZE, Studio
-
-    hush_libraries()
-    try:
-        rungs = [int(part) for part in adaptive.split(",")] if adaptive else []
-    except ValueError:
-        raise InputError(f"--adaptive {adaptive!r}: give steps such as '1' or '1,2'") from None
-    return Studio.open(
-        base,
-        policy,
-        key,
-        steps=steps,
-        adaptive=rungs,
-        batch_size=batch_size or BATCH_SIZE,
-        device=device,
-        threads=threads,
-        disclose_prompt=disclose_prompt,
-        parameters=parameters,
-        watermark=watermark,
-        exact=exact,
-        reference=reference,
-        speed=speed,
-    )
-
-
 def _warm(studio: Studio, quiet: bool) -> None:
     """Draw once in every batch size; say how long it took."""
-    taken = studio.base.warm_up()
+    taken = studio.warm_up()
     if not quiet:
         parts = ", ".join(f"batches of {count} {seconds:.1f} s" for count, seconds in taken.items())
         typer.echo(f"warm-up: {sum(taken.values()):.1f} s ({parts})", err=True)

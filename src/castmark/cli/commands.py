@@ -17,19 +17,18 @@ from castmark.cli.audit import audit_command
 from castmark.cli.batch import batch_command, bridge_command, vary_command
 from castmark.cli.doctor import doctor_command
 from castmark.cli.identity import identity_app
+from castmark.cli.opening import Opening, open_to_learn, opens_a_studio
 from castmark.cli.options import (
     BaseName,
     Device,
-    Disclose,
-    Exact,
-    KeyFolder,
+    Dtype,
     LibraryFolder,
-    Policy,
+    Offload,
+    Quantise,
     Quiet,
     ReferenceName,
     Steps,
     Threads,
-    Watermark,
     first_problem,
     library_folder,
 )
@@ -113,19 +112,22 @@ def learn(
     reference: ReferenceName = None,
     device: Device = None,
     threads: Threads = None,
+    dtype: Dtype = None,
+    quantise: Quantise = "none",
+    offload: Offload = "auto",
     library: LibraryFolder = None,
     quiet: Quiet = False,
 ) -> None:
     """Learn a LoRA from a subject's references; started again, it goes on where it stopped."""
     _engine("castmark learn")
     from castmark.cli.console import Reporter
-    from castmark.studio.opening import learn_subject, open_drawing_base, open_reference
+    from castmark.studio.opening import learn_subject, open_reference
     from castmark_adapters import pack
     from castmark_adapters.library import work_folder
 
     folder = library_folder(library)
     subject = pack.get(folder, name)
-    opened = open_drawing_base(base, device, threads)
+    opened = open_to_learn(base, device, threads, dtype, offload, quantise)
     with Reporter(quiet=quiet) as reporter:
         learned = learn_subject(
             subject,
@@ -143,7 +145,9 @@ def learn(
 
 
 @app.command()
+@opens_a_studio
 def shoot(
+    opening: Opening,
     prompt: Annotated[
         str, typer.Argument(metavar="PROMPT", help="What to draw; speak of the subject by name.")
     ],
@@ -171,16 +175,7 @@ def shoot(
     ] = False,
     name: Annotated[str | None, typer.Option("--name", help="Name of the file.")] = None,
     out: Annotated[Path, typer.Option("--out", help="Folder to write to.")] = Path(),
-    base: BaseName = None,
-    reference: ReferenceName = None,
-    policy: Policy = None,
-    key: KeyFolder = None,
-    device: Device = None,
-    threads: Threads = None,
     library: LibraryFolder = None,
-    disclose_prompt: Disclose = False,
-    watermark: Watermark = True,
-    exact: Exact = False,
     quiet: Quiet = False,
 ) -> None:
     """Draw, check and sign one image."""
@@ -188,7 +183,6 @@ def shoot(
     from pydantic import ValidationError
 
     from castmark.shot import Shot
-    from castmark.studio.studio import Studio
     from castmark_adapters import pack
 
     cast = [pack.get(library_folder(library), each) for each in subject or ()]
@@ -207,18 +201,7 @@ def shoot(
         )
     except ValidationError as error:
         raise InputError(first_problem(error)) from error
-    studio = Studio.open(
-        base,
-        policy,
-        key,
-        device=device,
-        threads=threads,
-        disclose_prompt=disclose_prompt,
-        parameters=parameters,
-        watermark=watermark,
-        exact=exact,
-        reference=reference,
-    )
+    studio = opening.studio(parameters=parameters)
     path = studio.shoot(shot, redraws=redraws, on_refusal=lambda r: typer.echo(r.explain(), err=True)).save(
         out
     )

@@ -6,17 +6,18 @@ from typing import Annotated
 
 import typer
 
-from castmark.cli.options import Device
+from castmark.cli.options import Device, JudgeName
 
 
 def doctor_command(
     base: Annotated[
         list[str] | None, typer.Option("--base", help="A folder or hub id to look at, besides the embedded.")
     ] = None,
+    judge: JudgeName = None,
     device: Device = None,
 ) -> None:
     """What is installed, which bases fit, which judge is calibrated, which key signs; a step for each gap."""
     from castmark.doctor import examine
 
-    for line in examine(base or (), device):
+    for line in examine(base or (), device, judge):
         typer.echo(line.text())

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
-
-if TYPE_CHECKING:
-    from castmark.bases.speed import SpeedSettings
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 LibraryFolder = Annotated[
@@ -40,8 +37,25 @@ Watermark = Annotated[
         help="Draw an invisible watermark, and register every manifest so that stripped copies lead to it.",
     ),
 ]
+JudgeName = Annotated[
+    str | None,
+    typer.Option("--judge", help="Judge: an open_clip folder, or NAME:WEIGHTS. [default: the embedded one]"),
+]
+IdentityFolder = Annotated[
+    Path | None,
+    typer.Option("--identity", help="Folder of another subject encoder with its calibration."),
+]
+Dtype = Annotated[
+    Literal["float32", "float16", "bfloat16"] | None,
+    typer.Option("--dtype", help="Precision of the base. [default: what suits the machine]"),
+]
+Offload = Annotated[
+    Literal["auto", "no", "parts", "layers"],
+    typer.Option("--offload", help="What of the base waits in main memory; 'auto': as much as has to."),
+]
 Compile = Annotated[
-    bool, typer.Option("--compile/--no-compile", help="Compile a base where that pays (on a GPU).")
+    bool | None,
+    typer.Option("--compile/--no-compile", help="Compile the base. [default: on a GPU, where it pays]"),
 ]
 Quantise = Annotated[
     Literal["none", "int8", "fp8"],
@@ -70,17 +84,3 @@ def first_problem(error: Any) -> str:
     problem = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in problem["loc"])
     return f"{where}: {problem['input']!r}: {problem['msg'][:1].lower()}{problem['msg'][1:]}"
-
-
-def speed_settings(
-    compiled: bool, quantise: Literal["none", "int8", "fp8"], draft_decoder: str | None, largest_batch: int
-) -> SpeedSettings:
-    """What the options ask for."""
-    from castmark.bases.speed import SpeedSettings
-
-    return SpeedSettings(
-        compile="auto" if compiled else "off",
-        quantise=quantise,
-        draft_decoder=draft_decoder,
-        largest_batch=largest_batch,
-    )

@@ -30,12 +30,16 @@ __all__ = [
 ]
 
 
-def open_checker(policy: str | Path | None = None, device: str | None = None) -> Gate:
-    """The shipped judge under a policy (default: ``general-audience``; a shipped name or a file).
+def open_checker(
+    policy: str | Path | None = None, device: str | None = None, judge: str | Path | None = None
+) -> Gate:
+    """A judge under a policy (default: ``general-audience``; a shipped name or a file).
+
+    ``judge`` is an open_clip folder or "NAME:WEIGHTS"; None for the one that ships.
 
     Raises:
         InputError: no such policy, or not a valid one.
         NotCalibrated: no thresholds for this policy and judge, or stale ones.
         CheckError: the judge cannot be loaded.
     """
-    return Gate.open(policy or DEFAULT_POLICY, device=device or "cpu")
+    return Gate.open(policy or DEFAULT_POLICY, judge=judge, device=device or "cpu")

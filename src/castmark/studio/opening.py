@@ -45,6 +45,7 @@ def open_studio(
     exact: bool = False,
     reference: str | Path | None = None,
     speed: SpeedSettings | None = None,
+    judge: str | Path | None = None,
 ) -> Studio:
     """See `castmark.studio.studio.Studio.open`."""
     require("Studio.open", "engine")
@@ -56,7 +57,7 @@ def open_studio(
     # Cheapest first: a wrong key or policy is told before the models are loaded.
     signing_key = open_key(key)
     durable = DurableLayer.open() if watermark else None
-    checker = open_checker(policy, device)
+    checker = open_checker(policy, device, judge)
     opened = open_drawing_base(base, device, threads, exact=exact, speed=speed)
     scorer = open_scorer(identity)
     identity_min = checker.policy.subject.identity_min
@@ -175,7 +176,7 @@ def learn_subject(
 ) -> Subject:
     """See `castmark.studio.studio.Studio.learn`."""
     from castmark_adapters.imitate import ImitationSettings, imitate
-    from castmark_adapters.learn import LearnSettings, learn
+    from castmark_adapters.learn import learn
     from castmark_adapters.reference import ReferenceAdapter
 
     scorer = open_scorer() if isinstance(reference, ReferenceAdapter) else None
@@ -190,13 +191,10 @@ def learn_subject(
             scorer=scorer,
             work=work,
         )
-    settings = LearnSettings(drawing_steps=base.default_steps)
-    if steps is not None:
-        settings = LearnSettings(drawing_steps=base.default_steps, steps=steps)
     return learn(
         subject,
         base.host,
-        settings,
+        base.learn_settings(steps),
         on_event=on_event or (lambda _: None),
         reference=reference if isinstance(reference, ReferenceAdapter) else None,
         work=work,

@@ -27,6 +27,7 @@ WINDOW = 8
 S = TypeVar("S")
 P = TypeVar("P")
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,15 @@ class Pipeline(Generic[S, P, T]):
 
     def settle(self) -> None:
         """Wait until nothing is being drawn, and call ``done``: what a base wears is off then."""
-        self._drawer.submit(self._done).result()
+        self.on_drawing_thread(self._done)
+
+    def on_drawing_thread(self, work: Callable[[], R]) -> R:
+        """Wait until nothing is being drawn, and do this there.
+
+        Raises:
+            Exception: what it raised.
+        """
+        return self._drawer.submit(work).result()
 
     def stream(self, shots: Iterable[S]) -> Iterator[T]:
         """A result per shot, in order. Closed early, it draws nothing more."""

@@ -24,8 +24,7 @@ from castmark import __version__
 from castmark.errors import BaseError, CheckError, InputError, RefusedError, SigningError
 from castmark.machine.facts import cores
 from castmark.machine.threads import worker_count
-from castmark.outputs.finish import asked_text, finished
-from castmark.outputs.size import resolve
+from castmark.outputs.finish import finished
 from castmark.shot import Shot
 from castmark.studio.adaptive import Judged, checked, judged
 from castmark.studio.checking import PromptVerdicts, bound_redraws, verdicts_on
@@ -40,6 +39,7 @@ from castmark.studio.work import (
     Prepared,
     Ready,
     Wanted,
+    admit,
     each_of,
     failure,
     togetherness,
@@ -121,7 +121,7 @@ class Studio:
         self._prompts = PromptVerdicts(checker)
         self._check = partial(verdicts_on, checker=checker, wardrobe=wardrobe, mark=self._marked)
         self._pipeline: Pipeline[Wanted, list[Prepared], Take] = Pipeline(
-            together=lambda wanted: togetherness(wanted.shot),
+            together=lambda wanted: togetherness(wanted.shot, mixed_loras=base.host.slots is None),
             prepare=self._prepare,
             draw=self._produce,
             done=self._outfit.off,
@@ -148,11 +148,14 @@ class Studio:
         exact: bool = False,
         reference: str | Path | None = None,
         speed: SpeedSettings | None = None,
+        judge: str | Path | None = None,
     ) -> Studio:
         """Put a studio together; by default of the embedded base, the default policy and the local key.
 
         ``base`` is a diffusers folder or a hub id, with "@revision" if wanted; ``reference`` an IP-Adapter
-        for it (`castmark.bases.reference_files`); ``speed`` what is asked beside what the machine decides.
+        for it (`castmark.bases.reference_files`); ``speed`` what is asked instead of what the machine decides
+        (precision, compiling, offloading, 8-bit weights, a draft decoder); ``judge`` an open_clip model, as a
+        folder or "NAME:WEIGHTS", that the policy was calibrated for (``castmark policy calibrate --judge``).
 
         ``key`` is a key or the folder of one (see ``castmark keygen``); the local one is made on first use,
         and that is logged. ``threads`` sets torch's thread count for the whole process; None measures which
@@ -184,6 +187,7 @@ class Studio:
             exact=exact,
             reference=reference,
             speed=speed,
+            judge=judge,
         )
 
     def key(self, shot: Shot) -> str:
@@ -238,6 +242,16 @@ class Studio:
         return learn_subject(
             subject, self.base, self.wardrobe.reference, steps=steps, work=work, on_event=on_event
         )
+
+    def warm_up(self) -> Mapping[int, float]:
+        """Draw once in every batch size that the base is made fast for; seconds each took.
+
+        It is done where drawing is done: what is compiled and captured for a GPU belongs to a thread.
+
+        Raises:
+            BaseError: drawing failed.
+        """
+        return self._pipeline.on_drawing_thread(self.base.warm_up)
 
     def shoot(
         self, shot: Shot, *, redraws: int = 0, on_refusal: Callable[[Refusal], object] = lambda _: None
@@ -321,7 +335,7 @@ class Studio:
         for each in wanted:
             shot, key = each.shot, self.key(each.shot)
             try:
-                admitted = self._admit(shot)
+                admitted = admit(shot, self.base, self.steps, self._prompts)
             except Exception as error:  # noqa: BLE001 - becomes the take's Failure
                 admitted = failure(shot, key, error, CheckError, "checking the prompt")
             if isinstance(admitted, Verdict):
@@ -377,21 +391,6 @@ class Studio:
             else:
                 takes[index] = Refusal(shot=shot, key=key, verdict=result[1], timings=result[0].timings)
         return takes
-
-    def _admit(self, shot: Shot) -> Ready | Verdict:
-        """The shot ready to draw, or the verdict that refuses its prompt."""
-        asked = shot
-        if shot.steps is None and self.steps is not None:
-            asked = shot.model_copy(update={"steps": self.steps})
-        resolved, size = resolve(self.base, asked)
-        resolved = asked_text(replace(resolved, shot=shot))
-        # The user's words and what the base will read: a subject's class phrase must not smuggle anything in.
-        apart = shot.region_texts if len(shot.subjects) > 1 else ()
-        for text in dict.fromkeys((shot.prompt, resolved.text, *apart)):
-            verdict = self._prompts(text)
-            if not verdict.prompt_allowed:
-                return verdict
-        return Ready(resolved=resolved, size=size)
 
     def _draw(self, ready: Sequence[Ready]) -> list[Draft]:
         start = time.perf_counter()

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from castmark.errors import CastmarkError
+from castmark.outputs.finish import asked_text
+from castmark.outputs.size import resolve
 from castmark.shot import ResolvedShot, Shot
 from castmark.take import Draft, Failure, Refusal, SignedImage, Verdict
 from castmark_adapters.errors import AdapterError
 from castmark_provenance.errors import ProvenanceError
+
+if TYPE_CHECKING:
+    from castmark.bases.base import Base
 
 T = TypeVar("T")
 Keep = Callable[[SignedImage], object]
@@ -41,17 +46,40 @@ class Prepared:
     admitted: Ready | Refusal | Failure
 
 
-def togetherness(shot: Shot) -> tuple[object, ...]:
+def togetherness(shot: Shot, *, mixed_loras: bool = True) -> tuple[object, ...]:
     """Shots are drawn together only where this is equal: also of different subjects, if they have one each.
 
     Their numbers of references are equal then, so that each has the share of the attention it has alone.
+    ``mixed_loras``: whether the base can wear a LoRA for each image of a batch.
     """
     one = len(shot.subjects) == 1
-    learned = one and shot.subjects[0].lora is not None
+    learned: object = one and shot.subjects[0].lora is not None
+    if learned and not mixed_loras:
+        learned = shot.subjects[0].digest
     subjects = len(shot.subjects[0].references) if one else tuple(s.digest for s in shot.subjects)
     regions = (shot.prompt, shot.boxes) if len(shot.subjects) > 1 else None
     start = None if shot.start is None else shot.start.strength
     return one, learned, subjects, regions, shot.width, shot.height, shot.aspect, shot.steps, start
+
+
+def admit(shot: Shot, base: Base, steps: int | None, judged: Callable[[str], Verdict]) -> Ready | Verdict:
+    """The shot ready to draw, or the verdict that refuses its prompt.
+
+    Raises:
+        CastmarkError: a size or step count that the base cannot draw, or a check that could not be completed.
+    """
+    asked = shot
+    if shot.steps is None and steps is not None:
+        asked = shot.model_copy(update={"steps": steps})
+    resolved, size = resolve(base, asked)
+    resolved = asked_text(replace(resolved, shot=shot))
+    # The user's words and what the base will read: a subject's class phrase must not smuggle anything in.
+    apart = shot.region_texts if len(shot.subjects) > 1 else ()
+    for text in dict.fromkeys((shot.prompt, resolved.text, *apart)):
+        verdict = judged(text)
+        if not verdict.prompt_allowed:
+            return verdict
+    return Ready(resolved=resolved, size=size)
 
 
 class CheckBroke(Exception):  # noqa: N818
