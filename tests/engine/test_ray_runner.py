@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 from engine_fakes import fake_studio, slow_studio
+from typer.testing import CliRunner
 
+from castmark.cli import app
 from castmark.errors import CastmarkError, MissingExtra
 from castmark.jobs import Job, JobRow
 from castmark.runs.ray_runner import RayRunner
@@ -73,6 +75,23 @@ def test_two_workers_one_killed_every_row_is_done_once(
         assert verify(images[row.file], trust=anchors).state is State.TRUSTED
     local = fake_studio(PemKey.load_folder(key_folder))
     assert [shot_key(image) for image in _shots()] == [local.key(image) for image in _shots()]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # Ray's own
+def test_from_the_command_line(tmp_path: Path, key_folder: Path) -> None:
+    pytest.importorskip("ray")
+    jobs, out = tmp_path / "jobs.csv", tmp_path / "run"
+    jobs.write_text("name,prompt,seed\na,a red mug,1\nb,a blue lamp,2\nc,a green jar,3\n")
+    command = ["batch", str(jobs), "--out", str(out), "--key", str(key_folder), "--ray", "2"]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    images = sorted((out / "images").iterdir())
+    assert [image.stem for image in images] == ["a", "b", "c"]
+    anchors = PemKey.load_folder(key_folder).anchors
+    assert {verify(image, trust=anchors).state for image in images} == {State.TRUSTED}
+    again = CliRunner().invoke(app, command)
+    assert "0 drawn now" in again.output, again.output
 
 
 def _shots() -> list:

@@ -86,7 +86,7 @@ def run(*, n: int | None = None, threads: int | None = None) -> list[Figure]:
 def against_a_plain_loop(bench: Bench) -> list[Figure]:
     """Checked and signed images a second, the pipeline and the plain loop in turns; then the overlap."""
     studio = _open(bench)
-    # Every round draws all the shots, of words that no cache has seen: a short one would mostly fill and drain.
+    # Every round draws all the shots, of words that no cache has seen: a short one mostly fills and drains.
     prompts = bench.prompts(ROUNDS * bench.shots)
     shots = [Shot(prompt, seed=seed, steps=1) for seed, prompt in enumerate(prompts)]
     _warm(studio, shots)

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from castmark.bench.attacks import independent
 from castmark.bench.attacks.crash import killed
-from castmark.bench.attacks.signed_samples import FORMATS, Sample, new_key, samples
+from castmark.bench.attacks.signed_samples import FORMATS, new_key, samples
 from castmark.bench.attacks.tampering import TABLE, Bench, flipped
 from castmark.bench.harness import Figure, median
 from castmark_provenance.containers import locate
