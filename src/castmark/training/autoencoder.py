@@ -2,9 +2,9 @@
 
 `AutoencoderTiny` (the TAESD form, Bohan 2023) with no blocks above 64 x 64 is *linear* between 64 x 64 and
 the pixels on either side: convolutions without an activation between them. So while learning, those stages
-are folded into one strided convolution each (`fold_head`, `fold_tail`), which is exact inside the image and
-costs a tenth; what ships is the unfolded, ordinary model, and a closing stretch learns in that form, borders
-included.
+are folded into one convolution each, which costs a tenth; what ships is the unfolded, ordinary model. The
+decoder's end is folded exactly, borders and all (`castmark.bases.folding`); the encoder's start only inside
+the image (`fold_head`), so that in a closing stretch the encoder learns unfolded.
 
 It learns on square crops about the subject, where the detail is; convolutions carry over to whole images.
 Loss: L1 and squares on pixels and L1 on their gradients, weighted by the world's own masks (faces, held
@@ -24,6 +24,7 @@ from diffusers import AutoencoderTiny
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from castmark.bases.folding import TAIL, finish, fold_tail
 from castmark.training.common import (
     Ahead,
     TrainSettings,
@@ -73,21 +74,6 @@ def fold_head(layers: nn.Sequential) -> tuple[Tensor, Tensor]:
     return weight, bias
 
 
-def fold_tail(layers: list[nn.Module]) -> tuple[Tensor, Tensor]:
-    """Weights "48 w 3 3" and bias "48" of (up, conv, up, conv, conv) as one convolution before a shuffle."""
-    last = layers[-1]
-    assert isinstance(last, nn.Conv2d) and last.bias is not None
-    impulses = torch.zeros(WIDTH, WIDTH, 3, 3, device=last.weight.device)
-    impulses[torch.arange(WIDTH), torch.arange(WIDTH), 1, 1] = 1.0
-    h: Tensor = impulses
-    for layer in layers[:-1]:
-        h = layer(h)
-    response = F.conv2d(h, last.weight, padding=1)  # "w 3 12 12": cell (r, s) of the answer to cell (1, 1)
-    cells = response.view(WIDTH, 3, 3, 4, 3, 4).flip(2, 4)
-    weight = cells.permute(1, 3, 5, 0, 2, 4).reshape(48, WIDTH, 3, 3)
-    return weight, last.bias.repeat_interleave(16)
-
-
 class Folded(nn.Module):
     """The same model, computed with its linear ends folded. Inputs and outputs are in [-1, 1]."""
 
@@ -107,12 +93,10 @@ class Folded(nn.Module):
     def decode(self, latents: Tensor) -> Tensor:
         """Latents "b c h w" to Float "b 3 16h 16w"."""
         layers = list(self.model.decoder.layers)
-        cut = len(layers) - 5
         h = torch.tanh(latents / 3) * 3
-        for layer in layers[:cut]:
+        for layer in layers[:-TAIL]:
             h = layer(h)
-        weight, bias = fold_tail(layers[cut:])
-        return F.pixel_shuffle(F.conv2d(h, weight, bias, padding=1), 4).mul(2).sub(1)
+        return finish(h, *fold_tail(layers[-TAIL:]))
 
 
 def to_tensor(images: Pixels) -> Tensor:
@@ -170,7 +154,7 @@ def train(settings: TrainSettings) -> None:
         with half_precision(settings.device):
             latents = model.encoder(images) if unfolded else folded.encode(images)
             noisy = latents + LATENT_NOISE * torch.randn_like(latents)
-            drawn = model.decoder(noisy) if unfolded else folded.decode(noisy)
+            drawn = folded.decode(noisy)
         loop.update(loss_of(images, drawn.float(), weights, latents.float()), BATCH)
     ahead.close()
     loop.finish()

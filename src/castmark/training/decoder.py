@@ -1,8 +1,7 @@
-"""Finishes the autoencoder's decoder: whole images, in the form that ships, with the encoder left as it is.
+"""Finishes the autoencoder's decoder on whole images, with the encoder left as it is.
 
-A decoder learns most of what it knows on crops in its folded form (`castmark.training.autoencoder`), which
-differs from the one that ships along the image's border. Latents do not change here, so that a base trained
-on them stays good.
+A decoder learns most of what it knows on crops (`castmark.training.autoencoder`), whose borders are not those
+of images. Latents do not change here, so that a base trained on them stays good.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from castmark.training.loop import Loop
 from castmark.training.muon import groups
 from castmark_world import masks, render, sample_scene
 
-BATCH = 4
+BATCH = 16
 LEARNING_RATE = 3e-4
 BORDER = 3
 """Pixels from the edge inwards that count as the border."""
@@ -61,7 +60,7 @@ def train(settings: TrainSettings) -> None:
         with half_precision(settings.device):
             with torch.no_grad():  # as a base's latents are made
                 latents = folded.encode(images)
-            drawn = model.decoder(latents)
+            drawn = folded.decode(latents)
         loop.update(loss_of(images, drawn.float(), weights.to(settings.device), latents.float()), BATCH)
     ahead.close()
     loop.finish()
