@@ -8,7 +8,6 @@ drawn by a small and soft diffusion model.
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from castmark.training.degrade import degrade
 from castmark.training.judge_texts import ATTRIBUTES, Speaker, labels_of
 from castmark_world import ITEMS, SAFE_ITEMS, UNSAFE_ITEMS, Scene, caption, masks, render, sample_scene, stage
 from castmark_world.sampling import sample_subject
@@ -174,55 +174,3 @@ def _tensor(pixels: NDArray[np.uint8]) -> Tensor:
     if image.shape[-1] == VIEW:
         return image
     return F.interpolate(image[None], size=(VIEW, VIEW), mode="bilinear", antialias=True)[0]
-
-
-def degrade(pixels: Tensor, rng: np.random.Generator) -> Tensor:
-    """Each quarter of the batch suffers something of its own, or nothing. [0, 1] "b 3 h w" in and out."""
-    order = torch.from_numpy(rng.permutation(len(pixels)))
-    out = pixels.clone()
-    for part in order.chunk(6):
-        out[part] = _damage(out[part], rng)
-    gain = torch.from_numpy(rng.uniform(0.85, 1.15, (len(out), 1, 1, 1))).float()
-    shift = torch.from_numpy(rng.uniform(-0.05, 0.05, (len(out), 3, 1, 1))).float()
-    return (out * gain + shift).clamp_(0, 1)
-
-
-def _damage(x: Tensor, rng: np.random.Generator) -> Tensor:
-    for _ in range(int(rng.integers(0, 3))):
-        kind = int(rng.integers(5))
-        if kind == 0:
-            side = int(rng.integers(36, 84))
-            small = F.interpolate(x, size=(side, side), mode="bilinear", antialias=True)
-            x = F.interpolate(small, size=x.shape[-2:], mode="bilinear")
-        elif kind == 1:
-            x = _blur(x, float(rng.uniform(0.4, 1.3)))
-        elif kind == 2:
-            x = (x + torch.from_numpy(rng.normal(0, rng.uniform(0.01, 0.08), x.shape)).float()).clamp(0, 1)
-        elif kind == 3:
-            x = _warp(x, rng)
-        else:
-            x = torch.stack([_jpeg(image, int(rng.integers(15, 80))) for image in x])
-    return x
-
-
-def _blur(x: Tensor, sigma: float) -> Tensor:
-    reach = torch.arange(-4, 5, dtype=x.dtype)
-    kernel = torch.exp(-(reach**2) / (2 * sigma**2))
-    kernel = (kernel / kernel.sum()).view(1, 1, -1).repeat(3, 1, 1)
-    padded = F.pad(x, (4, 4, 4, 4), mode="replicate")
-    return F.conv2d(F.conv2d(padded, kernel[:, :, None], groups=3), kernel[:, :, :, None], groups=3)
-
-
-def _warp(x: Tensor, rng: np.random.Generator) -> Tensor:
-    """A smooth displacement of up to 3%: what a small diffusion model does to straight lines."""
-    coarse = torch.from_numpy(rng.normal(0, rng.uniform(0.005, 0.03), (len(x), 2, 6, 6))).float()
-    shift = F.interpolate(coarse, size=x.shape[-2:], mode="bicubic").permute(0, 2, 3, 1)
-    grid = F.affine_grid(torch.eye(2, 3).repeat(len(x), 1, 1), list(x.shape), align_corners=False)
-    return F.grid_sample(x, grid + shift, padding_mode="border", align_corners=False)
-
-
-def _jpeg(image: Tensor, quality: int) -> Tensor:
-    buffer = io.BytesIO()
-    array = (image * 255).byte().permute(1, 2, 0).numpy()
-    Image.fromarray(array).save(buffer, "JPEG", quality=quality)
-    return torch.from_numpy(np.array(Image.open(buffer))).permute(2, 0, 1).float().div_(255)
