@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from castmark.outputs.openraster import Layer
 
+UNKNOWN_WORDS = "words that the base does not know"
+"""Name of the finding on them. It binds nothing, and only its number is published."""
 SUFFIX = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp", "image/avif": ".avif"}
 
 
@@ -130,6 +132,12 @@ class Verdict:
             return tuple(lines or ["L1 prompt: not checked"])
         lines += [f"{rung}: not checked" for rung in sorted(missing)]
         return tuple(lines)
+
+    @property
+    def unknown_words(self) -> tuple[str, ...]:
+        """Words of the prompt that the base never learned, and so drew without."""
+        found = (f.detail for f in self.findings if f.name == UNKNOWN_WORDS)
+        return tuple(word for detail in found for word in detail.split(", "))
 
     @property
     def identity(self) -> float | None:

@@ -11,9 +11,11 @@ from castmark import extras
 from castmark.cli import commands as cli
 from castmark.cli import console
 from castmark.studio.studio import Studio
+from castmark.take import UNKNOWN_WORDS
 from castmark_adapters import pack
 from castmark_adapters.subject import Subject
 from castmark_provenance.keys import PemKey
+from castmark_provenance.verify import verify
 
 
 class Castmark:
@@ -70,6 +72,22 @@ def test_shoot_writes_one_signed_file_and_says_where(
     assert castmark("shoot", "a mug", "--quiet") == 0
     assert castmark.out == ""
     assert len(list(tmp_path.glob("shot-*.png"))) == 1
+
+
+def test_words_the_base_does_not_know_are_said(castmark: Castmark, tmp_path: Path) -> None:
+    assert castmark("shoot", "a zzeppelin over a zzoo", "--name", "sky") == 0
+    assert castmark.err == "unknown words: zzeppelin, zzoo\n"
+    report = verify(tmp_path / "sky.png")
+    assert report.claim is not None
+    (found,) = [f for f in report.claim.safety.findings if f.name == UNKNOWN_WORDS]
+    assert (found.score, found.allowed, found.binding) == (2.0, False, False)
+    assert b"zzeppelin" not in (tmp_path / "sky.png").read_bytes(), "words of the prompt are not published"
+    (tmp_path / "jobs.csv").write_text("name,prompt\nsky,a zzeppelin\nmug,a mug\n")
+    assert castmark("batch", "jobs.csv", "--out", "run") == 0
+    assert "sky  unknown words: zzeppelin" in castmark.err
+    assert "mug  unknown" not in castmark.err
+    assert castmark("sheet", "run") == 0
+    assert "unknown words: zzeppelin" in (tmp_path / "run" / "sheet.html").read_text()
 
 
 def test_a_refusal_exits_3_with_the_reason_and_no_file(castmark: Castmark, tmp_path: Path) -> None:

@@ -72,6 +72,9 @@ class FakeBase:
             shot=shot, text=shot.text, seed=shot.seed, width=width, height=height, steps=steps
         )
 
+    def unknown_words(self, text: str) -> tuple[str, ...]:
+        return tuple(word for word in text.split() if word.startswith("zz"))
+
     keeps_subjects = "learn the subject"
 
     def open_reference(self, source: object = None) -> None:

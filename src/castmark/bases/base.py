@@ -103,6 +103,10 @@ class Base(Protocol):
         """
         ...
 
+    def unknown_words(self, text: str) -> tuple[str, ...]:
+        """Words of ``text`` that the base is known not to know; none where nobody has said what it knows."""
+        ...
+
     def draw(self, shots: Sequence[ResolvedShot]) -> list[Draft]:
         """One draft a shot, in order, drawn as one batch; all must share size and steps.
 

@@ -31,6 +31,7 @@ from castmark.bases.prompts import PromptCache
 from castmark.bases.sizes import nearest_size
 from castmark.bases.sizing import Weights
 from castmark.bases.speed import Hardware, SpeedSettings, decide
+from castmark.bases.words import unknown_words
 from castmark.errors import BaseError
 from castmark.shot import ResolvedShot, Shot
 from castmark.take import Draft
@@ -268,6 +269,10 @@ class DiffusersBase:
         return ResolvedShot(
             shot=shot, text=shot.text, seed=shot.seed, width=width, height=height, steps=steps
         )
+
+    def unknown_words(self, text: str) -> tuple[str, ...]:
+        """Words of ``text`` that are not among those its folder states."""
+        return () if self.facts.words is None else unknown_words(text, self.facts.words)
 
     def draw(self, shots: Sequence[ResolvedShot]) -> list[Draft]:
         """Draw a batch; see `castmark.bases.base.Base.draw`."""

@@ -1,7 +1,7 @@
 """What a base's folder says of itself, and what is in it: read and checked before any weights are.
 
-Stated in ``castmark.json`` (name, licence, sizes, steps) or, as model hubs do, at the head of ``README.md``;
-where that names no licence, its name is the heading of the ``LICENSE`` beside it.
+Stated in ``castmark.json`` (name, licence, sizes, steps) and ``words.txt``, or, as model hubs do, at the head
+of ``README.md``; where that names no licence, its name is the heading of the ``LICENSE`` beside it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any, cast
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from castmark.bases.words import read_words
 from castmark.errors import BaseError
 
 INDEX = "model_index.json"
@@ -62,6 +63,8 @@ class BaseFacts:
     steps: int | None = None
     revision: str | None = None
     """Commit of the hub's repository it came from."""
+    words: frozenset[str] | None = None
+    """The words it learned to read, where the folder states them."""
 
     @property
     def non_commercial(self) -> bool:
@@ -115,6 +118,7 @@ def read_facts(folder: Path, *, name: str | None = None, revision: str | None = 
         sizes=stated.sizes,
         steps=stated.steps,
         revision=revision,
+        words=read_words(folder),
     )
 
 

@@ -16,6 +16,7 @@ _ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+?)(@(?P<revision>[\w.\-/]+))?")
 WANTED = [
     "model_index.json",
     "castmark.json",
+    "words.txt",
     "README.md",
     "LICENSE*",
     "*/*.json",

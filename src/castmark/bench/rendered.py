@@ -80,6 +80,10 @@ class RenderedBase:
             shot=shot, text=shot.text, seed=shot.seed, width=SIDE, height=SIDE, steps=shot.steps or 1
         )
 
+    def unknown_words(self, text: str) -> tuple[str, ...]:
+        """Nothing is read."""
+        return ()
+
     def draw(self, shots: Sequence[ResolvedShot]) -> list[Draft]:
         """One rendered scene a shot."""
         return [Draft(resolved=shot, pixels=_scene(shot.seed), settings=self.environment) for shot in shots]

@@ -202,11 +202,13 @@ def shoot(
     except ValidationError as error:
         raise InputError(first_problem(error)) from error
     studio = opening.studio(parameters=parameters)
-    path = studio.shoot(shot, redraws=redraws, on_refusal=lambda r: typer.echo(r.explain(), err=True)).save(
-        out
-    )
-    if not quiet:
-        typer.echo(path)
+    take = studio.shoot(shot, redraws=redraws, on_refusal=lambda r: typer.echo(r.explain(), err=True))
+    path = take.save(out)
+    if quiet:
+        return
+    if take.verdict.unknown_words:
+        typer.echo(f"unknown words: {', '.join(take.verdict.unknown_words)}", err=True)
+    typer.echo(path)
 
 
 @app.command()

@@ -84,6 +84,8 @@ class Reporter:
         if row.status == "signed":
             likeness = "" if row.identity is None else f"  identity {row.identity:.2f}"
             self.result(f"{row.name}  signed{likeness}")
+            if row.verdict is not None and row.verdict.unknown_words:
+                self.say(f"{row.name}  unknown words: {', '.join(row.verdict.unknown_words)}")
             return
         line = f"{row.name}  {row.status} (seed {row.seed}): {row.reason}"
         if self.quiet or row.status == "failed":

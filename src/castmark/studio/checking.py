@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from castmark.errors import CheckError, InputError
-from castmark.take import Draft, Verdict
+from castmark.take import UNKNOWN_WORDS, Draft, Finding, Verdict
 from castmark_adapters.encoder import squared
 
 if TYPE_CHECKING:
@@ -74,10 +74,23 @@ def bound_redraws(redraws: int, allowed: int) -> None:
         )
 
 
+def _unread(words: Sequence[str]) -> Finding:
+    return Finding(
+        rung="L1 prompt", name=UNKNOWN_WORDS, score=float(len(words)), threshold=0.0, allowed=False,
+        binding=False, action="warn", detail=", ".join(words),
+    )  # fmt: skip
+
+
 def verdicts_on(
-    drafts: Sequence[Draft], checker: Checker, wardrobe: Wardrobe, mark: Callable[[Draft], Draft]
+    drafts: Sequence[Draft],
+    checker: Checker,
+    wardrobe: Wardrobe,
+    mark: Callable[[Draft], Draft],
+    unknown: Callable[[str], Sequence[str]],
 ) -> list[tuple[Draft, Verdict]]:
     """Every draft, marked first (what the check sees is what is signed) and timed, with its verdict.
+
+    What ``unknown`` says of the words that were drawn is added to it.
 
     Raises:
         CheckError: the checker did not answer every draft with a verdict, or could not complete its check.
@@ -96,6 +109,10 @@ def verdicts_on(
         own = [i for i, draft in enumerate(drafts) if subject in draft.resolved.shot.subjects]
         findings = wardrobe.identity(subject, [_part(drafts[i], subject) for i in own])
         for index, finding in zip(own if findings else (), findings, strict=True):
+            verdicts[index] = replace(verdicts[index], findings=(*verdicts[index].findings, finding))
+    for index, draft in enumerate(drafts):
+        if words := unknown(draft.resolved.text):
+            finding = _unread(words)
             verdicts[index] = replace(verdicts[index], findings=(*verdicts[index].findings, finding))
     share = (time.perf_counter() - start) / len(drafts)
     return [

@@ -119,7 +119,9 @@ class Studio:
         self.durable = durable
         self._outfit = Outfit(base.host, wardrobe)
         self._prompts = PromptVerdicts(checker)
-        self._check = partial(verdicts_on, checker=checker, wardrobe=wardrobe, mark=self._marked)
+        self._check = partial(
+            verdicts_on, checker=checker, wardrobe=wardrobe, mark=self._marked, unknown=base.unknown_words
+        )
         self._pipeline: Pipeline[Wanted, list[Prepared], Take] = Pipeline(
             together=lambda wanted: togetherness(wanted.shot, mixed_loras=base.host.slots is None),
             prepare=self._prepare,

@@ -18,10 +18,11 @@ from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
 
+from castmark.bases.words import write_words
 from castmark.training.autoencoder import LATENT_CHANNELS, SIZE
 from castmark.training.common import TrainSettings, forget_path, hardware, load_checkpoint, write_card
 from castmark.training.reading import QUERIES, reader
-from castmark.training.tokenizer import CONTEXT, END, PAD, START, load_tokenizer
+from castmark.training.tokenizer import CONTEXT, END, PAD, START, load_tokenizer, sampled_captions
 from castmark_adapters.encoder import SubjectEncoder
 from castmark_adapters.layout import processor_state, reference_bytes, resampler_state
 from castmark_adapters.reference import ENCODER, WEIGHTS, ReferenceAdapter
@@ -256,3 +257,4 @@ def _save_pipeline(model: TextToLatents, out: Path) -> None:
     pipeline.save_pretrained(out, safe_serialization=True)
     forget_path(out / "vae" / "config.json")
     (out / "castmark.json").write_text(json.dumps(FACTS) + "\n")
+    write_words(out, sampled_captions(20_000))
