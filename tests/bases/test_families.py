@@ -9,37 +9,20 @@ import diffusers
 import numpy as np
 import pytest
 import torch
+from base_trials import SHORT, changed, drawn
 from tiny_bases import SIDE, TINY, state
 
 from castmark.bases import FAMILIES
 from castmark.bases.base import Base
-from castmark.shot import Shot
-from castmark.take import Draft
 from castmark_adapters.errors import HostError
-from castmark_adapters.learn import LearnSettings, learn
-from castmark_adapters.lora import LoraAdapter, LoraWeights, attention_targets
+from castmark_adapters.learn import learn
+from castmark_adapters.lora import LoraAdapter
 from castmark_adapters.mixed import MixedLoras
 from castmark_adapters.regions import Regions
 from castmark_adapters.subject import Subject
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-SHORT = LearnSettings(steps=3, batch=2, rank=2, views=1, others=2, drawing_steps=2)
 every_family = pytest.mark.parametrize("name", TINY)
-
-
-def drawn(base: Base, *seeds: int, text: str = "a red mug") -> list[Draft]:
-    return base.draw([base.resolve(Shot(text, seed=seed)) for seed in seeds])
-
-
-def changed(base: Base, scale: float = 0.5, seed: int = 0) -> LoraWeights:
-    """A LoRA that visibly changes what this base draws."""
-    generator = torch.Generator().manual_seed(seed)
-    layers: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
-    for name in attention_targets(base.host.model):
-        linear = base.host.model.denoiser.get_submodule(name)
-        down = torch.randn(2, linear.in_features, generator=generator) * scale
-        layers[name] = (down, torch.randn(linear.out_features, 2, generator=generator) * scale)
-    return LoraWeights(2, layers, base.host.model.lora_prefix)
 
 
 def test_there_is_a_small_base_for_every_known_family() -> None:

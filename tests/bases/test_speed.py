@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -185,74 +183,6 @@ def test_a_one_step_base_learns_at_its_only_step(base_of: Callable[[str], Base],
 def test_an_8_bit_optimiser_needs_what_it_needs() -> None:
     with pytest.raises(HostError, match="needs bitsandbytes and a CUDA GPU"):
         make_optimizer("adamw8bit", [torch.nn.Parameter(torch.zeros(1))], 1e-3)
-
-
-SWAP = """
-import sys
-import numpy as np
-import torch
-import torch._dynamo
-from torch._dynamo.testing import CompileCounter
-sys.path.insert(0, {support!r})
-import tiny_bases
-from castmark.bases import open_base
-from castmark.bases.fast import make_fast
-from castmark.shot import Shot
-from castmark_adapters.errors import HostError
-from castmark_adapters.lora import LoraAdapter, LoraWeights, attention_targets
-from dataclasses import replace
-
-base = open_base({folder!r})
-shot = base.resolve(Shot("a red mug", seed=1))
-plain = base.draw([shot])[0].pixels
-
-def lora(seed, rank):
-    generator = torch.Generator().manual_seed(seed)
-    layers = dict()
-    for name in attention_targets(base.model):
-        linear = base.model.denoiser.get_submodule(name)
-        layers[name] = (
-            torch.randn(rank, linear.in_features, generator=generator) * 0.5,
-            torch.randn(linear.out_features, rank, generator=generator) * 0.5,
-        )
-    data = LoraWeights(rank, layers, base.model.lora_prefix).to_bytes()
-    return LoraAdapter(data, title="a LoRA", base=base.digest)
-
-first, second = lora(1, 4), lora(2, 8)
-with first.worn(base):
-    wanted = base.draw([shot])[0].pixels
-counter = CompileCounter()
-plan = replace(base.plan, compiled={compiled!r}, lora_slots=8)
-base.slots = make_fast(base.model, base.pipeline, plan, backend=counter)
-assert np.array_equal(base.draw([shot])[0].pixels, plain), "empty slots change nothing"
-compiled = counter.frame_count
-assert compiled > 0
-with first.worn(base):
-    off = np.abs(base.draw([shot])[0].pixels.astype(int) - wanted).max()
-    try:
-        with second.worn(base):
-            raise AssertionError("two were worn")
-    except HostError:
-        pass
-with second.worn(base):
-    assert not np.array_equal(base.draw([shot])[0].pixels, plain)
-assert np.array_equal(base.draw([shot])[0].pixels, plain), "taken off bit for bit"
-assert off <= 1, off
-print(counter.frame_count - compiled)
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("name", "compiled"), [("sd-turbo", "whole"), ("flux-schnell", "blocks")])
-def test_a_subject_changes_without_compiling_again(
-    name: str, compiled: str, folder_of: Callable[[str], Path]
-) -> None:
-    """In a process of its own: what is compiled stays so."""
-    support = str(Path(__file__).parents[1] / "support")
-    script = SWAP.format(support=support, folder=str(folder_of(name)), compiled=compiled)
-    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert found.returncode == 0, found.stderr
-    assert found.stdout.split()[-1] == "0", "recompiles"
 
 
 def test_warming_up_takes_every_batch_size(base_of: Callable[[str], object]) -> None:

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
-from open_clip.model import CLIP
-from safetensors.torch import save_file
+from tiny_judge import write_judge
 
-import castmark_data
 from castmark.safety import Calibration, Encoder, Gate, Policy
 from castmark.safety.calibration import Threshold
 from castmark.shot import ResolvedShot, Shot
 from castmark.take import Draft
-from castmark.training.tokenizer import FILES, load_tokenizer
 from castmark_world import render, sample_scene
 
 POLICY = """
@@ -45,29 +39,7 @@ categories:
 
 @pytest.fixture(scope="session")
 def judge_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("judge")
-    for name in FILES:
-        shutil.copy(castmark_data.path("embedded", "clip", name), folder / name)
-    config = {
-        "embed_dim": 16,
-        "vision_cfg": {"image_size": 32, "patch_size": 16, "width": 32, "layers": 1, "head_width": 16},
-        "text_cfg": {
-            "context_length": 48,
-            "vocab_size": len(load_tokenizer(folder)),
-            "hf_tokenizer_name": "castmark",
-            "tokenizer_kwargs": {},
-            "width": 32,
-            "heads": 2,
-            "layers": 1,
-        },
-    }
-    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config, "preprocess_cfg": {}}))
-    torch.manual_seed(0)
-    model = CLIP(**config)
-    save_file(
-        {k: v.contiguous() for k, v in model.state_dict().items()}, folder / "open_clip_model.safetensors"
-    )
-    return folder
+    return write_judge(tmp_path_factory.mktemp("judge"))
 
 
 @pytest.fixture(scope="session")

@@ -6,11 +6,13 @@ Pictures are 64 px; every text model is a few layers of 16 to 32 wide over one t
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from diffusers import (
     AutoencoderDC,
@@ -31,6 +33,7 @@ from diffusers import (
     ZImagePipeline,
     ZImageTransformer2DModel,
 )
+from PIL import Image, ImageDraw
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import (
     CLIPTextConfig,
@@ -376,3 +379,16 @@ def write_flux_reference(folder: Path, pipeline: Any) -> Path:
                 tensors |= {f"{name}.weight": torch.randn(inner, width), f"{name}.bias": torch.zeros(inner)}
     save_file(tensors, folder / "ip_adapter.safetensors")
     return folder
+
+
+def picture(seed: int) -> bytes:
+    """A PNG of coloured shapes on a plain ground, different for every seed."""
+    rng = np.random.default_rng(seed)
+    image = Image.new("RGB", (64, 64), (240, 240, 240))
+    draw = ImageDraw.Draw(image)
+    for _ in range(3):
+        x, y = (int(v) for v in rng.integers(10, 40, 2))
+        draw.ellipse((x, y, x + 18, y + 18), fill=tuple(int(v) for v in rng.integers(0, 200, 3)))
+    out = io.BytesIO()
+    image.save(out, "PNG")
+    return out.getvalue()

@@ -217,7 +217,7 @@ class DiffusersBase:
             keep_shapes()
         for count in batches or self.plan.buckets:
             begun = time.perf_counter()
-            with torch.inference_mode():
+            with self._no_gradients():
                 self.model.run(
                     self._words(["a warm-up"] * count),
                     (width, height),
@@ -311,7 +311,10 @@ class DiffusersBase:
             ),
         )
 
-    @torch.inference_mode()
+    def _no_gradients(self) -> torch.no_grad | torch.inference_mode:
+        """Weights that are moved in inference mode could not be learned over afterwards."""
+        return torch.inference_mode() if self.plan.offload == "no" else torch.no_grad()
+
     def _drafts(
         self,
         shots: Sequence[ResolvedShot],
@@ -325,6 +328,15 @@ class DiffusersBase:
             raise BaseError("one batch must share size and steps; split it first")
         if self.plan.compiled != "no":
             keep_shapes()
+        with self._no_gradients():
+            return self._drawn(shots, more, drawn)
+
+    def _drawn(
+        self,
+        shots: Sequence[ResolvedShot],
+        more: Mapping[str, str | int | float],
+        drawn: Callable[[tuple[int, int], int], Tensor],
+    ) -> list[Draft]:
         started = time.perf_counter()
         images = drawn((shots[0].width, shots[0].height), shots[0].steps)
         # A non-finite pixel must reach the caller as an error, not as whatever a cast makes of it.

@@ -7,6 +7,7 @@ graph.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -78,6 +79,10 @@ def keep_shapes() -> None:
 
 def _decoder(pipeline: Any, plan: SpeedPlan) -> nn.Module:
     """A small decoder that may stand in for the base's own."""
+    if not Path(plan.draft_decoder or "").is_dir():
+        raise BaseError(
+            f"{plan.draft_decoder}: not an AutoencoderTiny folder (there is none); give its folder"
+        )
     try:
         tiny = AutoencoderTiny.from_pretrained(
             plan.draft_decoder, dtype=DTYPES[plan.dtype], local_files_only=True, use_safetensors=True

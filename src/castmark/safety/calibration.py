@@ -21,6 +21,8 @@ from castmark.safety.probe import Probe
 from castmark.safety.reader import Reader
 from castmark_provenance.home import home_folder
 
+OWN_IMAGES = "own images"
+"""The source of a calibration on the user's own images."""
 Sha256 = Field(pattern=r"^[0-9a-f]{64}$")
 
 
@@ -197,6 +199,21 @@ class Calibration(_Part):
                         f"{threshold.n_unsafe} unsafe samples; the policy asks for "
                         f"{policy.require.n_safe_min} and {policy.require.n_unsafe_min}; {remedy}"
                     )
+
+    def require_base(self, name: str, digest: str) -> None:
+        """Make sure that a base's pictures are among those that decided: its own drawings, or the user's own
+        images, which whoever gave them chose for it.
+
+        Raises:
+            NotCalibrated: they are not.
+        """
+        own = f"({digest[:12]})"
+        if not any(source == OWN_IMAGES or source.endswith(own) for source in self.sources):
+            raise NotCalibrated(
+                f"policy {self.policy!r} is calibrated on {' and '.join(self.sources)}, not on pictures like "
+                f"those of {name}; nothing it draws can be checked; run: castmark policy calibrate "
+                f"{self.policy} --safe DIR --unsafe DIR with your own, or --base with this one"
+            )
 
     def save(self, path: Path) -> Path:
         """Write the record as JSON."""

@@ -22,6 +22,7 @@ from PIL import Image
 from torch import Tensor
 
 from castmark.errors import InputError
+from castmark.safety.calibration import OWN_IMAGES
 from castmark.safety.domain import texture
 from castmark.safety.encoder import Encoder
 from castmark.safety.evidence import Lessons, Pictures
@@ -30,7 +31,7 @@ from castmark.safety.samples import embed_prompts, prompts, read_sections, secti
 from castmark_adapters.subject import open_rgb
 from castmark_world import Split
 
-SOURCE = "own images"
+SOURCE = OWN_IMAGES
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 SIDE_MAX = 1024
 """Larger images are made smaller first: the judge sees far fewer pixels anyway."""

@@ -49,16 +49,20 @@ def open_studio(
 ) -> Studio:
     """See `castmark.studio.studio.Studio.open`."""
     require("Studio.open", "engine")
+    from castmark.bases.speed import Hardware
     from castmark.safety import open_checker
     from castmark.studio.studio import Studio
     from castmark.studio.wardrobe import EngineWardrobe
     from castmark_provenance.durable.layer import DurableLayer
 
-    # Cheapest first: a wrong key or policy is told before the models are loaded.
+    # Cheapest first: a wrong key, device or policy is told before the models are loaded.
     signing_key = open_key(key)
+    Hardware.of(device or "cpu")
     durable = DurableLayer.open() if watermark else None
     checker = open_checker(policy, device, judge)
     opened = open_drawing_base(base, device, threads, exact=exact, speed=speed)
+    if base not in (None, EMBEDDED):
+        checker.calibration.require_base(opened.name, opened.digest)
     scorer = open_scorer(identity)
     identity_min = checker.policy.subject.identity_min
     if identity_min == "calibrated":
