@@ -78,6 +78,8 @@ CARD = "---\nlicense: other\nlicense_name: {licence}\ntags: [x]\n---\n# A model\
         ("apache-2.0", False),
         ("openrail++", False),
         ("nccl-style", False),
+        ("nscl-v2-custom", True),
+        ("some-research-only-license", True),
     ],
 )
 def test_a_licence_that_forbids_commercial_use_is_said_and_recorded(
@@ -92,6 +94,17 @@ def test_a_licence_that_forbids_commercial_use_is_said_and_recorded(
             base = open_base(copied)
         assert base.non_commercial
         assert "forbids commercial use" in caplog.text
+
+
+def test_a_licence_that_the_card_does_not_name_is_read_from_its_text(copied: Path) -> None:
+    (copied / "castmark.json").unlink()
+    (copied / "README.md").write_text("---\npipeline_tag: text-to-image\n---\n# A model\n")
+    (copied / "LICENSE.md").write_text(
+        "\n# AN AI NON-COMMERCIAL RESEARCH LICENSE\n\nDated"
+    )
+    facts = read_facts(copied)
+    assert facts.licence == "AN AI NON-COMMERCIAL RESEARCH LICENSE"
+    assert facts.non_commercial
 
 
 def test_files_beside_the_parts_decide_nothing(copied: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -87,6 +88,60 @@ def test_what_cannot_be_had_is_said() -> None:
         chosen(replace(H100, torchao=False), SDXL, quantise="int8")
     assert chosen(replace(H100, triton=False), SDXL).record()["compiled"] == "no: triton is not installed"
     assert chosen(H100, SDXL, compile="off").record()["compiled"] == "no: switched off"
+
+
+def test_what_is_asked_for_overrides_what_is_chosen_and_is_recorded() -> None:
+    plan = chosen(H100, SDXL, dtype="float32", compile="off", offload="parts")
+    assert (plan.dtype, plan.compiled, plan.offload) == ("float32", "no", "parts")
+    record = plan.record()
+    assert record["precision"] == "float32: asked for"
+    assert record["compiled"] == "no: switched off"
+    assert record["offload"].startswith("parts: asked for; copying costs")
+    small = replace(H100, free=20 * GIB)
+    assert chosen(small, FLUX, offload="no").record()["offload"] == "no: asked for"
+    on_cpu = chosen(replace(CPU, compiler=True), SDXL, compile="on")
+    assert (on_cpu.compiled, on_cpu.cuda_graphs, on_cpu.lora_slots) == ("whole", False, 8)
+    assert chosen(H100, SDXL, largest_batch=6).buckets == (1, 2, 4, 6)
+    assert chosen(H100, FLUX).fixed_shapes
+    assert not chosen(H100, replace(FLUX, lengths_vary=True)).fixed_shapes
+
+
+@pytest.mark.parametrize(
+    ("hardware", "asked", "complaint"),
+    [
+        (CPU, {"dtype": "float16"}, "float16 is for GPUs"),
+        (replace(H100, capability=(7, 5)), {"dtype": "bfloat16"}, "bfloat16 needs a GPU of compute"),
+        (CPU, {"offload": "layers"}, r"offloading \(layers\) is for GPUs"),
+        (CPU, {"compile": "on"}, "there is no C\\+\\+ compiler"),
+        (replace(H100, triton=False), {"compile": "on"}, "triton is not installed"),
+        (H100, {"compile": "on", "offload": "parts"}, "it is offloaded"),
+        (replace(H100, free=6 * GIB), {"quantise": "int8"}, "quantised weights cannot go layer by layer"),
+    ],
+)
+def test_what_the_machine_cannot_do_is_refused(
+    hardware: Hardware, asked: dict[str, object], complaint: str
+) -> None:
+    with pytest.raises(BaseError, match=complaint):
+        chosen(hardware, FLUX, **asked)
+
+
+def test_how_a_lora_is_learned_follows_the_machine() -> None:
+    plans = [
+        chosen(CPU, FLUX),
+        chosen(H100, FLUX),
+        chosen(replace(H100, bitsandbytes=True), replace(SDXL, denoiser=900_000_000)),
+    ]
+    found = [(plan.optimizer, plan.gradient_checkpointing) for plan in plans]
+    assert found == [("adamw", False), ("adamw", True), ("adamw8bit", False)]
+
+
+def test_copies_in_other_precisions_count_once(folder_of: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = shutil.copytree(folder_of("sd-turbo"), tmp_path / "base")
+    form = Form(denoiser="unet", repeated_blocks=False)
+    before = Weights.of(find_base(folder), form)
+    weights = folder / "unet/diffusion_pytorch_model.safetensors"
+    shutil.copy(weights, weights.with_name("diffusion_pytorch_model.fp16.safetensors"))
+    assert Weights.of(find_base(folder), form) == before
 
 
 def test_parameters_are_counted_without_reading_them(folder_of: Callable[[str], Path]) -> None:
