@@ -14,6 +14,7 @@ from ranks import average_of_ranks
 import castmark_data
 from castmark.training import autoencoder, decoder, denoiser, latents, muon, parallel, student, teacher
 from castmark.training.common import Ahead, TrainSettings, load_checkpoint
+from castmark.training.paths import guided_paths
 from castmark.training.tokenizer import load_tokenizer
 from castmark_adapters.encoder import SubjectEncoder
 from castmark_adapters.reference import ReferenceAdapter
@@ -113,6 +114,8 @@ def test_teacher_and_student_go_on_from_checkpoints_and_ship_plain_pipelines(
     second = load_checkpoint(work / "teacher.pt")
     assert second is not None and second["step"] > first["step"]
     assert second["minutes"] > first["minutes"]
+    sheets = {path.stem for path in (work / "teacher-samples").glob("*.png")}
+    assert sheets == {f"{state['step']:06d}" for state in (first, second)}
 
     student.train(TrainSettings(minutes=0.05, work=work, out=out, threads=1))
     taught = load_checkpoint(work / "student.pt")
@@ -183,7 +186,7 @@ def test_guided_paths_of_one_step_start_with_the_guided_prediction(encoder: Subj
     images = model.look(batch.seen, 2)
     said = model(noise, when, model.embed(ids), images)
     unsaid = model(noise, when, model.embed(empty.expand(2, -1)), model.look(batch.seen[:0], 2))
-    found = student.guided_paths(model, path, noise, batch, empty, steps=1, guidance=3.0)
+    found = guided_paths(model, path, noise, batch, empty, steps=1, guidance=3.0)
     assert found.noisy.shape == (2, 4, 16, 16, 16)
     clean, after = unsaid + 3.0 * (said - unsaid), int(path.drawn_at[1])
     wanted = path.alpha[after] * clean + path.sigma[after] * noise  # at 999 all of the picture is noise

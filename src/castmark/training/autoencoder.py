@@ -14,6 +14,7 @@ variance, so that a diffusion model can learn them.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias, cast
 
@@ -34,6 +35,7 @@ from castmark.training.common import (
 )
 from castmark.training.loop import Loop
 from castmark.training.muon import groups
+from castmark.training.samples import round_trip
 from castmark_world import Scene, masks, render, sample_scene
 
 Pixels: TypeAlias = NDArray[np.uint8]
@@ -142,7 +144,9 @@ def train(settings: TrainSettings) -> None:
     model = new_autoencoder()
     folded = Folded(model)
     folded.to(settings.device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    loop = Loop(settings, "autoencoder", model, groups(model), peak=LEARNING_RATE)
+    loop = Loop(
+        settings, "autoencoder", model, groups(model), peak=LEARNING_RATE, samples=partial(round_trip, model)
+    )
     rng = np.random.default_rng([settings.seed, loop.step])
     ahead = Ahead(lambda: _batch(rng))
     for images, weights in ahead:

@@ -7,6 +7,7 @@ of images. Latents do not change here, so that a base trained on them stays good
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from castmark.training.autoencoder import SIZE, WEIGHTS, Folded, evaluate, loss_
 from castmark.training.common import Ahead, TrainSettings, forget_path, half_precision, hardware, write_card
 from castmark.training.loop import Loop
 from castmark.training.muon import groups
+from castmark.training.samples import round_trip
 from castmark_world import masks, render, sample_scene
 
 BATCH = 16
@@ -50,7 +52,15 @@ def train(settings: TrainSettings) -> None:
     model.encoder.requires_grad_(False)
     folded = Folded(model)
     folded.to(settings.device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    loop = Loop(settings, "decoder", model, groups(model.decoder), peak=LEARNING_RATE, warm_up=20)
+    loop = Loop(
+        settings,
+        "decoder",
+        model,
+        groups(model.decoder),
+        peak=LEARNING_RATE,
+        warm_up=20,
+        samples=partial(round_trip, model),
+    )
     rng = np.random.default_rng([settings.seed, 4, loop.step])
     ahead = Ahead(lambda: _batch(rng))
     for images, weights in ahead:

@@ -1,4 +1,4 @@
-"""One training run: time budget, learning rate, checkpoints, progress lines.
+"""One training run: time budget, learning rate, checkpoints, progress (lines, a plot, sample sheets).
 
 loop = Loop(settings, "teacher", model, groups(model), peak=2e-3)
 while loop.going:
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from castmark.training.common import Clock, TrainSettings, load_checkpoint, save_checkpoint
 from castmark.training.muon import Muon
 from castmark.training.parallel import Rank
+from castmark.training.progress import Progress, Rows
 
 PRINT_EVERY = 50
 
@@ -32,6 +33,7 @@ class Loop:
         peak: learning rate after ``warm_up`` steps; at the end of the budget ``floor`` times that.
         rank: which process this is, where several train one model.
         report: takes the progress lines.
+        samples: makes the pictures of a sample sheet, one at every checkpoint.
     """
 
     def __init__(
@@ -46,10 +48,12 @@ class Loop:
         floor: float = 0.02,
         rank: Rank | None = None,
         report: Callable[[str], None] = print,
+        samples: Callable[[], Rows] | None = None,
     ) -> None:
         self.name, self.model, self.peak, self.warm_up, self.floor = name, model, peak, warm_up, floor
         self.rank, self.report = rank or Rank(), report
         self.path = settings.work / f"{name}.pt"
+        self.progress = Progress(settings.work, name, samples)
         self.optimiser = Muon(parameters, peak)
         self.learning = [p for group in self.optimiser.param_groups for p in group["params"]]
         self.step, self.minutes_before = 0, 0.0
@@ -93,6 +97,7 @@ class Loop:
             self.losses.clear()
             if self.rank.leads:
                 self.report(f"{self.name} step {self.step} loss {mean:.4f} {speed:.1f}/s")
+                self.progress.note(self.step, self.minutes, mean, self.optimiser.param_groups[0]["lr"])
         if self.clock.checkpoint_due():
             self._save()
 
@@ -111,3 +116,4 @@ class Loop:
                     "minutes": self.minutes,
                 },
             )
+            self.progress.show(self.step)

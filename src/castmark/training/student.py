@@ -1,98 +1,36 @@
 """Distils the teacher into the student that ships: guidance and 12 steps become at most 4 steps without it.
 
-Trajectory regression: from pure noise the guided teacher (Ho & Salimans 2022, arXiv 2207.12598) follows its
-deterministic path (DDIM, arXiv 2010.02502) to the end; from where that path crosses each of the drawing
-timesteps, the student learns to be at its end in one step, by a pseudo-Huber loss (arXiv 2310.14189). So one
-path is as many examples as there are drawing timesteps. Paths are made once and reused. Half of them have
-references, and are guided by words and references at once: the reference adapter is distilled with the base.
+Trajectory regression: from where a path of the guided teacher (`castmark.training.paths`) crosses each of the
+drawing timesteps, the student learns to be at its end in one step, by a pseudo-Huber loss (arXiv 2310.14189).
+So one path is as many examples as there are drawing timesteps. Half of them have references: the reference
+adapter is distilled with the base.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from itertools import pairwise
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from castmark.training import parallel
-from castmark.training.common import Clock, TrainSettings, batch_size, half_precision, load_checkpoint, seeded
-from castmark.training.denoiser import NoisePath, TextToLatents, new_model, reference_folder, ship
-from castmark.training.latents import Batch, LatentPool, write_shard
+from castmark.training.common import TrainSettings, batch_size, half_precision, load_checkpoint, seeded
+from castmark.training.denoiser import NoisePath, TextToLatents, ship
+from castmark.training.drawings import Drawings
 from castmark.training.loop import Loop
 from castmark.training.muon import groups
 from castmark.training.parallel import Rank
-from castmark.training.tokenizer import load_tokenizer, token_ids
+from castmark.training.paths import GUIDANCE, PATH_BATCH, PathPool, Paths, follow, load_teacher
 
 BATCH = 32
 """Examples a step and process; half of them with references."""
-GUIDANCE = 2.5
-STEPS_BETWEEN = 3
-"""Steps of the teacher's path from one drawing timestep to the next, and from the last one to the end."""
 SHARES = (0.4, 0.2, 0.2, 0.2)
 """Share of the examples at each drawing timestep: one-step drawing is the hardest."""
-PATH_BATCH = 64
 PATH_SHARE = 0.5
 """Share of the time budget for following paths."""
 LEARNING_RATE = 8e-4
 HUBER = 0.1
-FIELDS = ("noisy", "ids", "seen", "target")
-
-
-@dataclass(frozen=True)
-class Paths:
-    """Guided paths of the teacher: where they cross the drawing timesteps, and where they end."""
-
-    noisy: Tensor
-    """Latents Float "b crossings 16 16 16", from pure noise down."""
-    ids: Tensor
-    """Token ids, Long "b 48"."""
-    seen: Tensor
-    """References of the first r of them, Float "r refs 65 128"."""
-    target: Tensor
-    """Latents Float "b 16 16 16"."""
-
-    def to(self, device: str) -> Paths:
-        """The same on a device."""
-        return Paths(*(part.to(device) for part in (self.noisy, self.ids, self.seen, self.target)))
-
-
-@torch.no_grad()
-def guided_paths(
-    model: TextToLatents,
-    path: NoisePath,
-    noise: Tensor,
-    batch: Batch,
-    empty: Tensor,
-    *,
-    steps: int = STEPS_BETWEEN,
-    guidance: float = GUIDANCE,
-) -> Paths:
-    """The guided teacher's deterministic paths for a batch's captions and references.
-
-    Args:
-        noise: where they start, Float "b 16 16 16".
-        empty: token ids of no caption "48".
-        steps: model calls from one crossing to the next, each of twice the batch.
-        guidance: away from the picture without words and references; 1 is none.
-    """
-    count = len(noise)
-    embeds = model.embed(torch.cat([batch.ids, empty.expand(count, -1)]))
-    images = model.look(batch.seen, 2 * count)  # the second half is unsaid and unseen
-    stops = [*path.drawn_at.tolist(), 0]
-    noisy, crossings, clean = noise, [noise], noise
-    for start, end in pairwise(stops):
-        for now, after in pairwise(np.linspace(start, end, steps + 1).round().astype(int).tolist()):
-            timesteps = torch.full((2 * count,), now, device=noise.device)
-            said, unsaid = model(torch.cat([noisy, noisy]), timesteps, embeds, images).float().chunk(2)
-            clean = unsaid + guidance * (said - unsaid)
-            direction = (noisy - path.alpha[now] * clean) / path.sigma[now]
-            noisy = path.alpha[after] * clean + path.sigma[after] * direction
-        crossings.append(noisy)
-    return Paths(torch.stack(crossings[:-1], 1), batch.ids, batch.seen, clean)
 
 
 def student_loss(model: TextToLatents, path: NoisePath, paths: Paths, levels: Tensor) -> Tensor:
@@ -119,7 +57,7 @@ def train(settings: TrainSettings) -> None:
     if taught is None:
         raise FileNotFoundError(f"{settings.work}: no teacher.pt; run `castmark train teacher` first")
     processes = parallel.trainers(settings)
-    parallel.run(_follow, processes, settings)
+    parallel.run(follow, processes, settings, settings.minutes * PATH_SHARE)
     parallel.run(_train_student, processes, settings, settings.minutes * (1 - PATH_SHARE))
     facts = {
         "distilled": True,
@@ -131,79 +69,22 @@ def train(settings: TrainSettings) -> None:
     ship(settings, "student.pt", facts)
 
 
-def _teacher(settings: TrainSettings) -> TextToLatents:
-    state = load_checkpoint(settings.work / "teacher.pt")
-    assert state is not None
-    model = new_model(settings.out, reference_folder(settings.out))
-    model.load_state_dict(state["model"])
-    return model.to(settings.device).to(memory_format=torch.channels_last)
-
-
-def _follow(settings: TrainSettings, rank: Rank) -> None:
-    torch.set_num_threads(1)
-    folder = settings.work / "paths"
-    folder.mkdir(exist_ok=True)
-    number = len(list(folder.glob(f"{rank.index}-*.npz")))
-    seeds = [settings.seed, 5, rank.index, number]
-    generator = seeded(np.random.default_rng(seeds))
-    pool = LatentPool(settings.work / "latents", np.random.default_rng(seeds))
-    device, size = settings.device, batch_size(settings, PATH_BATCH)
-    model, path = _teacher(settings).eval(), NoisePath(device)
-    empty = token_ids(load_tokenizer(), [""])[0].to(device)
-    clock = Clock(settings.minutes * PATH_SHARE)
-    made = 0
-    while clock.fraction < 1:
-        batch = pool.batch(size, referenced=size // 2)
-        noise = torch.randn(batch.clean.shape, generator=generator).to(device)
-        with half_precision(device):
-            found = guided_paths(model, path, noise, batch.to(device), empty).to("cpu")
-        write_shard(
-            folder / f"{rank.index}-{number:05d}.npz",
-            noisy=found.noisy.half().numpy(),
-            ids=found.ids.short().numpy(),
-            seen=found.seen.half().numpy(),
-            target=found.target.half().numpy(),
-        )
-        number, made = number + 1, made + size
-        if rank.leads and number % 20 == 0:
-            print(f"paths {made * rank.count} {made * rank.count / clock.spent:.1f}/s", flush=True)  # noqa: T201
-
-
-class _PathPool:
-    """The paths of a folder, in memory, shard by shard."""
-
-    def __init__(self, settings: TrainSettings, rng: np.random.Generator) -> None:
-        self._rng = rng
-        self._shards: list[dict[str, NDArray[Any]]] = []
-        for file in sorted((settings.work / "paths").glob("*.npz")):
-            with np.load(file) as shard:
-                self._shards.append({name: shard[name] for name in FIELDS})
-
-    def batch(self, size: int) -> Paths:
-        """Random paths of one random shard; the first half with references."""
-        shard = self._shards[int(self._rng.integers(len(self._shards)))]
-        given, half = len(shard["seen"]), size // 2
-        shown = self._rng.permutation(given)[:half]
-        bare = given + self._rng.permutation(len(shard["ids"]) - given)[: size - half]
-        where = np.concatenate([shown, bare])
-        return Paths(
-            torch.from_numpy(shard["noisy"][where]).float(),
-            torch.from_numpy(shard["ids"][where]).long(),
-            torch.from_numpy(shard["seen"][shown]).float(),
-            torch.from_numpy(shard["target"][where]).float(),
-        )
-
-
 def _train_student(settings: TrainSettings, minutes: float, rank: Rank) -> None:
     torch.set_num_threads(1)
     device, size = settings.device, batch_size(settings, BATCH)
-    model, path = _teacher(settings), NoisePath(device)
+    model, path = load_teacher(settings), NoisePath(device)
     loop = Loop(
-        replace(settings, minutes=minutes), "student", model, groups(model), peak=LEARNING_RATE, rank=rank
+        replace(settings, minutes=minutes),
+        "student",
+        model,
+        groups(model),
+        peak=LEARNING_RATE,
+        rank=rank,
+        samples=Drawings(settings, model).of_student if rank.leads else None,
     )
     seeds = [settings.seed, 6, rank.index, loop.step]
     generator = seeded(np.random.default_rng(seeds))
-    pool = _PathPool(settings, np.random.default_rng(seeds))
+    pool = PathPool(settings, np.random.default_rng(seeds))
     shares = torch.tensor(SHARES)
     while loop.going:
         paths = pool.batch(size).to(device)

@@ -27,6 +27,7 @@ from castmark.training.denoiser import (
     reference_folder,
     ship,
 )
+from castmark.training.drawings import Drawings
 from castmark.training.latents import Batch, LatentPool, make_shards
 from castmark.training.loop import Loop
 from castmark.training.muon import groups
@@ -99,7 +100,10 @@ def train_teacher(settings: TrainSettings, rank: Rank) -> None:
     model = new_model(settings.out, reference_folder(settings.out)).to(device)
     model = model.to(memory_format=torch.channels_last)
     learning = [*groups(model.unet), *groups(model.resampler), *groups(model.text_encoder, TEXT_RATE)]
-    loop = Loop(settings, "teacher", model, learning, peak=LEARNING_RATE, warm_up=200, rank=rank)
+    samples = Drawings(settings, model).of_teacher if rank.leads else None
+    loop = Loop(
+        settings, "teacher", model, learning, peak=LEARNING_RATE, warm_up=200, rank=rank, samples=samples
+    )
     if settings.minutes > COMPILE_MINUTES:
         model.unet.compile()
     seeds = [settings.seed, loop.step, rank.index]

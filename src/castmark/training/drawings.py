@@ -1,0 +1,68 @@
+"""Sample sheets of a denoiser: what it draws of the words of held-out scenes, each time from one noise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderTiny
+from torch import Tensor
+
+from castmark.training.common import TrainSettings, seeded
+from castmark.training.denoiser import NoisePath, TextToLatents, new_scheduler
+from castmark.training.latents import Batch
+from castmark.training.paths import guided_paths
+from castmark.training.progress import Rows
+from castmark.training.samples import COUNT, SEED, SIDE, Pictures, held_out, pictures
+from castmark.training.tokenizer import load_tokenizer, token_ids
+from castmark_world import render
+
+
+class Drawings:
+    """What a denoiser draws of the words of the held-out scenes."""
+
+    def __init__(self, settings: TrainSettings, model: TextToLatents) -> None:
+        self._model, self._device = model, settings.device
+        self._decoder = AutoencoderTiny.from_pretrained(Path(settings.out) / "vae").to(settings.device)
+        scenes, captions = held_out()
+        self._renders = [render(scene, SIDE) for scene in scenes]
+        self._ids = token_ids(load_tokenizer(), [*captions, ""]).to(settings.device)
+        shape = (COUNT, model.unet.config["in_channels"], *2 * [model.unet.config["sample_size"]])
+        self._noise = torch.randn(shape, generator=seeded(np.random.default_rng(SEED))).to(settings.device)
+
+    @torch.no_grad()
+    def of_teacher(self) -> Rows:
+        """Along the guided path."""
+        nobody = torch.zeros(0, 1, 1, 1, device=self._device)
+        batch = Batch(self._noise, self._noise[:, :1], self._ids[:COUNT], nobody)
+        found = guided_paths(
+            self._model.eval(), NoisePath(self._device), self._noise, batch, self._ids[COUNT]
+        ).target
+        self._model.train()
+        return {"renders": self._renders, "teacher, guided": self._decoded(found)}
+
+    @torch.no_grad()
+    def of_student(self) -> Rows:
+        """In 4 steps and in 1, as the base draws."""
+        self._model.eval()
+        rows = {f"student, {n} step{'s' * (n > 1)}": self._decoded(self._in_steps(n)) for n in (4, 1)}
+        self._model.train()
+        return {"renders": self._renders, **rows}
+
+    def _in_steps(self, steps: int) -> Tensor:
+        scheduler = new_scheduler()
+        scheduler.set_timesteps(steps)
+        generator = seeded(np.random.default_rng(SEED + 1))
+        embeds = self._model.embed(self._ids[:COUNT])
+        images = self._model.look(torch.zeros(0, 1, 1, 1, device=self._device), COUNT)
+        noisy = self._noise
+        for now in scheduler.timesteps:
+            clean = self._model(noisy, now.repeat(COUNT).to(self._device), embeds, images)
+            noisy = scheduler.step(clean.cpu(), now, noisy.cpu(), generator, return_dict=False)[0].to(
+                self._device
+            )
+        return noisy
+
+    def _decoded(self, latents: Tensor) -> Pictures:
+        return pictures(self._decoder.decoder(latents.float()))

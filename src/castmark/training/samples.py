@@ -1,0 +1,40 @@
+"""Pictures for sample sheets: held-out scenes, always the same, and what the autoencoder makes of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from diffusers import AutoencoderTiny
+from numpy.typing import NDArray
+from torch import Tensor
+
+from castmark.training.progress import Rows
+from castmark_world import Scene, caption, render, sample_scene
+
+SIDE = 256
+COUNT = 8
+SEED = 81_000
+Pictures = list[NDArray[np.uint8]]
+
+
+def held_out() -> tuple[list[Scene], list[str]]:
+    """Scenes of the test split and a caption of each."""
+    rng = np.random.default_rng(SEED)
+    scenes = [sample_scene(rng, split="test") for _ in range(COUNT)]
+    return scenes, [caption(scene, rng) for scene in scenes]
+
+
+@torch.no_grad()
+def round_trip(model: AutoencoderTiny) -> Rows:
+    """Renders, and what the autoencoder makes of them."""
+    renders = [render(scene, SIDE) for scene in held_out()[0]]
+    device = next(model.parameters()).device
+    images = torch.from_numpy(np.stack(renders)).permute(0, 3, 1, 2).float().div(127.5).sub(1)
+    drawn = model.decoder(model.encoder(images.to(device)))
+    return {"renders": renders, "after the autoencoder": pictures(drawn)}
+
+
+def pictures(images: Tensor) -> Pictures:
+    """Images "b 3 h w" in [-1, 1] as UInt8 "h w 3"."""
+    values = images.float().mul(127.5).add(127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1)
+    return list(values.cpu().contiguous().numpy())
