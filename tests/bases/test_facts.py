@@ -99,9 +99,7 @@ def test_a_licence_that_forbids_commercial_use_is_said_and_recorded(
 def test_a_licence_that_the_card_does_not_name_is_read_from_its_text(copied: Path) -> None:
     (copied / "castmark.json").unlink()
     (copied / "README.md").write_text("---\npipeline_tag: text-to-image\n---\n# A model\n")
-    (copied / "LICENSE.md").write_text(
-        "\n# AN AI NON-COMMERCIAL RESEARCH LICENSE\n\nDated"
-    )
+    (copied / "LICENSE.md").write_text("\n# AN AI NON-COMMERCIAL RESEARCH LICENSE\n\nDated")
     facts = read_facts(copied)
     assert facts.licence == "AN AI NON-COMMERCIAL RESEARCH LICENSE"
     assert facts.non_commercial
