@@ -58,10 +58,10 @@ def gate(
     reader = Reader(
         attributes={
             "presence": Attribute(
-                probe=Probe(classes=("person", "nobody"), weight=Packed.of(always)), **good
+                probe=Probe(classes=("person", "nobody"), layers=(Packed.of(always),)), **good
             ),
             "gender": Attribute(
-                probe=Probe(classes=("feminine", "masculine"), weight=Packed.of(bright)), **good
+                probe=Probe(classes=("feminine", "masculine"), layers=(Packed.of(bright),)), **good
             ),
         },
         source="test",

@@ -178,8 +178,8 @@ def _raw(value: float, shape: tuple[int, ...]) -> dict[str, Any]:
 
 
 def broken_probe(b: Bench) -> None:
-    probe = Probe(classes=("safe", "weapon"), weight=Packed.of(torch.zeros(2, 97)))
-    probe = probe.model_copy(update={"weight": packed(math.nan, 2, 97)})
+    probe = Probe(classes=("safe", "weapon"), layers=(Packed.of(torch.zeros(2, 97)),))
+    probe = probe.model_copy(update={"layers": (packed(math.nan, 2, 97),)})
     b.threshold(scorer="probe")
     b.set(content=probe)
 
@@ -195,8 +195,8 @@ def elsewhere(b: Bench) -> None:
 
 
 def broken_reader(b: Bench) -> None:
-    probe = Probe(classes=("person", "nobody"), weight=Packed.of(torch.zeros(2, 97)))
-    probe = probe.model_copy(update={"weight": packed(math.nan, 2, 97)})
+    probe = Probe(classes=("person", "nobody"), layers=(Packed.of(torch.zeros(2, 97)),))
+    probe = probe.model_copy(update={"layers": (packed(math.nan, 2, 97),)})
     attribute = Attribute(probe=probe, confusion=((1, 0), (0, 1)), drift_at=0.0, drift_rate=0.1)
     b.set(reader=Reader(attributes={"presence": attribute}, source="test"))
 

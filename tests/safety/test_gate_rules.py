@@ -212,15 +212,30 @@ def test_the_reader_reads_what_there_is_and_knows_how_often_it_errs(reader: Read
         assert sum(map(sum, reader.attributes[name].confusion)) == sum(name in t for t in faces(500, 1)[1])
 
 
-def test_a_probe_is_the_same_each_time_and_survives_its_record() -> None:
+@pytest.mark.parametrize("hidden", [0, 8])
+def test_a_probe_is_the_same_each_time_and_survives_its_record(hidden: int) -> None:
     known, truths = faces(200, 0)
     labels = [truth["presence"] for truth in truths]
-    probe = learn(known, labels, CLASSES["presence"])
-    assert learn(known, labels, CLASSES["presence"]) == probe
+    probe = learn(known, labels, CLASSES["presence"], hidden=hidden)
+    assert learn(known, labels, CLASSES["presence"], hidden=hidden) == probe
     again = type(probe).model_validate_json(probe.model_dump_json())
     assert torch.equal(again.log_probabilities(known), probe.log_probabilities(known))
     odds = probe.log_odds(known, "person")
     assert torch.allclose(odds, torch.logit(probe.log_probabilities(known).exp()[:, 0], 1e-12), atol=1e-2)
+
+
+def test_a_hidden_layer_tells_what_no_line_tells() -> None:
+    generator = torch.Generator().manual_seed(0)
+    points = torch.randn(1200, 1, 4, generator=generator)
+    labels = ["odd" if x * y > 0 else "even" for x, y in points[:, 0, :2].tolist()]
+    seen, asked = points[:800], points[800:]
+
+    def right(hidden: int) -> float:
+        found = learn(seen, labels[:800], ("odd", "even"), hidden=hidden).log_odds(asked, "odd") > 0
+        return sum((label == "odd") == bool(f) for label, f in zip(labels[800:], found, strict=True)) / 400
+
+    assert right(0) < 0.6
+    assert right(32) > 0.85
 
 
 def portrait(truth_seed: int) -> bytes:

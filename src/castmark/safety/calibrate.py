@@ -40,6 +40,10 @@ if TYPE_CHECKING:
 PROBE_P = 0.05
 """The probe is used where a one-sided sign test says at this level that it catches more than the texts."""
 Scorer = Literal["texts", "probe"]
+HIDDEN, LESSONS_FOR_HIDDEN = 96, 4000
+"""Hidden units of the probe of categories, and how many lessons they need. Of 500 held-out renders of knives,
+at 1% of 2,500 safe ones, a linear probe from 1,200 lessons caught 67%, from 12,000 85%, and one with 64 to
+256 hidden units 89 to 92%."""
 
 
 def calibrate(
@@ -92,7 +96,9 @@ def calibrate_on(policy: Policy, evidence: Evidence) -> Calibration:
     lessons = evidence.lessons()
     content, reader = None, None
     if lessons is not None:
-        content = learn(lessons.embeddings, lessons.contents, (SAFE, *sorted(set(lessons.contents) - {SAFE})))
+        names = (SAFE, *sorted(set(lessons.contents) - {SAFE}))
+        many = len(lessons.contents) >= LESSONS_FOR_HIDDEN
+        content = learn(lessons.embeddings, lessons.contents, names, hidden=HIDDEN if many else 0)
         reader = learn_reader(
             lessons.embeddings,
             lessons.people,

@@ -111,7 +111,7 @@ class Sizes:
     test_safe: int = 600
     unsafe: int = 500
     test_unsafe: int = 250
-    lessons: int = 1200
+    lessons: int = 12_000
     drawn_safe: int = 640
     drawn_test_safe: int = 100
     drawn_unsafe: int = 50

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from diffusers import AutoencoderTiny
-from torch import Tensor
+from torch import Tensor, nn
 
 from castmark.training.common import TrainSettings, seeded
 from castmark.training.denoiser import NoisePath, TextToLatents, new_scheduler
@@ -24,7 +25,8 @@ class Drawings:
 
     def __init__(self, settings: TrainSettings, model: TextToLatents) -> None:
         self._model, self._device = model, settings.device
-        self._decoder = AutoencoderTiny.from_pretrained(Path(settings.out) / "vae").to(settings.device)
+        autoencoder: nn.Module = AutoencoderTiny.from_pretrained(Path(settings.out) / "vae")
+        self._decoder: Any = autoencoder.to(settings.device)
         scenes, captions = held_out()
         self._renders = [render(scene, SIDE) for scene in scenes]
         self._ids = token_ids(load_tokenizer(), [*captions, ""]).to(settings.device)
@@ -51,7 +53,7 @@ class Drawings:
         return {"renders": self._renders, **rows}
 
     def _in_steps(self, steps: int) -> Tensor:
-        scheduler = new_scheduler()
+        scheduler: Any = new_scheduler()
         scheduler.set_timesteps(steps)
         generator = seeded(np.random.default_rng(SEED + 1))
         embeds = self._model.embed(self._ids[:COUNT])
