@@ -25,8 +25,8 @@ class Drawings:
 
     def __init__(self, settings: TrainSettings, model: TextToLatents) -> None:
         self._model, self._device = model, settings.device
-        autoencoder: nn.Module = AutoencoderTiny.from_pretrained(Path(settings.out) / "vae")
-        self._decoder: Any = autoencoder.to(settings.device)
+        autoencoder = AutoencoderTiny.from_pretrained(Path(settings.out) / "vae")
+        self._decoder: Any = nn.Module.to(autoencoder, settings.device)  # its own `to` has lost its types
         scenes, captions = held_out()
         self._renders = [render(scene, SIDE) for scene in scenes]
         self._ids = token_ids(load_tokenizer(), [*captions, ""]).to(settings.device)
