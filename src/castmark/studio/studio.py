@@ -155,9 +155,8 @@ class Studio:
         """Put a studio together; by default of the embedded base, the default policy and the local key.
 
         ``base`` is a diffusers folder or a hub id, with "@revision" if wanted; ``reference`` an IP-Adapter
-        for it (`castmark.bases.reference_files`); ``speed`` what is asked instead of what the machine decides
-        (precision, compiling, offloading, 8-bit weights, a draft decoder); ``judge`` an open_clip model, as a
-        folder or "NAME:WEIGHTS", that the policy was calibrated for (``castmark policy calibrate --judge``).
+        for it (`castmark.bases.reference_files`); ``speed`` what is asked instead of what the machine decides;
+        ``judge`` an open_clip folder or "NAME:WEIGHTS" (``castmark policy calibrate --judge``).
 
         ``key`` is a key or the folder of one (see ``castmark keygen``); the local one is made on first use,
         and that is logged. ``threads`` sets torch's thread count for the whole process; None measures which
@@ -246,9 +245,8 @@ class Studio:
         )
 
     def warm_up(self) -> Mapping[int, float]:
-        """Draw once in every batch size that the base is made fast for; seconds each took.
-
-        It is done where drawing is done: what is compiled and captured for a GPU belongs to a thread.
+        """Draw once in every batch size that the base is made fast for, where drawing is done: what is captured
+        for a GPU belongs to a thread. Seconds each took.
 
         Raises:
             BaseError: drawing failed.
