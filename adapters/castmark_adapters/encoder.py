@@ -86,9 +86,9 @@ class SubjectEncoder:
 
     @torch.no_grad()
     def identity(self, images: Sequence[Image.Image]) -> Float[Tensor, "n dim"]:
-        """Unit vectors whose cosine says how alike two subjects are."""
+        """Unit vectors whose cosine says how alike two subjects are, on the CPU."""
         embeds = cast("Tensor", self.model(self.pixels(images)).image_embeds)
-        return torch.nn.functional.normalize(embeds, dim=-1)
+        return torch.nn.functional.normalize(embeds, dim=-1).cpu()
 
 
 def squared(image: Image.Image) -> Image.Image:

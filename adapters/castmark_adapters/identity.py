@@ -1,7 +1,7 @@
 """Identity: is the subject in this picture the one in the references?
 
-The score is the cosine between the subject encoder's vector of the picture and the mean of the references'
-vectors. What it means is measured, not assumed: ``identity.json`` beside the weights holds the threshold at a
+The score is the cosine between an encoder's vector of the picture and the mean of the references' vectors.
+What it means is measured, not assumed: ``identity.json`` beside the weights holds the threshold at a
 stated rate of false accepts, what it was measured on, and how often it accepts the right subject.
 """
 
@@ -10,9 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -27,6 +29,19 @@ STRANGER_BELOW = 0.3
 with four references: 82% of strangers of the same kind were found, and one subject was suspected wrongly."""
 
 
+class IdentityEncoder(Protocol):
+    """Reads a subject's likeness: `castmark_adapters.encoder.SubjectEncoder`, or any other."""
+
+    @property
+    def digest(self) -> str:
+        """sha256 of what decides the vectors; a calibration is good for no other."""
+        ...
+
+    def identity(self, images: Sequence[Image.Image]) -> Float[torch.Tensor, "n dim"]:
+        """Unit vectors whose cosine says how alike two subjects are, on the CPU."""
+        ...
+
+
 class IdentityCalibration(BaseModel):
     """What a score means. Rates are shares of 1; ``figures`` were measured on subjects no threshold was set
     on.
@@ -35,7 +50,7 @@ class IdentityCalibration(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     encoder: str = Field(pattern=r"^[0-9a-f]{64}$")
-    """sha256 of the encoder's weights file; the threshold is good for no other."""
+    """The encoder's digest; the threshold is good for no other."""
     threshold: float = Field(ge=-1, le=1, allow_inf_nan=False)
     false_accepts: float = Field(gt=0, lt=1)
     """The rate the threshold was set at, over the impostors named in ``domain``."""
@@ -52,11 +67,11 @@ class IdentityScorer:
         AdapterError: the calibration is of another encoder.
     """
 
-    def __init__(self, encoder: SubjectEncoder, calibration: IdentityCalibration) -> None:
+    def __init__(self, encoder: IdentityEncoder, calibration: IdentityCalibration) -> None:
         if calibration.encoder != encoder.digest:
             raise AdapterError(
                 f"the identity calibration is of encoder {calibration.encoder[:12]}, not "
-                f"{encoder.digest[:12]}; calibrate again with: castmark train identity"
+                f"{encoder.digest[:12]}; calibrate it with: castmark identity calibrate DIR"
             )
         self.encoder = encoder
         self.calibration = calibration
@@ -132,6 +147,6 @@ def read_calibration(path: Path) -> IdentityCalibration:
         ) from error
 
 
-def centroid(encoder: SubjectEncoder, images: Sequence[Image.Image]) -> torch.Tensor:
+def centroid(encoder: IdentityEncoder, images: Sequence[Image.Image]) -> torch.Tensor:
     """Unit vector in the mean direction of the references: Float "dim"."""
     return torch.nn.functional.normalize(encoder.identity(images).mean(0), dim=-1)

@@ -163,6 +163,7 @@ ERRORS = {
     ("--draft-decoder", "nowhere"): "nowhere: not an AutoencoderTiny folder",
     ("--device", "cuda"): "no CUDA GPU is there; use --device cpu",
     ("--judge", "nowhere"): "judge 'nowhere': not a folder, and not NAME:WEIGHTS",
+    ("--identity", "nowhere"): "identity encoder 'nowhere': not a folder, and not NAME:WEIGHTS",
 }
 
 

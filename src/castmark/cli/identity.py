@@ -7,23 +7,21 @@ from typing import Annotated
 
 import typer
 
-from castmark.cli.options import LibraryFolder, Quiet, library_folder
+from castmark.cli.options import IDENTITY_ENCODER, Device, LibraryFolder, Quiet, library_folder
 from castmark.extras import require
 
 identity_app = typer.Typer(
     name="identity", help="The identity score: is it the same subject?", no_args_is_help=True
 )
-EncoderFolder = Annotated[
-    Path | None,
-    typer.Option("--encoder", help="Folder with image_encoder/. [default: the embedded subject encoder]"),
-]
+EncoderName = Annotated[str | None, typer.Option("--encoder", help=f"Encoder: {IDENTITY_ENCODER}")]
 
 
 @identity_app.command("score")
 def identity_score(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A subject of the library.")],
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Pictures to compare with it.")],
-    encoder: EncoderFolder = None,
+    encoder: EncoderName = None,
+    device: Device = None,
     library: LibraryFolder = None,
 ) -> None:
     """Score pictures against a subject's references, beside the calibrated threshold."""
@@ -35,7 +33,7 @@ def identity_score(
     from castmark_adapters.subject import Subject
 
     subject = pack.get(library_folder(library), name)
-    scorer = open_scorer(encoder)
+    scorer = open_scorer(encoder, device)
     for path in images:
         (picture,) = Subject.from_images("picture", [path]).images()
         score = scorer.score(np.asarray(picture), subject)
@@ -49,10 +47,11 @@ def identity_calibrate(
     false_accepts: Annotated[
         float, typer.Option("--false-accepts", help="Share of other subjects that may pass.")
     ] = 0.05,
-    encoder: EncoderFolder = None,
+    encoder: EncoderName = None,
+    device: Device = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="File to write. [default: where the embedded encoder's is looked for]"),
+        typer.Option("--out", help="File to write. [default: in calibrations/ in $CASTMARK_HOME]"),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
     quiet: Quiet = False,
@@ -60,15 +59,13 @@ def identity_calibrate(
     """Find the score from which a picture counts as the same subject, on your own images; refused where they
     are too few."""
     require("castmark identity calibrate", "engine")
+    from castmark.safety.identity_encoder import open_identity_encoder
     from castmark.safety.own_subjects import calibrate_own, own_calibration
-    from castmark.studio.opening import open_scorer
     from castmark.take import write_atomically
-    from castmark_adapters.encoder import SubjectEncoder
-    from castmark_adapters.identity import CALIBRATION
 
-    eye = open_scorer(None).encoder if encoder is None else SubjectEncoder.load(encoder / "image_encoder")
+    eye = open_identity_encoder(encoder, device)
     found = calibrate_own(folder, eye, false_accepts=false_accepts, seed=seed)
-    target = out or (own_calibration(eye.digest) if encoder is None else encoder / CALIBRATION)
+    target = out or own_calibration(eye.digest)
     write_atomically(target, (found.model_dump_json(indent=2) + "\n").encode())
     if not quiet:
         same = found.figures["accepted, same subject"]

@@ -23,7 +23,7 @@ from castmark.cli.options import (
     DraftDecoder,
     Dtype,
     Exact,
-    IdentityFolder,
+    IdentityName,
     JudgeName,
     KeyFolder,
     Offload,
@@ -51,7 +51,7 @@ class Opening:
     reference: ReferenceName = None
     policy: Policy = None
     judge: JudgeName = None
-    identity: IdentityFolder = None
+    identity: IdentityName = None
     key: KeyFolder = None
     device: Device = None
     threads: Threads = None

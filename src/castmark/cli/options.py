@@ -41,9 +41,11 @@ JudgeName = Annotated[
     str | None,
     typer.Option("--judge", help="Judge: an open_clip folder, or NAME:WEIGHTS. [default: the embedded one]"),
 ]
-IdentityFolder = Annotated[
-    Path | None,
-    typer.Option("--identity", help="Folder of another subject encoder with its calibration."),
+IDENTITY_ENCODER = (
+    "an open_clip folder, NAME:WEIGHTS, or a folder with image_encoder/. [default: the embedded one]"
+)
+IdentityName = Annotated[
+    str | None, typer.Option("--identity", help=f"Encoder of the identity score: {IDENTITY_ENCODER}")
 ]
 Dtype = Annotated[
     Literal["float32", "float16", "bfloat16"] | None,

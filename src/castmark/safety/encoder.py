@@ -4,15 +4,11 @@ them.
     encoder = Encoder.open()                                   # the shipped judge
     encoder = Encoder.open("path/to/folder")                   # an open_clip folder
     encoder = Encoder.open("ViT-B-32:laion2b_s34b_b79k")       # a name and weights that open_clip knows
-
-Weights are always loaded by ``create_model_from_pretrained``, which raises where there are none:
-``create_model`` would return a random model and a warning.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -20,10 +16,11 @@ from typing import Any, cast
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 import castmark_data
 from castmark.errors import CheckError
+from castmark.safety.open_clip_model import OpenClipModel, load_open_clip, not_loaded
 
 VIEWS = 6
 """The whole picture, its four quarters, and its centre."""
@@ -37,28 +34,20 @@ class Encoder:
     """Image and text embeddings of one open_clip model, on one device."""
 
     def __init__(
-        self,
-        model: nn.Module,
-        tokenize: Callable[[list[str]], Int[Tensor, "n context"]],
-        *,
-        name: str,
-        config: dict[str, Any],
-        tokenizer_files: dict[str, str],
-        device: str,
+        self, loaded: OpenClipModel, tokenize: Callable[[list[str]], Int[Tensor, "n context"]]
     ) -> None:
-        # Convolutions of a few channels are up to twice as fast with the channels last, and as exact.
-        self.model = model.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # pyright: ignore
-        self.name, self.device = name, device
+        self.model, self.name, self.device = loaded.model, loaded.source, loaded.device
         self._tokenize = tokenize
-        visual = cast(Any, model).visual
-        size = visual.image_size
-        self.image_size: tuple[int, int] = (size, size) if isinstance(size, int) else (size[0], size[1])
-        preprocess: dict[str, Any] = visual.preprocess_cfg
-        self._mean = torch.tensor(preprocess["mean"], device=device).view(3, 1, 1)
-        self._std = torch.tensor(preprocess["std"], device=device).view(3, 1, 1)
-        self.tau = float(cast(Any, model).logit_scale.exp())
+        self.image_size = loaded.image_size
+        self._mean = torch.tensor(loaded.preprocess["mean"], device=self.device).view(3, 1, 1)
+        self._std = torch.tensor(loaded.preprocess["std"], device=self.device).view(3, 1, 1)
+        self.tau = float(cast(Any, self.model).logit_scale.exp())
         """The frozen logit scale."""
-        self.fingerprint = _fingerprint(model, tokenize, config, preprocess, tokenizer_files)
+        self.fingerprint = loaded.fingerprint(
+            views=VIEWS_RECIPE,
+            tokenizer=_tokenizer_files(loaded.folder),
+            tokens=[tokenize([text])[0].tolist() for text in PROBE_TEXTS],
+        )
         """sha256 over weights, configuration, preprocessing, views and tokenizer."""
 
     @classmethod
@@ -72,42 +61,12 @@ class Encoder:
         import open_clip
 
         where = castmark_data.path("embedded", "clip") if source is None else source
-        folder, weights = Path(where), None
-        if folder.is_dir():
-            name = f"local-dir:{folder}"
-        else:
-            name, _, weights = str(where).partition(":")
-            if not weights or name not in open_clip.list_models():
-                raise CheckError(
-                    f"judge {str(where)!r}: not a folder, and not NAME:WEIGHTS of a model open_clip knows; "
-                    "give the folder of an open_clip model"
-                )
+        loaded = load_open_clip(where, device, "judge")
         try:
-            model = open_clip.create_model_from_pretrained(
-                name, pretrained=weights, device=device, return_transform=False
-            )
-            tokenizer = open_clip.get_tokenizer(name)
+            tokenizer = open_clip.get_tokenizer(loaded.name)
         except Exception as error:  # whatever open_clip stumbles over, there is no judge
-            reason = " ".join(str(error).split())[:300]
-            raise CheckError(
-                f"judge {str(where)!r}: cannot be loaded ({reason}); nothing can be checked"
-            ) from error
-        files: dict[str, str] = {}
-        if folder.is_dir():
-            config = json.loads((folder / "open_clip_config.json").read_text(encoding="utf-8"))["model_cfg"]
-            for file in TOKENIZER_FILES:
-                if (folder / file).is_file():
-                    files[file] = hashlib.sha256((folder / file).read_bytes()).hexdigest()
-        else:
-            config = {"name": name, "config": open_clip.get_model_config(name)}
-        return cls(
-            cast(nn.Module, model),
-            cast(Any, tokenizer),
-            name=str(where),
-            config=config,
-            tokenizer_files=files,
-            device=device,
-        )
+            raise not_loaded("judge", where, error) from error
+        return cls(loaded, cast(Any, tokenizer))
 
     def fits(self, text: str) -> bool:
         """Whether the text is read whole, nothing of it cut away: the last place of the context is not
@@ -168,23 +127,9 @@ def _unit(embedding: Tensor, kind: str) -> Tensor:
     return embedding / norm
 
 
-def _fingerprint(
-    model: nn.Module,
-    tokenize: Callable[[list[str]], Tensor],
-    config: dict[str, Any],
-    preprocess: dict[str, Any],
-    tokenizer_files: dict[str, str],
-) -> str:
-    digest = hashlib.sha256()
-    for name, value in sorted(model.state_dict().items()):
-        digest.update(f"{name}:{value.dtype}:{tuple(value.shape)}:".encode())
-        digest.update(value.detach().cpu().contiguous().view(-1).numpy().tobytes())
-    words = {
-        "config": config,
-        "preprocess": {key: list(v) if isinstance(v, tuple) else v for key, v in preprocess.items()},
-        "views": VIEWS_RECIPE,
-        "tokenizer": tokenizer_files,
-        "tokens": [tokenize([text])[0].tolist() for text in PROBE_TEXTS],
-    }
-    digest.update(json.dumps(words, sort_keys=True).encode())
-    return digest.hexdigest()
+def _tokenizer_files(folder: Path | None) -> dict[str, str]:
+    """sha256 of each file of a folder's tokenizer."""
+    if folder is None:
+        return {}
+    files = [file for file in TOKENIZER_FILES if (folder / file).is_file()]
+    return {file: hashlib.sha256((folder / file).read_bytes()).hexdigest() for file in files}

@@ -18,9 +18,8 @@ from torch import Tensor
 
 from castmark.errors import InputError
 from castmark.safety.threshold import interval, threshold
-from castmark_adapters.encoder import SubjectEncoder
 from castmark_adapters.errors import SubjectError
-from castmark_adapters.identity import CALIBRATION, IdentityCalibration
+from castmark_adapters.identity import CALIBRATION, IdentityCalibration, IdentityEncoder
 from castmark_adapters.subject import Subject
 from castmark_provenance.home import home_folder
 
@@ -32,7 +31,7 @@ DELTA = 0.05
 
 
 def calibrate_own(
-    folder: Path, encoder: SubjectEncoder, *, false_accepts: float = 0.05, seed: int = 0
+    folder: Path, encoder: IdentityEncoder, *, false_accepts: float = 0.05, seed: int = 0
 ) -> IdentityCalibration:
     """The threshold that accepts at most ``false_accepts`` of other subjects, with confidence 1 - `DELTA`.
 
@@ -87,7 +86,7 @@ def _folders(folder: Path) -> list[Path]:
     return found
 
 
-def _vectors(folder: Path, encoder: SubjectEncoder) -> Float[Tensor, "images dim"]:
+def _vectors(folder: Path, encoder: IdentityEncoder) -> Float[Tensor, "images dim"]:
     """Identity vectors of a subject's images."""
     files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
     if len(files) < 2:

@@ -60,10 +60,10 @@ def open_studio(
     Hardware.of(device or "cpu")
     durable = DurableLayer.open() if watermark else None
     checker = open_checker(policy, device, judge)
+    scorer = open_scorer(identity, device)
     opened = open_drawing_base(base, device, threads, exact=exact, speed=speed)
     if base not in (None, EMBEDDED):
         checker.calibration.require_base(opened.name, opened.digest)
-    scorer = open_scorer(identity)
     identity_min = checker.policy.subject.identity_min
     if identity_min == "calibrated":
         identity_min = scorer.threshold
@@ -128,21 +128,20 @@ def open_drawing_base(
         ) from error
 
 
-def open_scorer(folder: str | Path | None = None) -> IdentityScorer:
-    """The identity score of an encoder folder, or of the embedded encoder: under the user's own calibration
-    of it where there is one (``castmark identity calibrate``), else under the one that ships.
+def open_scorer(source: str | Path | None = None, device: str | None = None) -> IdentityScorer:
+    """The identity score of an encoder (a folder or "NAME:WEIGHTS"; None for the embedded one), under the
+    user's own calibration of it where there is one (``castmark identity calibrate``), else under the one in
+    its folder.
 
     Raises:
+        CheckError: there is no such encoder, or it is not calibrated.
         AdapterError: its files are missing, damaged, or do not belong together.
     """
-    from castmark.safety.own_subjects import own_calibration
-    from castmark_adapters.identity import IdentityScorer, read_calibration
+    from castmark.safety.identity_encoder import find_identity_calibration, open_identity_encoder
+    from castmark_adapters.identity import IdentityScorer
 
-    scorer = IdentityScorer.load(folder or castmark_data.path(EMBEDDED, "reference"))
-    own = own_calibration(scorer.encoder.digest)
-    if folder is None and own.is_file():
-        return IdentityScorer(scorer.encoder, read_calibration(own))
-    return scorer
+    encoder = open_identity_encoder(source, device)
+    return IdentityScorer(encoder, find_identity_calibration(encoder, source))
 
 
 def open_reference(

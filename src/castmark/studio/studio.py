@@ -155,13 +155,14 @@ class Studio:
         """Put a studio together; by default of the embedded base, the default policy and the local key.
 
         ``base`` is a diffusers folder or a hub id, with "@revision" if wanted; ``reference`` an IP-Adapter
-        for it (`castmark.bases.reference_files`); ``speed`` what is asked instead of what the machine decides;
-        ``judge`` an open_clip folder or "NAME:WEIGHTS" (``castmark policy calibrate --judge``).
+        for it (`castmark.bases.reference_files`); ``speed`` what is asked instead of what the machine
+        decides; ``judge`` an open_clip folder or "NAME:WEIGHTS" (``castmark policy calibrate --judge``).
 
         ``key`` is a key or the folder of one (see ``castmark keygen``); the local one is made on first use,
         and that is logged. ``threads`` sets torch's thread count for the whole process; None measures which
-        count draws fastest here and now (`castmark.machine.threads`). ``identity`` is a folder with another
-        subject encoder and its calibration. ``exact`` draws as plain diffusers does, to the last bit, and
+        count draws fastest here and now (`castmark.machine.threads`). ``identity`` is another encoder for
+        the identity score: an open_clip folder, "NAME:WEIGHTS", or a folder with ``image_encoder/``
+        (``castmark identity calibrate``). ``exact`` draws as plain diffusers does, to the last bit, and
         slower (`castmark.bases.diffusers_base`); which it was is recorded.
 
         Raises:
@@ -245,8 +246,8 @@ class Studio:
         )
 
     def warm_up(self) -> Mapping[int, float]:
-        """Draw once in every batch size that the base is made fast for, where drawing is done: what is captured
-        for a GPU belongs to a thread. Seconds each took.
+        """Draw once in every batch size that the base is made fast for, where drawing is done: what is
+        captured for a GPU belongs to a thread. Seconds each took.
 
         Raises:
             BaseError: drawing failed.
