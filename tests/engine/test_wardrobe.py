@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pytest
@@ -27,6 +27,11 @@ class Scorer:
 
     score: float
     threshold: float = 0.6
+    digest: str = digest("identity encoder")
+
+    @property
+    def encoder(self) -> Self:
+        return self
 
     def scores(self, pictures: list[NDArray[np.uint8]], subject: Subject) -> list[float]:
         return [self.score] * len(pictures)
@@ -48,6 +53,19 @@ def test_likeness_is_reported_beside_its_calibrated_threshold(key: PemKey, mira:
     finding = take.verdict.findings[-1]
     assert (finding.score, finding.threshold, finding.allowed, finding.binding) == (0.4, 0.6, False, False)
     assert take.claim.safety.findings[-1].name == "identity of subject 1"
+    assert take.claim.settings["identity_encoder"] == digest("identity encoder")
+
+
+def test_a_locked_subject_scored_by_another_encoder_is_another_shot(key: PemKey, mira: Subject) -> None:
+    """A run that goes on under another encoder, or threshold, must not keep what the first let pass."""
+    shot = Shot("mira", subjects=[mira])
+
+    def keyed(limit: float | None, name: str) -> str:
+        worn = EngineWardrobe(None, Scorer(0.9, digest=digest(name)), identity_min=limit)  # type: ignore[arg-type]
+        return fake_studio(key, wardrobe=worn).key(shot)
+
+    assert len({keyed(0.5, "one"), keyed(0.5, "two"), keyed(0.6, "one")}) == 3
+    assert keyed(None, "one") == keyed(None, "two")
 
 
 @pytest.mark.parametrize(("score", "signed"), [(0.49, False), (0.5, True), (float("nan"), False)])
@@ -107,10 +125,9 @@ def test_subjects_with_other_numbers_of_references_are_drawn_apart(key: PemKey, 
 
 
 @dataclass
-class Improving:
+class Improving(Scorer):
     """Recognises the subject from the third drawing on."""
 
-    threshold: float = 0.6
     seen: int = 0
 
     def scores(self, pictures: list[NDArray[np.uint8]], subject: Subject) -> list[float]:
@@ -120,7 +137,7 @@ class Improving:
 
 def test_a_locked_subject_is_drawn_again_and_every_refusal_told(key: PemKey, mira: Subject) -> None:
     told: list[Refusal] = []
-    wardrobe = EngineWardrobe(None, Improving(), identity_min=0.8)  # type: ignore[arg-type]
+    wardrobe = EngineWardrobe(None, Improving(0.0), identity_min=0.8)  # type: ignore[arg-type]
     take = fake_studio(key, wardrobe=wardrobe).shoot(
         Shot("mira", subjects=[mira], seed=4), redraws=3, on_refusal=told.append
     )
@@ -163,7 +180,7 @@ def test_several_subjects_have_places_words_and_scores_of_their_own(key: PemKey,
             seen.append(float(drafts[0].pixels.mean()))
             return super().identity(subject, drafts)
 
-    ((_, verdict),) = verdicts_on([draft], FakeChecker(), Looking(), lambda d: d)
+    ((_, verdict),) = verdicts_on([draft], FakeChecker(), Looking(), lambda d: d, lambda _: ())
     assert seen == [0.0, 255.0]
     assert [f.name for f in verdict.findings if f.rung == "L3 subject"] == [
         "identity of mira",

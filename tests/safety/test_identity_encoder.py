@@ -277,5 +277,6 @@ def test_a_locked_subject_is_drawn_or_refused_by_it(
         assert claim is not None
         (finding,) = (f for f in claim.safety.findings if f.rung == "L3 subject")
         assert (finding.threshold, finding.binding) == (-1.0, True)
+        assert claim.settings["identity_encoder"] == open_identity_encoder(eye).digest
     else:
         assert "identity of mira scored" in err

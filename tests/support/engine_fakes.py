@@ -205,6 +205,7 @@ class FakeMixed:
 class FakeWardrobe:
     reference = None
     digest: str = digest("reference adapter")
+    scored_by: str = "e" * 64
     score: float = 0.75
     locked: bool = False
 

@@ -90,7 +90,7 @@ def verdicts_on(
 ) -> list[tuple[Draft, Verdict]]:
     """Every draft, marked first (what the check sees is what is signed) and timed, with its verdict.
 
-    What ``unknown`` says of the words that were drawn is added to it.
+    What ``unknown`` says of the words that were drawn is added to it; what scored a subject, to the settings.
 
     Raises:
         CheckError: the checker did not answer every draft with a verdict, or could not complete its check.
@@ -110,6 +110,8 @@ def verdicts_on(
         findings = wardrobe.identity(subject, [_part(drafts[i], subject) for i in own])
         for index, finding in zip(own if findings else (), findings, strict=True):
             verdicts[index] = replace(verdicts[index], findings=(*verdicts[index].findings, finding))
+            told = {**drafts[index].settings, "identity_encoder": wardrobe.scored_by}
+            drafts[index] = replace(drafts[index], settings=told)
     for index, draft in enumerate(drafts):
         if words := unknown(draft.resolved.text):
             finding = _unread(words)

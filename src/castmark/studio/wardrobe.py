@@ -5,6 +5,7 @@ The reference adapter where the base has one, and the subject's own LoRA where i
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Hashable, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Protocol
@@ -34,7 +35,14 @@ class Wardrobe(Protocol):
 
     @property
     def digest(self) -> str:
-        """What decides the pixels besides the subject's card: the reference adapter's weights."""
+        """What decides the pixels besides the subject's card: the reference adapter's weights; and, where the
+        policy locks the subject, what decides which are kept.
+        """
+        ...
+
+    @property
+    def scored_by(self) -> str:
+        """Digest of the encoder whose identity scores these are, or "none"."""
         ...
 
     def adapters(self, subject: Subject) -> Sequence[Adapter]:
@@ -144,8 +152,16 @@ class EngineWardrobe:
 
     @property
     def digest(self) -> str:
-        """sha256 of the reference adapter's weights, or "none"."""
-        return "none" if self.reference is None else self.reference.sha256
+        """sha256 of the reference adapter's weights, or "none"; of a locked subject, with what locks it."""
+        worn = "none" if self.reference is None else self.reference.sha256
+        if self._identity_min is None:
+            return worn
+        return hashlib.sha256(f"{worn} {self.scored_by} {self._identity_min}".encode()).hexdigest()
+
+    @property
+    def scored_by(self) -> str:
+        """sha256 of the identity score's encoder, or "none"."""
+        return "none" if self._scorer is None else self._scorer.encoder.digest
 
     def adapters(self, subject: Subject) -> Sequence[Adapter]:
         """The reference adapter bound to the subject's references, then its LoRA if it has one."""
