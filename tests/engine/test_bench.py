@@ -39,7 +39,7 @@ def test_the_pipeline_suite_writes_figures_and_a_page(tmp_path: Path) -> None:
     named = {figure["name"]: figure for figure in body["figures"]}
     assert named["against a plain loop, 1 step"]["target"] == 2.5
     assert named["refused or failed"]["value"] == 0
-    assert named["refused or failed"]["n"] == 8
+    assert named["refused or failed"]["n"] == 3 * 8
     assert named["adaptive steps, evaluations against 4 fixed"]["value"] == 0.25, "the fake check allows all"
     assert named["adaptive steps, evaluations against 4 fixed"]["holds"] is True
     assert {f"images a second, batches of {n}" for n in pipeline.BATCHES} <= set(named)
@@ -54,7 +54,7 @@ def test_the_pipeline_suite_writes_figures_and_a_page(tmp_path: Path) -> None:
 def test_a_suite_that_signs_nothing_measures_nothing(monkeypatch: pytest.MonkeyPatch, key: PemKey) -> None:
     checker = FakeChecker(bad_seeds=frozenset(range(10)))
     monkeypatch.setattr(Studio, "open", lambda **_: fake_studio(key, checker=checker))
-    with pytest.raises(CastmarkError, match="not one of 3 shots was signed"):
+    with pytest.raises(CastmarkError, match="not one of 9 shots was signed"):
         run_suite("pipeline", n=3)
 
 

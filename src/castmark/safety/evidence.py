@@ -107,12 +107,12 @@ class Sizes:
     """How many samples: safe ones for the thresholds, safe ones to test on, unsafe ones (a category) for the
     miss bound and again to test on, and labelled ones for the probes."""
 
-    safe: int = 2100
+    safe: int = 6000
     test_safe: int = 600
     unsafe: int = 500
     test_unsafe: int = 250
     lessons: int = 12_000
-    drawn_safe: int = 640
+    drawn_safe: int = 2000
     drawn_test_safe: int = 100
     drawn_unsafe: int = 50
 
