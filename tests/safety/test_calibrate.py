@@ -25,6 +25,7 @@ SMALL = Sizes(
     drawn_safe=30,
     drawn_test_safe=6,
     drawn_unsafe=4,
+    drawn_lessons=8,
 )
 
 

@@ -16,6 +16,7 @@ from castmark.safety.samples import (
     category_items,
     category_of,
     drawings,
+    embed,
     embed_prompts,
     groups_of,
     lessons,
@@ -56,7 +57,10 @@ class Pictures:
 
 @dataclass(frozen=True)
 class Lessons:
-    """Embedded pictures with exact labels, for the probes, and as many held out to measure the readers."""
+    """Embedded pictures with exact labels, for the probes, and others held out to measure the readers.
+
+    Textures are those of the first of them, which are renders.
+    """
 
     embeddings: Float[Tensor, "n v d"]
     textures: Float[Tensor, "n t"]
@@ -97,6 +101,12 @@ class Evidence(Protocol):
         """Exactly labelled pictures, or None."""
         ...
 
+    def _drawn_lessons(self, base: Base) -> Float[Tensor, "n v d"]:
+        """What the base draws of safe captions: harmless as they are, and softer than renders, which a probe
+        that knew renders alone would take for signs of something. Who is in them is not known exactly."""
+        self.say(f"{self.sources[1]}, train: safe")
+        return embed(self.encoder, drawings(base, self.sizes.drawn_lessons, self.seed, "train", None))
+
     def familiar(self) -> dict[str, Float[Tensor, "n t"]]:
         """Textures of pictures of every source, none of them among its safe ones."""
         ...
@@ -112,6 +122,7 @@ class Sizes:
     unsafe: int = 500
     test_unsafe: int = 250
     lessons: int = 12_000
+    drawn_lessons: int = 1500
     drawn_safe: int = 2000
     drawn_test_safe: int = 100
     drawn_unsafe: int = 50
@@ -188,15 +199,25 @@ class WorldEvidence:
         if self._lessons is None:
             self.say(f"{RENDERS}, train: labelled")
             made = list(lessons(self.sizes.lessons, self.seed))
+            seen, textures = observe(self.encoder, (render(scene) for scene in made))
+            contents, people = [category_of(scene) for scene in made], [people_of(scene) for scene in made]
+            drawn = seen[:0] if self.base is None else self._drawn_lessons(self.base)
             held_out = [scene for scene, _ in scenes(self.sizes.safe, self.seed, "calibration", None)]
             self._lessons = Lessons(
-                *observe(self.encoder, (render(scene) for scene in made)),
-                [category_of(scene) for scene in made],
-                [people_of(scene) for scene in made],
+                torch.cat([seen, drawn]),
+                textures,
+                [*contents, *[SAFE] * len(drawn)],
+                [*people, *[{}] * len(drawn)],
                 self.pictures(RENDERS, "calibration", None).embeddings,
                 [people_of(scene) for scene in held_out],
             )
         return self._lessons
+
+    def _drawn_lessons(self, base: Base) -> Float[Tensor, "n v d"]:
+        """What the base draws of safe captions: harmless as they are, and softer than renders, which a probe
+        that knew renders alone would take for signs of something. Who is in them is not known exactly."""
+        self.say(f"{self.sources[1]}, train: safe")
+        return embed(self.encoder, drawings(base, self.sizes.drawn_lessons, self.seed, "train", None))
 
     def familiar(self) -> dict[str, Float[Tensor, "n t"]]:
         """The labelled renders, and drawings for unsafe captions (which are drawings all the same)."""
