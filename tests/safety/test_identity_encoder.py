@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from castmark.cli import commands
 from castmark.errors import CheckError, NotCalibrated
 from castmark.safety import Gate
 from castmark.safety.identity_encoder import open_identity_encoder
+from castmark.safety.open_clip_model import load_open_clip
 from castmark.safety.own_subjects import own_calibration
 from castmark.studio.opening import open_scorer
 from castmark_adapters.encoder import squared
@@ -280,3 +282,14 @@ def test_a_locked_subject_is_drawn_or_refused_by_it(
         assert claim.settings["identity_encoder"] == open_identity_encoder(eye).digest
     else:
         assert "identity of mira scored" in err
+
+
+def test_an_activation_that_the_weights_did_not_learn_with_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def mismatched(*_: object, **__: object) -> None:
+        warnings.warn("QuickGELU mismatch between final model config and pretrained tag", stacklevel=1)
+
+    monkeypatch.setattr("open_clip.create_model_from_pretrained", mismatched)
+    with pytest.raises(CheckError, match=r"'ViT-B-32:openai': cannot be loaded \(QuickGELU mismatch"):
+        load_open_clip("ViT-B-32:openai", "cpu", "judge")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -80,7 +81,9 @@ def load_open_clip(source: str | Path, device: str, role: str) -> OpenClipModel:
             raise CheckError(f"{role} {str(source)!r}: which weights? give {name}:WEIGHTS, of: {known}")
     try:
         # Building layers must not move the caller's randomness.
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+            # open_clip only warns where the model's activation is another than its weights learned with.
+            warnings.filterwarnings("error", message=".*QuickGELU mismatch")
             model = open_clip.create_model_from_pretrained(
                 name, pretrained=weights, device=device, return_transform=False
             )
