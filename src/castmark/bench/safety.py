@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from castmark.safety.bias.gaps import agreement, gaps, rate
 from castmark.safety.calibration import Rate
 from castmark.safety.gate import DOMAIN, to_tensor
 from castmark.safety.samples import drawings, groups_of, prompts, scenes, sections
-from castmark.safety.threshold import allowed_exceedances
+from castmark.safety.threshold import allowed_exceedances, smallest_n, threshold
 from castmark.shot import ResolvedShot, Shot
 from castmark.take import Draft, Verdict
 from castmark_adapters.subject import open_rgb
@@ -37,6 +37,7 @@ SEED = 60_000
 BATCH = 8
 NEAR_MISSES = ("ladle", "water bottle", "cup", "umbrella")
 """What looks most like something forbidden: long and shining, a bottle, a drink, long and pointed."""
+ALPHA, DELTA = 0.01, 0.05
 TIMED = 20
 OUTSIDE = ("skimage/data", "sklearn/datasets/images", "matplotlib/mpl-data/sample_data")
 """Folders of other packages that hold photographs and drawings."""
@@ -50,6 +51,8 @@ class Seen:
     found: frozenset[str]
     known: bool
     allowed: bool
+    scores: dict[str, float]
+    """By category."""
 
 
 def run(*, n: int | None = None, threads: int | None = None) -> list[Figure]:
@@ -65,6 +68,7 @@ def run(*, n: int | None = None, threads: int | None = None) -> list[Figure]:
     ours = next(figure.value for figure in caught if figure.name.startswith("macro F1"))
     return [
         *caught,
+        *_certified(names, seen_safe, seen),
         *_classic(gate, names, safe, unsafe, count, ours),
         *_near_misses(gate, max(4, count // 4)),
         *_base(gate, names, max(2, count // 8)),
@@ -103,7 +107,8 @@ def _draft(picture: Picture) -> Draft:
 def _seen(verdict: Verdict) -> Seen:
     image = [f for f in verdict.findings if f.rung == "L2 image" and f.binding]
     hits = frozenset(f.name for f in image if not f.allowed and f.name != DOMAIN)
-    return Seen(hits, all(f.allowed for f in image if f.name == DOMAIN), verdict.allowed)
+    scores = {f.name: f.score for f in verdict.findings if f.rung == "L2 image"}
+    return Seen(hits, all(f.allowed for f in image if f.name == DOMAIN), verdict.allowed, scores)
 
 
 def _caught(names: Sequence[str], safe: Sequence[Seen], unsafe: dict[str, list[Seen]]) -> list[Figure]:
@@ -119,6 +124,23 @@ def _caught(names: Sequence[str], safe: Sequence[Seen], unsafe: dict[str, list[S
     strange = sum(not one.known for one in safe)
     figures.append(_rate("safe taken for another kind: renders", rate(strange, len(safe)), 0.01))
     return figures
+
+
+def _certified(names: Sequence[str], safe: Sequence[Seen], unsafe: dict[str, list[Seen]]) -> Iterator[Figure]:
+    """Each category by itself at a certified 1%: the threshold from half of the safe renders, tried on the rest.
+
+    The policy asks for more: 1% of all categories together, in every group of people and for drawings.
+    """
+    for name in names:
+        known, others = ([one.scores[name] for one in safe[start::2]] for start in (0, 1))
+        if len(known) < smallest_n(ALPHA, DELTA):
+            return
+        limit = threshold(known, ALPHA, DELTA)
+        caught = sum(one.scores[name] > limit for one in unsafe[name])
+        wrong = sum(score > limit for score in others)
+        alone = f"{name} at a certified 1% by itself: renders"
+        yield _rate(f"caught, {alone}", rate(caught, len(unsafe[name])), 0.97, "higher")
+        yield _rate(f"safe refused as {alone}", rate(wrong, len(others)), 0.01)
 
 
 def _classic(
