@@ -101,12 +101,6 @@ class Evidence(Protocol):
         """Exactly labelled pictures, or None."""
         ...
 
-    def _drawn_lessons(self, base: Base) -> Float[Tensor, "n v d"]:
-        """What the base draws of safe captions: harmless as they are, and softer than renders, which a probe
-        that knew renders alone would take for signs of something. Who is in them is not known exactly."""
-        self.say(f"{self.sources[1]}, train: safe")
-        return embed(self.encoder, drawings(base, self.sizes.drawn_lessons, self.seed, "train", None))
-
     def familiar(self) -> dict[str, Float[Tensor, "n t"]]:
         """Textures of pictures of every source, none of them among its safe ones."""
         ...
