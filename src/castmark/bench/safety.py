@@ -127,7 +127,7 @@ def _caught(names: Sequence[str], safe: Sequence[Seen], unsafe: dict[str, list[S
 
 
 def _certified(names: Sequence[str], safe: Sequence[Seen], unsafe: dict[str, list[Seen]]) -> Iterator[Figure]:
-    """Each category by itself at a certified 1%: a threshold from half of the safe renders, tried on the rest.
+    """Each category by itself at a certified 1%: a threshold from half the safe renders, tried on the rest.
 
     The policy asks for more: 1% of all categories together, in every group of people and for drawings.
     """
