@@ -1,12 +1,17 @@
 """What suite ``base`` computes: Wilson's interval, Frechet's distance, sharpness, and what it asks for."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
 
 from castmark.bench import run_suite
-from castmark.bench.base import frechet, sharpness, wilson, words
-from castmark_world import sample_scene
+from castmark.bench.base import frechet, sharpness, words
+from castmark.bench.base_reading import OPEN, SAID, variation, world_frequencies
+from castmark.bench.harness import wilson
+from castmark.bench.truth import columns
+from castmark_world import CharacterSpec, ProductSpec, sample_scene
 
 
 def test_wilson_gives_the_published_interval() -> None:
@@ -27,14 +32,39 @@ def test_sharpness_of_a_blurred_picture_is_lower() -> None:
     assert sharpness([blurred]) < 0.9 * sharpness([image])
 
 
-def test_prompts_name_what_is_read() -> None:
-    scene = sample_scene(np.random.default_rng(0), kind="product")
-    assert scene.subject.category in words(scene)
-    assert scene.subject.color in words(scene)
+def test_prompts_name_what_is_asked_and_leave_the_rest_open() -> None:
+    assert set(SAID) | set(OPEN) < {column.name for column in columns()}
+    assert not set(SAID) & set(OPEN)
+    thing = sample_scene(np.random.default_rng(0), kind="product")
+    assert isinstance(thing.subject, ProductSpec)
+    assert thing.subject.category in words(thing) and thing.subject.color in words(thing)
+    someone = sample_scene(np.random.default_rng(2), kind="character")
+    assert isinstance(someone.subject, CharacterSpec)
+    assert someone.subject.person in words(someone) and someone.subject.top in words(someone)
+    assert "skin" not in words(someone) and someone.subject.bottom not in words(someone)
+
+
+def test_variation_is_the_share_that_would_have_to_change() -> None:
+    world = Counter({"a": 50, "b": 50})
+    assert variation("x", ["a", "b"] * 10, world).value == pytest.approx(0.0)
+    assert variation("x", ["a"] * 20, world).value == pytest.approx(0.5)
+    found = variation("x", ["a"] * 15 + ["c"] * 5, world)
+    assert found.value == pytest.approx(0.5) and found.low <= 0.5 <= found.high
+
+
+def test_the_world_has_every_open_value() -> None:
+    frequencies = world_frequencies()
+    for column in columns():
+        if column.name in OPEN:
+            assert set(frequencies[column.name]) == set(column.values)
+    smiling = frequencies["expression"]
+    assert smiling["smiling"] / smiling.total() == pytest.approx(0.6, abs=0.02)
 
 
 @pytest.mark.slow
-def test_the_suite_reads_renders_better_than_chance() -> None:
+def test_the_suite_reads_renders_nearly_rightly() -> None:
     figures = {figure.name: figure for figure in run_suite("base", n=16).figures}
-    assert figures["place read rightly: renders"].value > 0.5
+    assert figures["named attributes read rightly, mean: renders"].value > 0.9
+    drawn = figures["what the words name is there, mean: 1 step"].value
+    assert drawn < figures["what the words name is there, mean: renders"].value
     assert {"place read rightly: 1 step", "distance: 4 steps", "one 256 px image, 1 step"} <= set(figures)

@@ -20,7 +20,8 @@ def test_the_cast_is_held_out_subjects_with_masks_and_scenes() -> None:
     for member in cast:
         assert member.subject.phrase == member.look_alike.phrase
         assert all(reference.mask for reference in member.subject.references)
-        assert len(member.prompts) == len(member.renders) == len(SCENES)
+        assert len(member.prompts) == len(member.renders) == len(member.shown) == len(SCENES)
+        assert [(scene.place, scene.pose) for scene in member.scenes] == list(SCENES)
         assert all(text.startswith(member.subject.phrase) for text in member.prompts)
     again = cast_of(1, 64)[0]
     assert again.subject == cast[0].subject
@@ -37,6 +38,7 @@ def test_the_number_of_different_pictures() -> None:
 def test_the_suite_on_two_subjects(tmp_path: Path) -> None:
     result = run_suite("identity", n=2, pictures=tmp_path)
     names = {figure.name for figure in result.figures}
-    assert {f"identity score: {method}" for method in (*METHODS, "renders")} <= names
+    for what in ("identity score", "named attributes kept", "traits kept", "place as asked", "pose as asked"):
+        assert {f"{what}: {method}" for method in (*METHODS, "renders")} <= names
     assert len(list(tmp_path.glob("*.png"))) == len(METHODS)
     assert next(f for f in result.figures if "bit for bit" in f.name).holds

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from castmark.bench.harness import SuiteResult
 
 SUITES: dict[str, str] = {
-    "base": "does the base draw what the words say, sharply, and how fast, at 1, 4 and 8 steps",
+    "base": "does the base draw what the words say, sharply, and how fast, at 1 and 4 steps",
     "provenance": "is what is signed trusted, is every change caught, and how fast are signing and verifying",
     "identity": "is it the same subject, in the scene asked for: words, reference adapter, LoRA, both",
     "durable": "do the watermark and the fingerprint outlive copies, and lead back to the manifest",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 import statistics
 import subprocess
@@ -132,6 +133,20 @@ def median(
         better=better,
         unit=unit,
     )
+
+
+def share(name: str, right: int, count: int, *, target: float | None = None) -> Figure:
+    """A share with Wilson's 95% interval, the more the better."""
+    low, high = wilson(right, count)
+    return Figure(name=name, value=right / count, low=low, high=high, n=count, target=target, better="higher")
+
+
+def wilson(right: int, n: int, z: float = 1.96) -> tuple[float, float]:
+    """Wilson's score interval of a share."""
+    part, spread = right / n, z * z / n
+    middle = (part + spread / 2) / (1 + spread)
+    reach = z * math.sqrt(part * (1 - part) / n + spread / (4 * n)) / (1 + spread)
+    return middle - reach, middle + reach
 
 
 def machine() -> str:

@@ -1,9 +1,11 @@
 """Suite ``identity``: is it the same subject, in the scene that was asked for, and at what cost.
 
 Held-out subjects, half characters and half products, in held-out scenes, drawn by five methods side by side:
-the bare name of what it is, the words that describe it, the reference adapter, a LoRA, and both. Likeness is
-the subject encoder's identity score and scenes are read by the judge; neither is the world's truth, so what
-real renders score stands beside every figure. Intervals are over subjects (bootstrap), of shares Wilson's.
+the bare name of what it is, the words that describe it, the reference adapter, a LoRA, and both. The truth
+reader says which named attributes and hidden traits were kept, and whether place and pose are those asked
+for; likeness is the subject encoder's identity score. Neither is without error, so what real renders score
+stands beside every figure, and targets are shares of that. Intervals are over subjects (bootstrap), of shares
+Wilson's.
 """
 
 from __future__ import annotations
@@ -22,16 +24,15 @@ from torch import Tensor
 
 from castmark.bases import open_base
 from castmark.bases.base import Base
-from castmark.bench.base import wilson
-from castmark.bench.harness import Figure, median
-from castmark.bench.identity_cast import METHODS, Member, cast_of, picture_sheet
+from castmark.bench.harness import Figure, median, share
+from castmark.bench.identity_cast import METHODS, SCENES, Member, cast_of, picture_sheet
+from castmark.bench.truth import Column, TruthReader, marks
+from castmark.bench.truth.marks import mean, mean_figure, only
 from castmark.safety.encoder import Encoder
 from castmark.safety.gate import to_tensor
 from castmark.shot import Shot
 from castmark.studio.opening import learn_subject, open_reference, open_scorer
 from castmark.take import write_atomically
-from castmark.training.judge_report import prompt_of
-from castmark.training.judge_texts import ATTRIBUTES
 from castmark_adapters.host import Adapter
 from castmark_adapters.identity import IdentityScorer
 from castmark_adapters.lora import LoraAdapter
@@ -41,6 +42,10 @@ from castmark_adapters.reference import ReferenceAdapter
 SUBJECTS = 40
 BATCH = 8
 SWITCHES = 20
+KEPT_TARGETS: dict[str, float] = {"reference": 0.93, "LoRA": 0.96, "both": 0.97}
+TRAIT_TARGETS: dict[str, float] = {"reference": 0.75, "both": 0.90}
+OBEYED_TARGETS = dict.fromkeys(KEPT_TARGETS, 0.97)
+"""The first two as shares of what is read of renders; the third of what is read without an adapter."""
 LEARN_TARGET, SWITCH_TARGET, MIXED_TARGET = 90.0, 50.0, 0.6
 
 Pictures = list[NDArray[np.uint8]]
@@ -58,7 +63,7 @@ class Drawn:
 def run(*, n: int | None = None, threads: int | None = None, pictures: Path | None = None) -> list[Figure]:
     """Measure ``n`` subjects; picture sheets, a file a method, are written into ``pictures``."""
     torch.set_num_threads(threads or torch.get_num_threads())
-    base, eye, scorer = open_base(None), Encoder.open(), open_scorer()
+    base, eye, scorer, reader = open_base(None), Encoder.open(), open_scorer(), TruthReader.open()
     reference = open_reference(None, base)
     assert isinstance(reference, ReferenceAdapter)
     cast = cast_of(n or SUBJECTS, base.default_size[0])
@@ -78,15 +83,13 @@ def run(*, n: int | None = None, threads: int | None = None, pictures: Path | No
     figures = [*_likeness("renders", cast, [member.renders for member in cast], scorer)]
     for method in METHODS:
         figures += _likeness(method, cast, drawn.pictures[method], scorer)
-    figures += _scenes("renders", cast, [member.renders for member in cast], eye)
-    for method in METHODS:
-        figures += _scenes(method, cast, drawn.pictures[method], eye)
+    figures += _truths(cast, drawn, reader)
     figures += _variety(cast, drawn, eye)
     learned = [member for member in cast if member.subject.lora is not None]
     figures += [
         median("castmark learn, 4 images", drawn.seconds, "s", target=LEARN_TARGET),
-        _share("a LoRA was kept", len(learned), len(cast)),
-        _share("weights as they were afterwards, bit for bit", int(same), 1, target=1.0),
+        share("a LoRA was kept", len(learned), len(cast)),
+        share("weights as they were afterwards, bit for bit", int(same), 1, target=1.0),
     ]
     return figures + _speed(base, cast, reference)
 
@@ -126,21 +129,52 @@ def _likeness(
     count = own.size
     return [
         _over_subjects(f"identity score: {method}", own.mean(1).tolist()),
-        _share(f"recognised as the same subject: {method}", int((own >= scorer.threshold).sum()), count),
-        _share(f"told from its look-alike: {method}", int((own > alike).sum()), count, target=0.90),
-        _share(f"told from another of its kind: {method}", int((own > other).sum()), count, target=0.99),
+        share(f"recognised as the same subject: {method}", int((own >= scorer.threshold).sum()), count),
+        share(f"told from its look-alike: {method}", int((own > alike).sum()), count, target=0.90),
+        share(f"told from another of its kind: {method}", int((own > other).sum()), count, target=0.99),
     ]
 
 
-def _scenes(method: str, cast: Sequence[Member], pictures: Sequence[Pictures], eye: Encoder) -> list[Figure]:
-    """Whether the judge reads the place that was asked for."""
-    texts = eye.texts([prompt_of("place", place) for place in ATTRIBUTES["place"]])
-    right = count = 0
-    for member, row in zip(cast, pictures, strict=True):
-        guesses = (_features(eye, row) @ texts.T).argmax(-1).tolist()
-        right += sum(ATTRIBUTES["place"][g] == place for g, place in zip(guesses, member.places, strict=True))
-        count += len(row)
-    return [_share(f"place as asked, by the judge: {method}", right, count)]
+def _truths(cast: Sequence[Member], drawn: Drawn, reader: TruthReader) -> list[Figure]:
+    """What the truth reader finds kept of the subject, and obeyed of the scene, beside real renders."""
+    rendered = [member.renders for member in cast]
+    found = {
+        name: [
+            marks(scene, reading, shown)
+            for member, row in zip(cast, pictures, strict=True)
+            for scene, shown, reading in zip(member.scenes, member.shown, reader.read(row), strict=True)
+        ]
+        for name, pictures in {"renders": rendered, **drawn.pictures}.items()
+    }
+    figures: list[Figure] = []
+    for what, keep, targets, against in (
+        ("named attributes kept", _named, KEPT_TARGETS, "renders"),
+        ("traits kept", _hidden, TRAIT_TARGETS, "renders"),
+        (
+            "place as asked",
+            lambda column: column.name == "place",
+            OBEYED_TARGETS,
+            "words",
+        ),
+        ("pose as asked", lambda column: column.name == "pose", OBEYED_TARGETS, "words"),
+    ):
+        rows = {name: only(found[name], keep) for name in found}
+        asked = [index for index, row in enumerate(rows["renders"]) if row]
+        for name in rows if asked else ():
+            of = [rows[name][index] for index in asked]
+            target = mean(rows[against]) * targets[name] if name in targets else None
+            subjects = [index // len(SCENES) for index in asked]
+            figures.append(mean_figure(f"{what}: {name}", of, target=target, of=subjects))
+    return figures
+
+
+def _named(column: Column) -> bool:
+    """Of the subject, and said by captions."""
+    return column.named and "." in column.name
+
+
+def _hidden(column: Column) -> bool:
+    return not column.named
 
 
 def _variety(cast: Sequence[Member], drawn: Drawn, eye: Encoder) -> list[Figure]:
@@ -239,11 +273,6 @@ def _over_subjects(
         target=target,
         better=better,
     )
-
-
-def _share(name: str, right: int, count: int, *, target: float | None = None) -> Figure:
-    low, high = wilson(right, count)
-    return Figure(name=name, value=right / count, low=low, high=high, n=count, target=target, better="higher")
 
 
 def _plain(name: str, value: float, n: int) -> Figure:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from castmark.bench.truth import seen
 from castmark_adapters.subject import Subject
 from castmark_world import (
     CharacterSpec,
@@ -58,9 +59,11 @@ class Member:
     """Another of its kind."""
     prompts: list[str]
     bare_prompts: list[str]
-    places: list[str]
+    scenes: list[Scene]
     renders: list[NDArray[np.uint8]]
     """The scenes as the world itself shows them."""
+    shown: list[frozenset[str]]
+    """What of their truth these show; see `castmark.bench.truth.seen`."""
     seed: int
 
 
@@ -75,15 +78,20 @@ def _member(index: int, side: int) -> Member:
     spec = sample_subject(rng, kind, "test")
     words = class_phrase(spec)
     bare = article(spec.noun)
-    scenes = [_scene_words(spec, place, pose) for place, pose in SCENES]
+    settings = [_scene_words(spec, place, pose) for place, pose in SCENES]
+    subject = _card(f"s{index}", spec, rng, side)
+    alike = _card(f"s{index}-alike", look_alike(spec, rng), rng, side)
+    other = _card(f"s{index}-other", sample_subject(rng, kind, "test"), rng, side)
+    scenes = [_stage(spec, rng, place, pose) for place, pose in SCENES]
     return Member(
-        subject=_card(f"s{index}", spec, rng, side),
-        look_alike=_card(f"s{index}-alike", look_alike(spec, rng), rng, side),
-        other=_card(f"s{index}-other", sample_subject(rng, kind, "test"), rng, side),
-        prompts=[f"{words} {scene}" for scene in scenes],
-        bare_prompts=[f"{bare} {scene}" for scene in scenes],
-        places=[place for place, _ in SCENES],
-        renders=[render(_stage(spec, rng, place, pose), side) for place, pose in SCENES],
+        subject=subject,
+        look_alike=alike,
+        other=other,
+        prompts=[f"{words} {setting}" for setting in settings],
+        bare_prompts=[f"{bare} {setting}" for setting in settings],
+        scenes=scenes,
+        renders=[render(scene, side) for scene in scenes],
+        shown=[seen(scene) for scene in scenes],
         seed=1000 * (index + 1),
     )
 

@@ -53,6 +53,7 @@ TRAINERS = {
     "judge": "castmark.training.judge:train_judge",
     "encoder": "castmark.training.subject_encoder:train",
     "reference": "castmark.training.reference:train",
+    "reader": "castmark.training.truth_reader:train",
 }
 """What ``castmark train`` trains: module and function, which takes a `TrainSettings`."""
 

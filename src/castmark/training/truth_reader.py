@@ -1,0 +1,187 @@
+"""Trains the truth reader (`castmark.bench.truth`): every attribute and trait of a scene, from its pixels.
+
+Cross-entropy for what has values and Huber's loss for numbers, each averaged over the pictures to which it
+applies. Pictures are degraded, because what it will read is drawn by a small diffusion model. Its seeds are
+no other model's, so that it shares no training scene with what it measures.
+
+    train(TrainSettings(minutes=60, work=Path(".training/reader"), out=Path("reader")))
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from torch import Tensor
+
+from castmark.bench.truth import Column, TruthReader, columns, marks, seen
+from castmark.bench.truth.marks import Marks, mean, only
+from castmark.bench.truth.reader import CONFIG, SIDE, WEIGHTS, Network, layout
+from castmark.training.common import Ahead, TrainSettings, batch_size, half_precision, hardware, write_card
+from castmark.training.degrade import degrade
+from castmark.training.loop import Loop
+from castmark.training.muon import groups
+from castmark_world import DEFAULT, Scene, Scope, render, sample_scene
+
+SEED = 4_211
+"""Its own: no other model's scenes start from it."""
+HELD_OUT_SEED = 4_212
+HELD_OUT = 1000
+BATCH = 64
+PEAK_RATE = 2e-3
+UNKNOWN = -1
+NUMBERS_WEIGHT = 4.0
+HUBER = 0.2
+GAIN, SHIFT = 0.04, 0.02
+"""How far off colours are: little, for the hue of a thing is among what is read."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pictures in [0, 1] "b 3 256 256", and the truth by column: classes (`UNKNOWN` where it does not apply)
+    or numbers (NaN)."""
+
+    pixels: Tensor
+    labels: dict[str, Tensor]
+
+
+def alone(scope: Scope) -> Scope:
+    """The scope with one subject a picture: of two, nobody could say which is meant."""
+    return replace(scope, duo=0.0)
+
+
+def batch_of(scenes: list[Scene], read: tuple[Column, ...], rng: np.random.Generator) -> Batch:
+    """Rendered and degraded, with their labels."""
+    images = torch.from_numpy(np.stack([render(scene, SIDE) for scene in scenes])).float().div_(255)
+    pixels = degrade(images.permute(0, 3, 1, 2), rng, gain=GAIN, shift=SHIFT)
+    labels: dict[str, Tensor] = {}
+    for column in read:
+        found = [column.label(scene) for scene in scenes]
+        if column.values:
+            classes = [UNKNOWN if value is None else column.values.index(str(value)) for value in found]
+            labels[column.name] = torch.tensor(classes)
+        else:
+            labels[column.name] = torch.tensor([math.nan if value is None else value for value in found])
+    return Batch(pixels, labels)
+
+
+def loss_of(outputs: Tensor, labels: dict[str, Tensor], read: tuple[Column, ...]) -> Tensor:
+    """Mean cross-entropy over columns of values, plus weighted Huber's loss over numbers."""
+    classes: list[Tensor] = []
+    numbers: list[Tensor] = []
+    for column, part in zip(read, outputs.float().split([c.outputs for c in read], 1), strict=True):
+        label = labels[column.name].to(outputs.device)
+        known = label != UNKNOWN if column.values else ~label.isnan()
+        if not bool(known.any()):
+            continue
+        if column.values:
+            classes.append(F.cross_entropy(part[known], label[known]))
+            continue
+        wanted = label[known, None].float()
+        if column.circle:
+            wanted = torch.cat([torch.cos(2 * math.pi * wanted), torch.sin(2 * math.pi * wanted)], 1)
+        numbers.append(F.smooth_l1_loss(part[known], wanted, beta=HUBER))
+    total = torch.stack(classes).mean()
+    return total + NUMBERS_WEIGHT * torch.stack(numbers).mean() if numbers else total
+
+
+def train(settings: TrainSettings, scope: Scope = DEFAULT) -> None:
+    """Train, or go on training, within the time budget; then write the reader and its ceiling to ``out``.
+
+    A run that goes on has half the learning rate.
+    """
+    torch.set_num_threads(settings.threads)
+    torch.manual_seed(SEED + settings.seed)
+    read, world = columns(scope), alone(scope)
+    network = Network(read).to(settings.device).to(memory_format=torch.channels_last)
+    layers = torch.nn.ModuleList(network.children())
+    beside = list(network.parameters(recurse=False))  # queries and outputs, of which each row learns alone
+    learning = [*groups(layers), {"params": beside, "orthogonal": False, "scale": 1.0}]
+    fresh = not (settings.work / "reader.pt").is_file()
+    loop = Loop(settings, "reader", network, learning, peak=PEAK_RATE if fresh else PEAK_RATE / 2)
+    rng = np.random.default_rng((SEED, settings.seed, loop.step))
+    size = batch_size(settings, BATCH)
+    ahead = Ahead(lambda: batch_of([sample_scene(rng, scope=world) for _ in range(size)], read, rng))
+    network.train()
+    try:
+        for batch in ahead:
+            if not loop.going:
+                break
+            with half_precision(settings.device):
+                outputs = network(batch.pixels.to(settings.device))
+            loop.update(loss_of(outputs, batch.labels, read), size)
+    finally:
+        ahead.close()
+    loop.finish()
+    ship(network, settings, loop, scope)
+
+
+def ship(network: Network, settings: TrainSettings, loop: Loop, scope: Scope) -> None:
+    """Write configuration, float16 weights, and the card with what is read of held-out renders."""
+    out = settings.out
+    out.mkdir(parents=True, exist_ok=True)
+    config = {"scope": scope.name, "columns": layout(scope)}
+    (out / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+    weights = {
+        name: (value.half() if value.is_floating_point() else value).contiguous().cpu()
+        for name, value in network.state_dict().items()
+    }
+    save_file(weights, out / WEIGHTS)
+    (out / WEIGHTS).chmod(0o644)  # safetensors writes it for its owner alone
+    card = {
+        "model": "Castmark truth reader, for benchmarks only",
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "data": "castmark_world, split train, rendered in the loop at 256 px and degraded; seeds of its own",
+        "scope": scope.name,
+        "seed": [SEED, settings.seed],
+        "steps": loop.step,
+        "batch": batch_size(settings, BATCH),
+        "minutes": round(loop.minutes, 1),
+        "hardware": hardware(settings.device, settings.threads),
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "licence": "Apache-2.0",
+        "ceiling": ceiling(TruthReader.open(out)),
+    }
+    write_card(out, card)
+
+
+def ceiling(reader: TruthReader, count: int = HELD_OUT) -> dict[str, Any]:
+    """What is read rightly of held-out renders, by column, where the render shows it.
+
+    ``unseen`` are accuracies where no reader could be sure: columns that a scene has but does not show.
+    """
+    rng = np.random.default_rng(HELD_OUT_SEED)
+    scenes = [sample_scene(rng, split="test", scope=alone(reader.scope)) for _ in range(count)]
+    rows: list[Marks] = []
+    hidden: list[Marks] = []
+    names = {column.name for column in reader.columns}
+    for start in range(0, count, BATCH):
+        part = scenes[start : start + BATCH]
+        for scene, reading in zip(part, reader.read([render(s, SIDE) for s in part]), strict=True):
+            shown = seen(scene, reader.scope)
+            rows.append(marks(scene, reading, shown, reader.scope))
+            hidden.append(marks(scene, reading, frozenset(names - shown), reader.scope))
+    named = only(rows, lambda column: column.named, reader.scope)
+    traits = only(rows, lambda column: not column.named, reader.scope)
+    return {
+        "n": count,
+        "split": "test",
+        "named, mean": round(mean(named), 4),
+        "named, joint": round(sum(all(row.values()) for row in named) / count, 4),
+        "traits, mean": round(mean(traits), 4),
+        "shown": _by_column(rows),
+        "unseen": _by_column(hidden),
+    }
+
+
+def _by_column(rows: list[Marks]) -> dict[str, str]:
+    names = sorted({name for row in rows for name in row})
+    found = {name: [row[name] for row in rows if name in row] for name in names}
+    return {name: f"{sum(right) / len(right):.3f} of {len(right)}" for name, right in found.items()}
