@@ -177,7 +177,7 @@ def _post(body: bytes, choice: Timestamping) -> bytes:
     thread = threading.Thread(target=work, name="time-stamp", daemon=True)
     thread.start()
     thread.join(choice.deadline)
-    if not got:
+    if not got or _timed_out(got[0]):  # the socket may give up a moment before we do
         raise TimestampError(
             f"{choice.url}: no answer within {choice.deadline:g} s; try again, or choose "
             "on_failure='sign_without'"
@@ -187,6 +187,11 @@ def _post(body: bytes, choice: Timestamping) -> bytes:
             f"{choice.url}: no time-stamp ({answer}); check the address and the network"
         ) from answer
     return answer
+
+
+def _timed_out(answer: bytes | Exception) -> bool:
+    reason = answer.reason if isinstance(answer, urllib.error.URLError) else answer
+    return isinstance(reason, TimeoutError)
 
 
 def _with_token(protected: bytes, signature: bytes, token: bytes, length: int) -> bytes:
