@@ -95,7 +95,6 @@ def against_a_plain_loop(bench: Bench) -> list[Figure]:
     plain_on_all: list[float] = []
     piped: list[float] = []
     drawn: list[float] = []
-    beside: list[float] = []
     takes: list[Take] = []
     for index, part in enumerate(parts):
         out = bench.folder / f"plain-{index}"
@@ -115,8 +114,6 @@ def against_a_plain_loop(bench: Bench) -> list[Figure]:
         with _timed(drawn, len(part)):
             for start in range(0, len(fresh), studio.batch_size):
                 studio.base.draw(fresh[start : start + studio.batch_size])
-        with _busy_core(), _timed(beside, len(fresh[:BATCH_SIZE])):
-            studio.base.draw(fresh[:BATCH_SIZE])
     signed = [take for take in takes if isinstance(take, SignedImage)]
     if not signed:
         raise CastmarkError(
@@ -125,7 +122,6 @@ def against_a_plain_loop(bench: Bench) -> list[Figure]:
     gain = [p / q for p, q in zip(plain, piped, strict=True)]
     on_all = [p / q for p, q in zip(plain_on_all, piped, strict=True)]
     share = [max(0.0, 1 - d / q) for d, q in zip(drawn, piped, strict=True)]
-    least = [max(0.0, 1 - d / b) for d, b in zip(drawn, beside, strict=True)]
     refused = 1 - len(signed) / len(takes)
     apart = {s: [1000 * take.timings.get(s, 0.0) for take in signed] for s in STAGES}
     return [
@@ -137,7 +133,6 @@ def against_a_plain_loop(bench: Bench) -> list[Figure]:
         ),
         median("images a second: pipeline", [1 / q for q in piped], "/s", better="higher"),
         median("check and signing, share of the time when overlapped", share, "", target=0.15),
-        median("of it, what drawing loses beside any busy core here", least, ""),
         *(median(f"time by stage: {stage}", values, "ms") for stage, values in apart.items()),
         _plain("refused or failed", refused, len(takes)),
     ]
@@ -344,16 +339,6 @@ def _open(bench: Bench) -> Studio:
 def _warm(studio: Studio, shots: Sequence[Shot]) -> None:
     for _take in studio.shoot_all(shots[: 2 * studio.batch_size]):
         pass
-
-
-@contextmanager
-def _busy_core() -> Generator[None]:
-    """Another process keeps a core busy with nothing: what two cores of this machine are to each other."""
-    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as other:
-        try:
-            yield
-        finally:
-            other.kill()
 
 
 @contextmanager
