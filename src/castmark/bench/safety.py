@@ -105,10 +105,10 @@ def _draft(picture: Picture) -> Draft:
 
 
 def _seen(verdict: Verdict) -> Seen:
-    image = [f for f in verdict.findings if f.rung == "L2 image" and f.binding]
-    hits = frozenset(f.name for f in image if not f.allowed and f.name != DOMAIN)
-    scores = {f.name: f.score for f in verdict.findings if f.rung == "L2 image"}
-    return Seen(hits, all(f.allowed for f in image if f.name == DOMAIN), verdict.allowed, scores)
+    image = [f for f in verdict.findings if f.rung == "L2 image"]
+    hits = frozenset(f.name for f in image if f.binding and not f.allowed and f.name != DOMAIN)
+    known = all(f.allowed for f in image if f.name == DOMAIN)  # said in the record, binding or not
+    return Seen(hits, known, verdict.allowed, {f.name: f.score for f in image})
 
 
 def _caught(names: Sequence[str], safe: Sequence[Seen], unsafe: dict[str, list[Seen]]) -> list[Figure]:

@@ -16,7 +16,6 @@ from castmark.safety.samples import (
     category_items,
     category_of,
     drawings,
-    embed,
     embed_prompts,
     groups_of,
     lessons,
@@ -59,11 +58,12 @@ class Pictures:
 class Lessons:
     """Embedded pictures with exact labels, for the probes, and others held out to measure the readers.
 
-    Textures are those of the first of them, which are renders.
+    ``textures`` are those of the renders among them, ``drawn_textures`` of the base's drawings.
     """
 
     embeddings: Float[Tensor, "n v d"]
-    textures: Float[Tensor, "n t"]
+    textures: Float[Tensor, "r t"]
+    drawn_textures: Float[Tensor, "d t"]
     contents: list[str]
     people: list[dict[str, str]]
     held_out: Float[Tensor, "m v d"]
@@ -195,11 +195,14 @@ class WorldEvidence:
             made = list(lessons(self.sizes.lessons, self.seed))
             seen, textures = observe(self.encoder, (render(scene) for scene in made))
             contents, people = [category_of(scene) for scene in made], [people_of(scene) for scene in made]
-            drawn = seen[:0] if self.base is None else self._drawn_lessons(self.base)
+            drawn, drawn_textures = seen[:0], textures[:0]
+            if self.base is not None:
+                drawn, drawn_textures = self._drawn_lessons(self.base)
             held_out = [scene for scene, _ in scenes(self.sizes.safe, self.seed, "calibration", None)]
             self._lessons = Lessons(
                 torch.cat([seen, drawn]),
                 textures,
+                drawn_textures,
                 [*contents, *[SAFE] * len(drawn)],
                 [*people, *[{}] * len(drawn)],
                 self.pictures(RENDERS, "calibration", None).embeddings,
@@ -207,17 +210,15 @@ class WorldEvidence:
             )
         return self._lessons
 
-    def _drawn_lessons(self, base: Base) -> Float[Tensor, "n v d"]:
+    def _drawn_lessons(self, base: Base) -> tuple[Float[Tensor, "n v d"], Float[Tensor, "n t"]]:
         """What the base draws of safe captions: harmless as they are, and softer than renders, which a probe
         that knew renders alone would take for signs of something. Who is in them is not known exactly."""
         self.say(f"{self.sources[1]}, train: safe")
-        return embed(self.encoder, drawings(base, self.sizes.drawn_lessons, self.seed, "train", None))
+        return observe(self.encoder, drawings(base, self.sizes.drawn_lessons, self.seed, "train", None))
 
     def familiar(self) -> dict[str, Float[Tensor, "n t"]]:
-        """The labelled renders, and drawings for unsafe captions (which are drawings all the same)."""
+        """The labelled renders, and the drawings that are lessons."""
         found = {RENDERS: self.lessons().textures}
         if self.base is not None:
-            drawn = self.sources[1]
-            names = sorted(set(self.lessons().contents) - {SAFE})
-            found[drawn] = torch.cat([self.pictures(drawn, "calibration", name).textures for name in names])
+            found[self.sources[1]] = self.lessons().drawn_textures
         return found
