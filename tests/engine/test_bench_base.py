@@ -9,8 +9,8 @@ import torch
 from castmark.bench import run_suite
 from castmark.bench.base import frechet, sharpness, words
 from castmark.bench.base_reading import OPEN, SAID, variation, world_frequencies
-from castmark.bench.harness import wilson
 from castmark.bench.truth import columns
+from castmark.safety.bias.gaps import wilson
 from castmark_world import CharacterSpec, ProductSpec, sample_scene
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import functools
 import io
 import math
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,11 +20,12 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 from PIL import Image
 
+from castmark.bench import harness
 from castmark.bench.copies import CHANGES, FIRST_SEED, cropped, drawn, photos, rendered
 from castmark.bench.harness import Figure, median
 from castmark.machine.threads import calm_numpy
@@ -286,19 +286,12 @@ def timed(work: Callable[[], object]) -> list[float]:
     return samples
 
 
-def share(name: str, hits: list[bool], target: float | None = None, *, better: str = "higher") -> Figure:
-    """The share of hits with its 95% Wilson interval."""
-    n = len(hits)
-    value = statistics.fmean(hits) if hits else 0.0
-    z = 1.96
-    centre = (value + z * z / (2 * max(n, 1))) / (1 + z * z / max(n, 1))
-    reach = (
-        z
-        * math.sqrt(value * (1 - value) / max(n, 1) + z * z / (4 * max(n, 1) ** 2))
-        / (1 + z * z / max(n, 1))
-    )
-    side = "lower" if better == "lower" else "higher"
-    return Figure(
-        name=name, value=value, low=max(0.0, centre - reach), high=min(1.0, centre + reach), n=n,
-        target=target, better=side,
-    )  # fmt: skip
+def share(
+    name: str,
+    hits: list[bool],
+    target: float | None = None,
+    *,
+    better: Literal["lower", "higher"] = "higher",
+) -> Figure:
+    """The share of hits."""
+    return harness.share(name, sum(hits), len(hits), target=target, better=better)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import platform
 import statistics
 import subprocess
@@ -16,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from castmark import __version__
 from castmark.machine.facts import cores, cpu_name
+from castmark.safety.bias.gaps import wilson
 from castmark.take import write_atomically
 
 
@@ -135,18 +135,18 @@ def median(
     )
 
 
-def share(name: str, right: int, count: int, *, target: float | None = None) -> Figure:
-    """A share with Wilson's 95% interval, the more the better."""
-    low, high = wilson(right, count)
-    return Figure(name=name, value=right / count, low=low, high=high, n=count, target=target, better="higher")
-
-
-def wilson(right: int, n: int, z: float = 1.96) -> tuple[float, float]:
-    """Wilson's score interval of a share."""
-    part, spread = right / n, z * z / n
-    middle = (part + spread / 2) / (1 + spread)
-    reach = z * math.sqrt(part * (1 - part) / n + spread / (4 * n)) / (1 + spread)
-    return middle - reach, middle + reach
+def share(
+    name: str,
+    right: int,
+    count: int,
+    *,
+    target: float | None = None,
+    better: Literal["lower", "higher"] = "higher",
+) -> Figure:
+    """A share with Wilson's 95% interval; of none it is 0."""
+    low, high = wilson(right, max(count, 1))
+    value = right / max(count, 1)
+    return Figure(name=name, value=value, low=low, high=high, n=count, target=target, better=better)
 
 
 def machine() -> str:

@@ -23,9 +23,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from castmark.bench import rendered
 from castmark.bench.harness import Figure, median
 from castmark.bench.plain_loop import plain_loop
-from castmark.bench.rendered import rendered_job
+from castmark.bench.rendered import rendered_job, started
 from castmark.errors import CastmarkError
 from castmark.machine.threads import cores
 from castmark.runs.ledger import Ledger
@@ -231,10 +232,7 @@ def killed(bench: Bench) -> list[Figure]:
     done: Counter[str] = Counter()
     kills = 0
     while kills < KILLS:
-        command = [sys.executable, "-m", "castmark.bench.rendered", jobs, out, bench.keys]
-        with subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        ) as victim:
+        with started(jobs, out, bench.keys) as victim:
             assert victim.stdout is not None
             names: list[str] = []
             for line in victim.stdout:
@@ -363,5 +361,4 @@ def _timed(seconds: list[float], n: int) -> Generator[None]:
 
 
 def _rendered(bench: Bench, jobs: Path, out: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "castmark.bench.rendered", jobs, out, bench.keys]
-    return subprocess.run(command, check=True, capture_output=True, text=True)
+    return subprocess.run(rendered.command(jobs, out, bench.keys), check=True, capture_output=True, text=True)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import resource
+import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -109,6 +110,17 @@ def rendered_job(path: Path, rows: int, checker: Checker | None = None) -> Path:
     lines = (f"shot-{row:05d},{PROMPT},{seeds[row % len(seeds)]}\n" for row in range(rows))
     path.write_text("name,prompt,seed\n" + "".join(lines))
     return path
+
+
+def command(jobs: Path, run: Path, keys: Path) -> list[str | Path]:
+    """This program on a job, as a process of its own: torch's threads do not survive a fork."""
+    return [sys.executable, "-m", "castmark.bench.rendered", jobs, run, keys]
+
+
+def started(jobs: Path, run: Path, keys: Path) -> subprocess.Popen[str]:
+    """It at work, to be read from and killed."""
+    told, quiet = subprocess.PIPE, subprocess.DEVNULL
+    return subprocess.Popen(command(jobs, run, keys), stdout=told, stderr=quiet, text=True)
 
 
 def _allowed(checker: Checker, count: int) -> list[int]:

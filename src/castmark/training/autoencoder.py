@@ -35,7 +35,7 @@ from castmark.training.common import (
 )
 from castmark.training.loop import Loop
 from castmark.training.muon import groups
-from castmark.training.samples import round_trip
+from castmark.training.samples import round_trip, to_tensor
 from castmark_world import Scene, masks, render, sample_scene
 
 Pixels: TypeAlias = NDArray[np.uint8]
@@ -99,11 +99,6 @@ class Folded(nn.Module):
         for layer in layers[:-TAIL]:
             h = layer(h)
         return finish(h, *fold_tail(layers[-TAIL:]))
-
-
-def to_tensor(images: Pixels) -> Tensor:
-    """UInt8 "b h w 3" to Float "b 3 h w" in [-1, 1]."""
-    return torch.from_numpy(images).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 
 def _crop(scene: Scene, rng: np.random.Generator) -> tuple[Pixels, NDArray[np.float32]]:

@@ -15,11 +15,11 @@ import torch
 from diffusers import AutoencoderTiny
 from torch import Tensor
 
-from castmark.training.autoencoder import SIZE, WEIGHTS, Folded, evaluate, loss_of, to_tensor
+from castmark.training.autoencoder import SIZE, WEIGHTS, Folded, evaluate, loss_of
 from castmark.training.common import Ahead, TrainSettings, forget_path, half_precision, hardware, write_card
 from castmark.training.loop import Loop
 from castmark.training.muon import groups
-from castmark.training.samples import round_trip
+from castmark.training.samples import round_trip, to_tensor
 from castmark_world import masks, render, sample_scene
 
 BATCH = 16

@@ -19,9 +19,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from castmark.training.autoencoder import SIZE, STRIDE, Folded, to_tensor
+from castmark.training.autoencoder import SIZE, STRIDE, Folded
 from castmark.training.common import half_precision
 from castmark.training.reference_pool import plain_caption, reference_picture
+from castmark.training.samples import to_tensor
 from castmark.training.subject_views import normalised
 from castmark.training.tokenizer import CONTEXT, token_ids
 from castmark_world import caption, masks, render, sample_subject, stage

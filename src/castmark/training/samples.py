@@ -29,9 +29,13 @@ def round_trip(model: AutoencoderTiny) -> Rows:
     """Renders, and what the autoencoder makes of them."""
     renders = [render(scene, SIDE) for scene in held_out()[0]]
     device = next(model.parameters()).device
-    images = torch.from_numpy(np.stack(renders)).permute(0, 3, 1, 2).float().div(127.5).sub(1)
-    drawn = model.decoder(model.encoder(images.to(device)))
+    drawn = model.decoder(model.encoder(to_tensor(np.stack(renders)).to(device)))
     return {"renders": renders, "after the autoencoder": pictures(drawn)}
+
+
+def to_tensor(images: NDArray[np.uint8]) -> Tensor:
+    """UInt8 "b h w 3" to Float "b 3 h w" in [-1, 1]."""
+    return torch.from_numpy(images).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 
 def pictures(images: Tensor) -> Pictures:

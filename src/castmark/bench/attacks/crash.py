@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import random
 import subprocess
-import sys
 from contextlib import suppress
 from pathlib import Path
 
-from castmark.bench.rendered import rendered_job
+from castmark.bench.rendered import rendered_job, started
 from castmark.runs.ledger import FILE, Ledger
 from castmark_provenance.report import State
 from castmark_provenance.verify import verify
@@ -30,7 +29,7 @@ def killed(folder: Path, keys: Path, anchors: str, kills: int) -> tuple[int, int
     jobs = rendered_job(folder / "jobs.csv", ROWS)
     bad = looked_at = run = midst = 0
     for _ in range(kills):
-        with _started(jobs, folder / f"run-{run}", keys) as process:
+        with started(jobs, folder / f"run-{run}", keys) as process:
             assert process.stdout is not None
             process.stdout.readline()  # the first image is written
             with suppress(subprocess.TimeoutExpired):
@@ -40,16 +39,10 @@ def killed(folder: Path, keys: Path, anchors: str, kills: int) -> tuple[int, int
         bad, looked_at = bad + wrong, looked_at + count
         midst += count > 0 and done < ROWS
         run += done == ROWS
-    with _started(jobs, folder / f"run-{run}", keys) as process:
+    with started(jobs, folder / f"run-{run}", keys) as process:
         process.communicate()
     wrong, count, done = _left(folder / f"run-{run}", anchors)
     return bad + wrong + (ROWS - done), looked_at + count, midst
-
-
-def _started(jobs: Path, run: Path, keys: Path) -> subprocess.Popen[str]:
-    """A process of its own: torch's threads do not survive a fork."""
-    command = [sys.executable, "-m", "castmark.bench.rendered", jobs, run, keys]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 
 
 def _left(run: Path, anchors: str) -> tuple[int, int, int]:
