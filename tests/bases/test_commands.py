@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
+from command_line import Ran, run_castmark
 from PIL import Image
 from tiny_bases import picture
 from tiny_judge import write_judge
 
 from castmark.bases import open_base
-from castmark.cli import commands
 from castmark.shot import Shot
 from castmark_provenance.keys import PemKey
 from castmark_provenance.report import State
@@ -34,13 +34,6 @@ categories:
 SEEDS = range(8)
 
 
-@dataclass(frozen=True)
-class Ran:
-    code: int
-    out: str
-    err: str
-
-
 @pytest.fixture
 def castmark(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
@@ -49,17 +42,7 @@ def castmark(
     monkeypatch.setenv("CASTMARK_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
 
-    def run(*arguments: object) -> Ran:
-        monkeypatch.setattr("sys.argv", ["castmark", *map(str, arguments)])
-        code: object = 0
-        try:
-            commands.main()
-        except SystemExit as exit_:
-            code = exit_.code or 0
-        assert isinstance(code, int)
-        return Ran(code, *capsys.readouterr())
-
-    return run
+    return partial(run_castmark, monkeypatch, capsys)
 
 
 def drawings(base: Path, folder: Path, prompt: str, seeds: range) -> None:

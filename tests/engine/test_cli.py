@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+from command_line import run_castmark
 from engine_fakes import FakeChecker, fake_studio, pixels
 from PIL import Image
 
 from castmark import extras
-from castmark.cli import commands as cli
 from castmark.cli import console
 from castmark.studio.studio import Studio
 from castmark.take import UNKNOWN_WORDS
@@ -25,15 +25,9 @@ class Castmark:
         self._monkeypatch, self._capsys = monkeypatch, capsys
 
     def __call__(self, *arguments: object) -> int:
-        self._monkeypatch.setattr("sys.argv", ["castmark", *map(str, arguments)])
-        try:
-            cli.main()
-            code: object = 0
-        except SystemExit as exit_:
-            code = exit_.code or 0
-        self.out, self.err = self._capsys.readouterr()
-        assert isinstance(code, int)
-        return code
+        ran = run_castmark(self._monkeypatch, self._capsys, *arguments)
+        self.out, self.err = ran.out, ran.err
+        return ran.code
 
 
 @pytest.fixture

@@ -12,11 +12,11 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from command_line import run_castmark
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import castmark.safety as castmark_safety
-from castmark.cli import commands
 from castmark.errors import CheckError, NotCalibrated
 from castmark.safety import Gate
 from castmark.safety.identity_encoder import open_identity_encoder
@@ -68,14 +68,8 @@ def castmark(
     """Runs a command in this process: exit code, output, errors."""
 
     def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["castmark", *map(str, arguments)])
-        code: object = 0
-        try:
-            commands.main()
-        except SystemExit as exit_:
-            code = exit_.code or 0
-        assert isinstance(code, int)
-        return (code, *capsys.readouterr())
+        ran = run_castmark(monkeypatch, capsys, *arguments)
+        return ran.code, ran.out, ran.err
 
     return run
 
