@@ -268,16 +268,14 @@ def _on_the_way(
     level: Int[Tensor, " b"],
     generator: torch.Generator,
 ) -> Float[Tensor, "b c h w"]:
-    """x_t: at the first timestep the drawing's own noise, later what was drawn before, moved up to all of the
-    way to the target, and noised anew.
+    """x_t under the drawing's own noise: at the first timestep nothing else, later what was drawn before,
+    moved up to all of the way to the target.
     """
-    before = found.own.clean[pick, (level - 1).clamp(min=0)]
+    noisy, before = found.own.noisy[pick, level], found.own.clean[pick, (level - 1).clamp(min=0)]
     way = torch.rand(len(pick), 1, 1, 1, generator=generator).to(before) * found.masks[pick]
-    mixed = before.lerp(found.targets[pick], way)
-    noise = torch.randn(mixed.shape, generator=generator).to(mixed)
-    later = schedule.noised(mixed, noise, schedule.drawing[level])
-    first = (level == 0)[:, None, None, None].to(later.device)
-    return torch.where(first, found.own.noisy[pick, 0], later)
+    moved = schedule.signal(schedule.drawing[level]).to(before.device) * way * (found.targets[pick] - before)
+    first = (level == 0)[:, None, None, None].to(moved.device)
+    return torch.where(first, noisy, noisy + moved)
 
 
 def _clean(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from inspect import signature
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -111,26 +112,20 @@ def draw(
     seed: int,
     embeds: Sequence[Float[Tensor, "1 refs seq dim"]] | None = None,
 ) -> Drawings:
-    """Drawings under what is worn, from seeds counted up; noise is added anew between steps (LCM, arXiv
-    2310.04378, algorithm 3).
-    """
+    """Drawings under what is worn, from seeds counted up, step by step as the base's scheduler goes."""
     unet: Any = pipeline.unet
     size = (1, unet.config.in_channels, unet.config.sample_size, unet.config.sample_size)
     device = running_device(unet)
     words, _ = pipeline.encode_prompt(list(prompts), device, 1, do_classifier_free_guidance=False)
     texts = cast("Tensor", words)
     generators = [torch.Generator().manual_seed(seed + index) for index in range(len(prompts))]
-
-    def noise() -> Tensor:
-        return torch.cat([torch.randn(size, generator=one) for one in generators]).to(device)
-
-    x = noise()
+    x = torch.cat([torch.randn(size, generator=one) for one in generators]).to(device)
+    stepper = schedule.stepper()
+    noisy_anew = {"generator": generators} if "generator" in signature(stepper.step).parameters else {}
     noisy: list[Tensor] = []
     clean: list[Tensor] = []
-    for index, time in enumerate(schedule.drawing.tolist()):
-        t = torch.full((len(x),), time)
-        if index:
-            x = schedule.noised(clean[-1], noise(), t)
+    for time in stepper.timesteps:
+        t = time.long().cpu().expand(len(x))
         noisy.append(x)
         parts: list[Tensor] = []
         for part, when, said in zip(x.split(8), t.split(8), texts.split(8), strict=True):
@@ -143,7 +138,9 @@ def draw(
                 added_cond_kwargs=conditions,
             )
             parts.append(found.sample.float())
-        clean.append(schedule.x0(torch.cat(parts), x, t))
+        output = torch.cat(parts)
+        clean.append(schedule.x0(output, x, t))
+        (x,) = stepper.step(output, time, x, **noisy_anew, return_dict=False)[:1]
     return Drawings(torch.stack(noisy, 1), torch.stack(clean, 1), texts)
 
 

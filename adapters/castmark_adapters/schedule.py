@@ -67,8 +67,8 @@ class Schedule(NoisePath):
                 f"{type(scheduler).__name__} is not variance preserving; give the base the scheduler it was "
                 "published with"
             )
-        own = type(scheduler).from_config(scheduler.config)
-        own.set_timesteps(drawing_steps)
+        self._of, self._steps = scheduler, drawing_steps
+        own = self.stepper()
         self.alphas_cumprod: Float[Tensor, " t"] = own.alphas_cumprod
         self.drawing = cast("Tensor", own.timesteps).cpu().long()
         self.prediction: str = scheduler.config.prediction_type
@@ -79,6 +79,12 @@ class Schedule(NoisePath):
 
     def __len__(self) -> int:
         return len(self.alphas_cumprod)
+
+    def stepper(self) -> Any:
+        """A scheduler like the base's, about to draw: its ``step`` goes from one of the times to the next."""
+        own = type(self._of).from_config(self._of.config)
+        own.set_timesteps(self._steps)
+        return own
 
     def signal(self, t: Shaped[Tensor, " b"]) -> Float[Tensor, "b 1 1 1"]:
         """sqrt(abar_t)."""

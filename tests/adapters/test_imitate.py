@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from diffusers import DDIMScheduler, LCMScheduler
 from PIL import Image
 
 from castmark_adapters.errors import SubjectError
@@ -157,7 +158,10 @@ def test_only_references_that_say_where_the_subject_is_are_imitated(small_host, 
     assert set(lessons(both, small_host, schedule, drawings=3, others=2, seed=0).source.tolist()) == {1}
 
 
-def test_lessons_keep_the_drawing_and_change_the_subject(small_host, mira, untouched):
+@pytest.mark.parametrize("kind", [LCMScheduler, DDIMScheduler])
+def test_lessons_keep_the_drawing_and_change_the_subject(small_host, mira, untouched, monkeypatch, kind):
+    own = small_host.pipeline.scheduler
+    monkeypatch.setattr(small_host.pipeline, "scheduler", kind.from_config(own.config))
     schedule = Schedule(small_host.pipeline.scheduler, 2)
     found = lessons(mira, small_host, schedule, drawings=3, others=2, seed=0)
     assert found.own.noisy.shape == (3, 2, 12, 8, 8)

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -13,6 +14,7 @@ from PIL import Image, ImageChops, ImageStat
 
 from castmark.errors import BaseError
 from castmark.outputs.cutout import cut_out
+from castmark.outputs.parameters import parameters_text
 from castmark.outputs.size import cover
 from castmark.shot import Shot
 from castmark.take import SignedImage
@@ -37,8 +39,6 @@ class SceneBase(FakeBase):
     """Draws the disc."""
 
     def draw(self, shots):  # type: ignore[override]
-        from dataclasses import replace
-
         self.texts = [shot.text for shot in shots]
         return [replace(draft, pixels=scene(SIDE)) for draft in super().draw(shots)]
 
@@ -202,13 +202,23 @@ def test_the_parameters_text_is_there_on_request_only(kind: str, key: PemKey, tm
     text = image.info["parameters"] if kind == "png" else _comment(image)
     first, settings = text.split("\n")
     assert first == "a disc — ümlaut"
-    assert settings.startswith("Steps: 3, Sampler: ")
+    assert settings.startswith("Steps: 3, Sampler: unknown, "), "a base that names no scheduler"
     assert "Seed: 7, Size: 64x64, Model hash: " in settings
     assert trusted(take, key, tmp_path)
     assert take.claim.prompt.text == shot.prompt
     (plain,) = fake_studio(key, base=SceneBase()).shoot_all([shot])
     assert isinstance(plain, SignedImage)
     assert b"mlaut" not in plain.data
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "sampler"), [("DDIMScheduler", "DDIM"), ("NewScheduler", "NewScheduler")]
+)
+def test_the_parameters_text_names_the_sampler_as_the_web_ui_does(scheduler: str, sampler: str) -> None:
+    base = SceneBase()
+    (draft,) = base.draw([base.resolve(Shot("a disc", seed=7, steps=3, width=64, height=64))])
+    text = parameters_text(replace(draft, settings={**draft.settings, "scheduler": scheduler}), base)
+    assert f", Sampler: {sampler}, " in text
 
 
 def _comment(image: Image.Image) -> str:

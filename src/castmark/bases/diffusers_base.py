@@ -199,6 +199,7 @@ class DiffusersBase:
         """Device, dtype, decoder, threads, versions: with these and the shot, the same pixels come again."""
         return {
             "device": self.device,
+            "scheduler": type(self.pipeline.scheduler).__name__,
             "dtype": str(self.dtype).removeprefix("torch."),
             "decoder": "diffusers" if self._folded is None else "folded",
             "threads": torch.get_num_threads(),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal, cast
 
@@ -88,9 +89,9 @@ class Family(ABC):
         """Of the denoiser's weights."""
         return cast("Any", self.denoiser).dtype
 
-    @property
+    @cached_property
     def device(self) -> torch.device:
-        """Where the denoiser is."""
+        """Where the denoiser runs. diffusers looks through every layer for it, at each ask."""
         return cast("torch.device", self.pipeline._execution_device)
 
     @property

@@ -16,14 +16,25 @@ if TYPE_CHECKING:
     from castmark.bases.base import Base
     from castmark.take import Draft
 
+SAMPLERS = {
+    "LCMScheduler": "LCM",
+    "DDIMScheduler": "DDIM",
+    "EulerDiscreteScheduler": "Euler",
+    "EulerAncestralDiscreteScheduler": "Euler a",
+    "FlowMatchEulerDiscreteScheduler": "Euler",
+    "FlowMatchLCMScheduler": "LCM",
+}
+"""The web UI's names of diffusers' schedulers; the others go by their own."""
+
 
 def parameters_text(draft: Draft, base: Base) -> str:
     """The block for one image: the text the base read, then the settings on one line."""
     shot = draft.resolved
     height, width, _ = draft.pixels.shape
+    scheduler = str(draft.settings.get("scheduler", "unknown"))
     settings = {
         "Steps": shot.steps,
-        "Sampler": draft.settings.get("scheduler", "LCM"),
+        "Sampler": SAMPLERS.get(scheduler, scheduler),
         "CFG scale": 1,
         "Seed": shot.seed,
         "Size": f"{width}x{height}",
