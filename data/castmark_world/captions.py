@@ -77,6 +77,14 @@ NOUN_WORDS: dict[str, tuple[str, ...]] = {
     "water bottle": ("water bottle", "bottle of water"),
 }
 
+OPEN_WORDS: dict[str, tuple[str, ...]] = {
+    "woman": ("person",),
+    "man": ("person",),
+    "girl": ("person", "child"),
+    "boy": ("person", "child"),
+}
+"""Words that leave gender, or age too, open."""
+
 
 def class_phrase(subject: Subject) -> str:
     """The phrase that stands for a subject in a prompt: its main named attributes, in fixed words."""
@@ -167,7 +175,10 @@ def _person(spec: CharacterSpec, rng: np.random.Generator | None) -> str:
     if spec.top != "dress" and mention(0.6):
         bottom = f"{_color(rng, spec.bottom_color)} {_noun(rng, spec.bottom)}"
         wear.append(article(bottom) if spec.bottom == "skirt" else bottom)
-    text = article(_noun(rng, spec.person))
+    noun = _noun(rng, spec.person)
+    if rng is not None and rng.random() < 0.2:
+        noun = _one(rng, OPEN_WORDS[spec.person])
+    text = article(noun)
     if phrases:
         text += " with " + " and ".join(phrases)
     if wear:

@@ -11,8 +11,8 @@ import pytest
 import castmark_world as world
 
 GOLDEN: list[dict[str, Any]] = json.loads((Path(__file__).parent / "golden.json").read_text())
-"""Made with the revision before there were scopes, skia-python 144.0: captions, class phrases and digests of
-renders at 256 and 96 px, cut-outs and masks of two scenes a seed."""
+"""Made with skia-python 144.0: captions, class phrases, and digests of renders at 256 and 96 px, cut-outs and
+masks of two scenes a seed, as before there were scopes."""
 
 
 def drawn(seed: int) -> dict[str, Any]:
