@@ -14,7 +14,7 @@ from ranks import average_of_ranks
 import castmark_data
 from castmark.training import autoencoder, decoder, denoiser, latents, muon, parallel, student, teacher
 from castmark.training.common import Ahead, TrainSettings, load_checkpoint
-from castmark.training.paths import guided_paths
+from castmark.training.paths import Paths, guided_paths
 from castmark.training.tokenizer import load_tokenizer
 from castmark_adapters.encoder import SubjectEncoder
 from castmark_adapters.reference import ReferenceAdapter
@@ -192,6 +192,27 @@ def test_guided_paths_of_one_step_start_with_the_guided_prediction(encoder: Subj
     wanted = path.alpha[after] * clean + path.sigma[after] * noise  # at 999 all of the picture is noise
     torch.testing.assert_close(found.noisy[:, 0], noise)
     torch.testing.assert_close(found.noisy[:, 1], wanted, rtol=1e-3, atol=1e-4)
+
+
+@torch.no_grad()
+def test_a_student_arrives_where_the_base_draws(encoder: SubjectEncoder) -> None:
+    torch.manual_seed(0)
+    model = denoiser.TextToLatents(
+        denoiser.new_text_encoder(load_tokenizer()), denoiser.new_unet(), encoder
+    ).eval()
+    path, noise, ids = denoiser.NoisePath("cpu"), torch.randn(2, 16, 16, 16), torch.randint(5, 100, (2, 48))
+    embeds, images = model.embed(ids), model.look(torch.zeros(0, 1, 1, 1), 2)
+    scheduler = denoiser.new_scheduler()
+    scheduler.set_timesteps(denoiser.DRAWING_STEPS)
+    noisy = noise
+    for level, now in enumerate(scheduler.timesteps):
+        found = student.arrived(model, path, noise, embeds, images, level)
+        torch.testing.assert_close(found, noisy, rtol=1e-4, atol=1e-4)
+        clean = model(noisy, now.expand(2), embeds, images)
+        noisy = scheduler.step(clean, now, noisy, return_dict=False)[0]
+    paths = Paths(torch.stack([noise] * 4, 1), ids, torch.zeros(0, 3, 65, 128), noisy)
+    own, crossing = (float(student.student_loss(model, path, paths, 3, own=own)) for own in (True, False))
+    assert own < 1e-6 < crossing, "the last step from its own place ends where the base does"
 
 
 @pytest.mark.parametrize("shape", [(24, 40), (40, 24)])

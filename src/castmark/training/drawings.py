@@ -55,15 +55,12 @@ class Drawings:
     def _in_steps(self, steps: int) -> Tensor:
         scheduler: Any = new_scheduler()
         scheduler.set_timesteps(steps)
-        generator = seeded(np.random.default_rng(SEED + 1))
         embeds = self._model.embed(self._ids[:COUNT])
         images = self._model.look(torch.zeros(0, 1, 1, 1, device=self._device), COUNT)
         noisy = self._noise
         for now in scheduler.timesteps:
             clean = self._model(noisy, now.repeat(COUNT).to(self._device), embeds, images)
-            noisy = scheduler.step(clean.cpu(), now, noisy.cpu(), generator, return_dict=False)[0].to(
-                self._device
-            )
+            noisy = scheduler.step(clean.cpu(), now, noisy.cpu(), return_dict=False)[0].to(self._device)
         return noisy
 
     def _decoded(self, latents: Tensor) -> Pictures:

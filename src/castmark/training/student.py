@@ -1,14 +1,16 @@
 """Distils the teacher into the student that ships: guidance and 12 steps become at most 4 steps without it.
 
-Trajectory regression: from where a path of the guided teacher (`castmark.training.paths`) crosses each of the
+Trajectory regression: from where a path of the guided teacher (`castmark.training.paths`) crosses one of the
 drawing timesteps, the student learns to be at its end in one step, by a pseudo-Huber loss (arXiv 2310.14189).
-So one path is as many examples as there are drawing timesteps. Half of them have references: the reference
-adapter is distilled with the base.
+In every other step it starts where its own steps from the path's noise have led, as it will when it draws: it
+learns to make good what it did before (DAgger, arXiv 1011.0686). Half of the paths have references: the
+reference adapter is distilled with the base.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -16,31 +18,52 @@ from torch import Tensor
 
 from castmark.training import parallel
 from castmark.training.common import TrainSettings, batch_size, half_precision, load_checkpoint, seeded
-from castmark.training.denoiser import NoisePath, TextToLatents, ship
+from castmark.training.denoiser import Images, NoisePath, TextToLatents, ship
 from castmark.training.drawings import Drawings
 from castmark.training.loop import Loop
 from castmark.training.muon import groups
 from castmark.training.parallel import Rank
 from castmark.training.paths import GUIDANCE, PATH_BATCH, PathPool, Paths, follow, load_teacher
 
-BATCH = 32
+BATCH = 48
 """Examples a step and process; half of them with references."""
 SHARES = (0.4, 0.2, 0.2, 0.2)
-"""Share of the examples at each drawing timestep: one-step drawing is the hardest."""
+"""Share of the steps at each drawing timestep: one-step drawing is the hardest."""
+OWN_SHARE = 0.5
+"""Share of the steps that start where the student's own have led."""
 PATH_SHARE = 0.5
 """Share of the time budget for following paths."""
 LEARNING_RATE = 8e-4
 HUBER = 0.1
 
 
-def student_loss(model: TextToLatents, path: NoisePath, paths: Paths, levels: Tensor) -> Tensor:
-    """Pseudo-Huber distance from the answers at the crossings ``levels``, Long "b", to the paths' ends."""
-    count = len(levels)
-    noisy = paths.noisy[torch.arange(count, device=levels.device), levels]
-    images = model.look(paths.seen, count)
-    predicted = model(noisy, path.drawn_at[levels], model.embed(paths.ids), images).float()
+def student_loss(model: TextToLatents, path: NoisePath, paths: Paths, level: int, *, own: bool) -> Tensor:
+    """Pseudo-Huber distance from the answers at one drawing timestep to the paths' ends.
+
+    Args:
+        level: which of the drawing timesteps, 0 is pure noise.
+        own: from where the student's own steps have led, instead of the paths' crossings.
+    """
+    count = len(paths.target)
+    embeds, images = model.embed(paths.ids), model.look(paths.seen, count)
+    noisy = arrived(model, path, paths.noisy[:, 0], embeds, images, level) if own else paths.noisy[:, level]
+    predicted = model(noisy, path.drawn_at[level].expand(count), embeds, images).float()
     square = (predicted - paths.target).square()
     return ((square + HUBER**2).sqrt() - HUBER).mean()
+
+
+@torch.no_grad()
+def arrived(
+    model: TextToLatents, path: NoisePath, noise: Tensor, embeds: Tensor, images: Images, level: int
+) -> Tensor:
+    """Where the model's own deterministic steps lead from noise: latents "b 16 16 16" at ``level``."""
+    noisy, times = noise, path.drawn_at.tolist()
+    for now, after in pairwise(times[: level + 1]):
+        timesteps = torch.full((len(noise),), now, device=noise.device)
+        clean = model(noisy, timesteps, embeds, images).float()
+        direction = (noisy - path.alpha[now] * clean) / path.sigma[now]
+        noisy = path.alpha[after] * clean + path.sigma[after] * direction
+    return noisy
 
 
 def train(settings: TrainSettings) -> None:
@@ -82,14 +105,15 @@ def _train_student(settings: TrainSettings, minutes: float, rank: Rank) -> None:
         rank=rank,
         samples=Drawings(settings, model).of_student if rank.leads else None,
     )
-    seeds = [settings.seed, 6, rank.index, loop.step]
-    generator = seeded(np.random.default_rng(seeds))
-    pool = PathPool(settings, np.random.default_rng(seeds))
+    pool = PathPool(settings, np.random.default_rng([settings.seed, 6, rank.index, loop.step]))
+    # The same for all processes: a step takes as long as the slowest of them.
+    generator = seeded(np.random.default_rng([settings.seed, 6, loop.step]))
     shares = torch.tensor(SHARES)
     while loop.going:
         paths = pool.batch(size).to(device)
-        levels = torch.multinomial(shares, size, replacement=True, generator=generator).to(device)
+        level = int(torch.multinomial(shares, 1, generator=generator))
+        own = float(torch.rand((), generator=generator)) < OWN_SHARE
         with half_precision(device):
-            loss = student_loss(model, path, paths, levels)
+            loss = student_loss(model, path, paths, level, own=own)
         loop.update(loss, size)
     loop.finish()

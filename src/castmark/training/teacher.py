@@ -36,15 +36,15 @@ from castmark.training.tokenizer import load_tokenizer, token_ids
 from castmark_adapters.encoder import SubjectEncoder
 from castmark_adapters.reference import ENCODER
 
-BATCH = 32
+BATCH = 48
 """Scenes a step and process; half of them with references."""
 SHARDS = 40
-LEARNING_RATE = 3e-3
+LEARNING_RATE = 2.5e-3
 TEXT_RATE = 0.3
 CAPTION_DROP = 0.1
 SNR_CAP = 8.0
-SUBJECT_WEIGHT = 2.0
-COMPILE_MINUTES = 90.0
+SUBJECT_WEIGHT = 4.0
+COMPILE_MINUTES = 30.0
 """Runs longer than this compile the UNet, which takes a few minutes and then saves a fifth."""
 
 
