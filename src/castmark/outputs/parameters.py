@@ -32,7 +32,7 @@ def parameters_text(draft: Draft, base: Base) -> str:
     shot = draft.resolved
     height, width, _ = draft.pixels.shape
     scheduler = str(draft.settings.get("scheduler", "unknown"))
-    settings = {
+    settings: dict[str, str | float] = {
         "Steps": shot.steps,
         "Sampler": SAMPLERS.get(scheduler, scheduler),
         "CFG scale": 1,

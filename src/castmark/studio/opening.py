@@ -22,10 +22,6 @@ if TYPE_CHECKING:
     from castmark_adapters.subject import Subject
 
 EMBEDDED = "embedded"
-BESIDE_LORA = False
-"""Whether the embedded base wears the reference adapter beside a LoRA. Of four held-out subjects in four
-scenes each, the mean identity score was .63 with the words alone, .75 with a LoRA, .49 with both, .70 with
-both and the reference adapter at .4; `castmark bench identity` measures it again."""
 
 
 def open_studio(
@@ -74,7 +70,6 @@ def open_studio(
             open_reference(base, opened, reference),
             scorer,
             identity_min=identity_min,
-            beside_lora=BESIDE_LORA or base not in (None, EMBEDDED),
             otherwise=opened.keeps_subjects,
         ),
         key=signing_key,

@@ -130,7 +130,6 @@ class EngineWardrobe:
         scorer: scores likeness, or None where there is no subject encoder.
         identity_min: where the policy locks the subject, the identity score below which an image is refused;
             with None the score is only reported, beside the scorer's own calibrated threshold.
-        beside_lora: whether the reference adapter is worn beside a LoRA, or only where there is none.
         otherwise: what to do for a subject that nothing would keep the same; None to draw it by its words.
     """
 
@@ -140,12 +139,10 @@ class EngineWardrobe:
         scorer: IdentityScorer | None = None,
         *,
         identity_min: float | None = None,
-        beside_lora: bool = True,
         otherwise: str | None = None,
     ) -> None:
         self.reference = reference
         self._otherwise = otherwise
-        self._beside_lora = beside_lora
         self._scorer = scorer
         self._identity_min = identity_min
         self._loras: dict[str, LoraAdapter] = {}
@@ -166,7 +163,7 @@ class EngineWardrobe:
     def adapters(self, subject: Subject) -> Sequence[Adapter]:
         """The reference adapter bound to the subject's references, then its LoRA if it has one."""
         worn: list[Adapter] = []
-        if self.reference is not None and subject.references and self._shown(subject):
+        if self.reference is not None and subject.references:
             worn.append(self.reference.of(subject))
         if subject.lora is not None:
             worn.append(self._lora(subject))
@@ -180,7 +177,7 @@ class EngineWardrobe:
         for subject in subjects:
             self._check_kept(subject)
         worn: list[Adapter] = []
-        if self.reference is not None and subjects[0].references and self._shown(subjects[0]):
+        if self.reference is not None and subjects[0].references:
             worn.append(self.reference.of_each(subjects))
         if subjects[0].lora is not None:
             worn.append(MixedLoras([self._lora(subject) for subject in subjects]))
@@ -212,9 +209,6 @@ class EngineWardrobe:
             )
             for score in self._scorer.scores([draft.pixels for draft in drafts], subject)
         ]
-
-    def _shown(self, subject: Subject) -> bool:
-        return self._beside_lora or subject.lora is None
 
     def _check_kept(self, subject: Subject) -> None:
         """Refuse to draw a subject that nothing would keep the same.
