@@ -21,7 +21,10 @@ _TILTS = np.array([0.5, 0.8, 1.2, 1.8, 2.6, 4.0])[:, None]
 _NOISE = 1.0
 """Of cropping and re-encoding, in the same units: a crop takes part of what the picture had along."""
 _LOUDEST = 6.0
-_HALVINGS = 24
+_LEAST = 1e-18
+_STEPS = 20
+_EXACT = 1e-6
+"""Of the power."""
 
 
 def sizes(helped: Values, weights: Values) -> NDArray[np.float32]:
@@ -31,12 +34,7 @@ def sizes(helped: Values, weights: Values) -> NDArray[np.float32]:
     """
     helped = np.clip(helped, -_LOUDEST, _LOUDEST).astype(np.float64)
     tilts = _TILTS * (weights / weights.mean())
-    low, high = np.full((len(_TILTS), 1), -40.0), np.full((len(_TILTS), 1), 80.0)
-    for _ in range(_HALVINGS):  # the Lagrange multiplier of the power, for every tilt at once
-        middle = (low + high) / 2
-        loud = np.mean(_drawn(middle, tilts, helped) ** 2, axis=1, keepdims=True) > 1
-        low, high = np.where(loud, low, middle), np.where(loud, middle, high)
-    drawn = _drawn(low, tilts, helped)
+    drawn = _of_unit_power(tilts, helped)
     bound = (
         np.log(np.mean(np.exp(-tilts * (helped + drawn)), axis=1))
         + np.mean((tilts * _NOISE) ** 2, axis=1) / 2
@@ -45,9 +43,23 @@ def sizes(helped: Values, weights: Values) -> NDArray[np.float32]:
     return (best / np.sqrt(np.mean(best * best))).astype(np.float32)
 
 
-def _drawn(multiplier: Values, tilts: Values, helped: Values) -> Values:
-    """The sizes w at which the derivative t exp(-t (h + w)) is the multiplier's share of w."""
-    return _omega(multiplier + 2 * np.log(tilts) - tilts * helped) / tilts
+def _of_unit_power(tilts: Values, helped: Values) -> Values:
+    """The sizes w, of mean square 1, at which the derivative t exp(-t (h + w)) is the same share of w.
+
+    That share is found for every tilt at once, by Newton's method on the logarithm of the power, which is
+    concave in it: the method closes in from below wherever it starts.
+    """
+    offsets = 2 * np.log(tilts) - tilts * helped
+    share = np.zeros((len(tilts), 1))
+    for _ in range(_STEPS):
+        u = _omega(share + offsets)
+        square = (u / tilts) ** 2
+        power = square.mean(axis=1, keepdims=True)
+        if np.abs(power - 1).max() < _EXACT:
+            break
+        slope = 2 * np.mean(square / (1 + u), axis=1, keepdims=True)  # omega' is omega / (1 + omega)
+        share -= np.log(power) * power / slope
+    return u / tilts
 
 
 def _omega(value: Values) -> Values:
@@ -55,6 +67,7 @@ def _omega(value: Values) -> Values:
     u = np.where(
         value > 1, np.maximum(value - np.log(np.maximum(value, 1)), 0.5), np.exp(np.minimum(value, 1) - 0.5)
     )
+    u = np.maximum(u, _LEAST)
     for _ in range(5):
-        u = np.maximum(u * (1 + value - np.log(u)) / (1 + u), 1e-18)
+        u = np.maximum(u * (1 + value - np.log(u)) / (1 + u), _LEAST)
     return u
