@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 
 CHUNK_WORDS, STRIDE_WORDS = 12, 6
 CHUNK_LETTERS = 40
@@ -62,14 +63,20 @@ class WordList:
 
     def hits(self, text: str) -> list[str]:
         """The listed words found in ``text``."""
-        plain = normalised(text)
-        joined = SPELLED.sub(_joined, plain)
         found: dict[str, None] = {}
-        for form in dict.fromkeys((plain, joined, *(_undigited(plain, table) for table in DIGITS))):
+        for form in _forms(text):
             rest = self._exceptions.sub(" ", form) if self._exceptions else form
             if self._words:
                 found |= dict.fromkeys(m.group() for m in self._words.finditer(rest))
         return list(found)
+
+
+@lru_cache(maxsize=64)
+def _forms(text: str) -> tuple[str, ...]:
+    """The ways to read a text; every list of a policy asks for them."""
+    plain = normalised(text)
+    joined = SPELLED.sub(_joined, plain)
+    return tuple(dict.fromkeys((plain, joined, *(_undigited(plain, table) for table in DIGITS))))
 
 
 def _joined(run: re.Match[str]) -> str:
