@@ -23,7 +23,7 @@ from castmark.training.parallel import Rank
 from castmark.training.tokenizer import load_tokenizer, token_ids
 
 GUIDANCE = 2.5
-STEPS_BETWEEN = 3
+STEPS_BETWEEN = 2
 """Steps of the teacher's path from one drawing timestep to the next, and from the last one to the end."""
 PATH_BATCH = 64
 FIELDS = ("noisy", "ids", "seen", "target")
