@@ -51,14 +51,15 @@ def _of_unit_power(tilts: Values, helped: Values) -> Values:
     """
     offsets = 2 * np.log(tilts) - tilts * helped
     share = np.zeros((len(tilts), 1))
+    u = _omega(share + offsets)
     for _ in range(_STEPS):
-        u = _omega(share + offsets)
         square = (u / tilts) ** 2
         power = square.mean(axis=1, keepdims=True)
         if np.abs(power - 1).max() < _EXACT:
             break
         slope = 2 * np.mean(square / (1 + u), axis=1, keepdims=True)  # omega' is omega / (1 + omega)
         share -= np.log(power) * power / slope
+        u = _omega(share + offsets)
     return u / tilts
 
 
