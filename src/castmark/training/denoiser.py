@@ -166,6 +166,13 @@ class NoisePath:
         """Alpha and sigma "b 1 1 1"."""
         return self.alpha[timesteps][:, None, None, None], self.sigma[timesteps][:, None, None, None]
 
+    def onward(self, noisy: Tensor, clean: Tensor, now: int, after: int) -> Tensor:
+        """From one timestep to a later one under the same noise (DDIM, arXiv 2010.02502), given the clean
+        latents found there: "b 16 16 16" each.
+        """
+        direction = (noisy - self.alpha[now] * clean) / self.sigma[now]
+        return self.alpha[after] * clean + self.sigma[after] * direction
+
 
 def new_model(base: Path, reference: Path) -> TextToLatents:
     """The model with what was shipped last, as far as shapes agree; untrained where nothing was shipped.

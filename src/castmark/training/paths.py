@@ -76,8 +76,7 @@ def guided_paths(
             timesteps = torch.full((2 * count,), now, device=noise.device)
             said, unsaid = model(torch.cat([noisy, noisy]), timesteps, embeds, images).float().chunk(2)
             clean = unsaid + guidance * (said - unsaid)
-            direction = (noisy - path.alpha[now] * clean) / path.sigma[now]
-            noisy = path.alpha[after] * clean + path.sigma[after] * direction
+            noisy = path.onward(noisy, clean, now, after)
         crossings.append(noisy)
     return Paths(torch.stack(crossings[:-1], 1), batch.ids, batch.seen, clean)
 

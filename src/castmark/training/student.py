@@ -61,8 +61,7 @@ def arrived(
     for now, after in pairwise(times[: level + 1]):
         timesteps = torch.full((len(noise),), now, device=noise.device)
         clean = model(noisy, timesteps, embeds, images).float()
-        direction = (noisy - path.alpha[now] * clean) / path.sigma[now]
-        noisy = path.alpha[after] * clean + path.sigma[after] * direction
+        noisy = path.onward(noisy, clean, now, after)
     return noisy
 
 
