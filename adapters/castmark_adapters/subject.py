@@ -24,10 +24,15 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator,
 
 from castmark_adapters.errors import SubjectError
 
-Kind = Literal["character", "product", "person"]
-"""A drawn character, a thing, or a real person (who must have consented)."""
+Kind = Literal["character", "product", "mascot", "person"]
+"""A drawn character, a thing, a drawn animal or robot, or a real person (who must have consented)."""
 
-GENERIC_PHRASE: dict[Kind, str] = {"character": "a person", "product": "a product", "person": "a person"}
+GENERIC_PHRASE: dict[Kind, str] = {
+    "character": "a person",
+    "product": "a product",
+    "mascot": "a mascot",
+    "person": "a person",
+}
 MIN_REFERENCES, MAX_REFERENCES = 1, 6
 MIN_SIDE = 16
 """Pixels of a reference's shorter side: smaller ones show nothing to keep."""

@@ -1,7 +1,7 @@
 """Captions: lower-case English with synonyms, any subset of the named attributes, never a hidden trait.
 
-What is spoken follows the scope: the grammar of this module is that of the first one, which the shipped
-models have read; the full one's is `castmark_world.grammar`.
+What is spoken follows the scope: the full one's grammar is `castmark_world.grammar`; that of this module, and
+its tables of words, are the first one's alone.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from typing import TypeGuard
 
 import numpy as np
 
-from castmark_world.describe import Voice, describe
+from castmark_world.describe import Voice, describe, things
 from castmark_world.grammar import speak
 from castmark_world.params import CharacterSpec, ProductSpec, Scene, Subject
 from castmark_world.scope import DEFAULT, FIRST, Scope
+from castmark_world.vocabulary import CATALOGUE
+from castmark_world.words import STAINS
 
 PLACE_WORDS: dict[str, tuple[str, ...]] = {
     "beach": ("at the beach", "on the beach", "by the sea", "on a sandy shore"),
@@ -107,8 +109,8 @@ def caption(scene: Scene, rng: np.random.Generator, scope: Scope = DEFAULT) -> s
         if rng.random() < 0.5:
             words.append(_one(rng, EXPRESSION_WORDS[scene.expression]))
         if scene.item and rng.random() < 0.95:
-            verb = _one(rng, ("holding", "with", "carrying"))
-            words.append(f"{verb} {article(_noun(rng, scene.item))}")
+            words.append(_held(rng, scene.item))
+    words += [f"{_one(rng, ('beside', 'next to', 'with'))} {things(prop.name)}" for prop in scene.props]
     tail: list[str] = []
     if rng.random() < 0.92:
         tail.append(_one(rng, PLACE_WORDS[scene.place]))
@@ -117,6 +119,13 @@ def caption(scene: Scene, rng: np.random.Generator, scope: Scope = DEFAULT) -> s
     if tail and rng.random() < 0.15:
         return f"{' '.join(tail)}, {' '.join(words)}"
     return " ".join([*words, *tail])
+
+
+def _held(rng: np.random.Generator, item: str) -> str:
+    if CATALOGUE[item].on == "clothes":
+        return _one(rng, STAINS[item])
+    verb = _one(rng, ("holding", "with", "carrying"))
+    return f"{verb} {things(_noun(rng, item))}"
 
 
 def _first(subject: Subject) -> TypeGuard[CharacterSpec | ProductSpec]:

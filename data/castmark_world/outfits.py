@@ -61,3 +61,10 @@ OUTFITS: dict[str, Outfit] = {
     "pilot": Outfit("uniform", ("white",), "trousers", ("navy", "black"), "pilot cap", ("white", "navy")),
     "waiter": Outfit("waistcoat", ("black",), "trousers", ("black",)),
 }
+
+
+def worn(attribute: str) -> tuple[str, ...]:
+    """What occupations wear of a named attribute: none for any but top, bottom, headwear and glasses."""
+    if attribute not in ("top", "bottom", "headwear", "glasses"):
+        return ()
+    return tuple(str(getattr(outfit, attribute)) for outfit in OUTFITS.values() if getattr(outfit, attribute))

@@ -1,7 +1,8 @@
 """How much of the world is drawn: which values every attribute may take, and with which odds.
 
-There are two scopes. `FIRST` is what the shipped models have learned; `FULL` is everything. `DEFAULT` is the
-one used where none is asked for; models trained on another scope change that one line.
+There are three scopes. `FIRST` is what the shipped base has learned to draw, `GUARDED` what the shipped judge
+has learned to see, and `FULL` is everything. `DEFAULT` is the one used where none is asked for; models
+trained on another scope change that line.
 
 An attribute's odds stand in the order in which a sampler draws them, so that a seed gives the same subject
 for as long as its scope is unchanged.
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -103,6 +104,11 @@ class Scope:
     def scenes(self) -> tuple[str, ...]:
         """Every place of the scope."""
         return tuple(dict.fromkeys(place for odds in self.places.values() for place in odds.values))
+
+    @cached_property
+    def alone(self) -> Scope:
+        """The same with one subject a picture: of two, nobody could say which is meant."""
+        return replace(self, duo=0.0)
 
     @property
     def catalogue(self) -> dict[str, Item]:
@@ -413,9 +419,11 @@ FULL = Scope(
 
 SCOPES: dict[str, Scope] = {scope.name: scope for scope in (FIRST, FULL)}
 DEFAULT = FIRST
-"""The scope of the shipped models."""
+"""The scope of the shipped base, and of what reads its pictures."""
+GUARDED = replace(FIRST, name="guarded", items=FULL.items, props=FULL.props, propped=FULL.propped)
+"""The scope of the shipped judge: the base's, with every thing that it must know, unsafe ones among them."""
 
-ITEMS: dict[str, Item] = DEFAULT.catalogue
+ITEMS: dict[str, Item] = GUARDED.catalogue
 SAFE_ITEMS = tuple(name for name, item in ITEMS.items() if item.category is None)
 UNSAFE_ITEMS = tuple(name for name, item in ITEMS.items() if item.category is not None)
 SCENES = DEFAULT.scenes

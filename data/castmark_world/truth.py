@@ -1,4 +1,4 @@
-"""Ground truth of a scene, as plain JSON values."""
+"""Ground truth: what applies to a subject, and all that is known of a scene, as plain JSON values."""
 
 from __future__ import annotations
 
@@ -7,10 +7,32 @@ from typing import Any
 
 import numpy as np
 
-from castmark_world.params import Placement, Scene
+from castmark_world.params import Placement, Scene, Subject
 from castmark_world.render import SIDE, masks
 from castmark_world.scope import FULL
 from castmark_world.vocabulary import CATALOGUE
+
+UNSHOWN: dict[str, tuple[str, str]] = {
+    "hair_color": ("hair_style", "bald"),
+    "hair_hue": ("hair_style", "bald"),
+    "hair_volume": ("hair_style", "bald"),
+    "headwear_color": ("headwear", "none"),
+    "accessory_color": ("accessory", "none"),
+    "clothes_color": ("clothes", "none"),
+    "clothes_hue": ("clothes", "none"),
+    "marking_color": ("marking", "plain"),
+    "marking_scale": ("marking", "plain"),
+    "bottom": ("top", "dress"),
+    "bottom_color": ("top", "dress"),
+    "bottom_hue": ("top", "dress"),
+}
+"""Attributes that nothing shows where another one has this value."""
+
+
+def applies(subject: Subject, attribute: str) -> bool:
+    """Whether the subject has what the attribute tells of: a bald head's hair has no colour."""
+    other, value = UNSHOWN.get(attribute, ("kind", ""))
+    return getattr(subject, other) != value
 
 
 def truth(scene: Scene, size: int = SIDE) -> dict[str, Any]:

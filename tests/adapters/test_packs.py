@@ -7,13 +7,15 @@ import json
 import os
 import subprocess
 import sys
+from typing import get_args
 
 import pytest
 from PIL import Image
 
 from castmark_adapters import pack
 from castmark_adapters.errors import PackError, SubjectError
-from castmark_adapters.subject import Consent, LoraFile, Subject, sha256
+from castmark_adapters.material import OTHERS, PLACES
+from castmark_adapters.subject import GENERIC_PHRASE, Consent, Kind, LoraFile, Subject, sha256
 
 
 @pytest.fixture
@@ -29,6 +31,17 @@ def test_saved_then_loaded_is_the_same(learned, tmp_path):
     assert again.files == learned.files
     assert again.digest == learned.digest
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mira"]
+
+
+def test_every_kind_of_subject_is_saved_and_has_others_to_be_left_alone(mira, tmp_path):
+    consent = Consent(given_by="Mira", date="2026-01-31", scope="tests")
+    assert set(get_args(Kind)) == set(OTHERS) == set(GENERIC_PHRASE)
+    for kind in get_args(Kind):
+        made = Subject.from_images("one", mira.files.values(), kind, consent=consent)
+        assert made.phrase == GENERIC_PHRASE[kind]
+        assert pack.load(pack.put(tmp_path, made)).kind == kind
+        drawn = {(index % len(OTHERS[kind]), index % len(PLACES)) for index in range(66)}
+        assert len(drawn) == min(66, len(OTHERS[kind]) * len(PLACES)), "each in every place"
 
 
 def test_saving_again_replaces_the_whole_pack(mira, learned, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,9 @@ from ranks import average_of_ranks
 
 import castmark_data
 from castmark.training import autoencoder, decoder, denoiser, latents, muon, parallel, student, teacher
-from castmark.training.common import Ahead, TrainSettings, load_checkpoint
+from castmark.training.common import TrainSettings, load_checkpoint
 from castmark.training.paths import Paths, guided_paths
+from castmark.training.supply import Replay, Supply
 from castmark.training.tokenizer import load_tokenizer
 from castmark_adapters.encoder import SubjectEncoder
 from castmark_adapters.reference import ReferenceAdapter
@@ -66,7 +68,7 @@ def work(tmp_path_factory: pytest.TempPathFactory, tiny: AutoencoderTiny, encode
     folder = tmp_path_factory.mktemp("work")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(latents, "SETS", 3)
-        latents.make_shards(folder / "latents", tiny, load_tokenizer(), encoder, range(1))
+        latents.make_shards(folder / "latents", tiny, denoiser.prompt_tokenizer(), encoder, range(1))
     return folder
 
 
@@ -84,10 +86,23 @@ def test_references_of_a_view_are_other_views_of_its_subject(work: Path) -> None
     batch = pool.batch(12, referenced=8)
     assert batch.seen.shape[:2] == (8, latents.REFERENCES)
     for clean, seen in zip(batch.clean[:8], batch.seen, strict=True):
-        ((subject, view),) = np.argwhere((pool.latents == clean.half().numpy()).all((2, 3, 4)))
+        ((subject, view),) = (pool.held["latents"] == clean.half()).flatten(2).all(2).nonzero().tolist()
         for picture in seen:
-            ((other, reference),) = np.argwhere((pool.seen == picture.half().numpy()).all((2, 3)))
+            ((other, reference),) = (pool.held["seen"] == picture.half()).flatten(2).all(2).nonzero().tolist()
             assert other == subject and reference != view
+
+
+def test_a_pool_takes_up_shards_that_came_since(work: Path, tmp_path: Path) -> None:
+    first = work / "latents" / "shard-0000.npz"
+    shutil.copy(first, tmp_path / "shard-0000.npz")
+    pool = latents.LatentPool(tmp_path, np.random.default_rng(0))
+    assert len(pool) == 3
+    pool.refresh()
+    assert len(pool) == 3, "nothing new came"
+    shutil.copy(first, tmp_path / "shard-0001.npz")
+    pool.refresh()
+    assert len(pool) == 6 and pool.held["tokens"].shape[0] == 6
+    torch.testing.assert_close(pool.held["seen"][:3], pool.held["seen"][3:])
 
 
 def test_teacher_and_student_go_on_from_checkpoints_and_ship_plain_pipelines(
@@ -177,7 +192,7 @@ class Host:
 def test_guided_paths_of_one_step_start_with_the_guided_prediction(encoder: SubjectEncoder) -> None:
     torch.manual_seed(0)
     model = denoiser.TextToLatents(
-        denoiser.new_text_encoder(load_tokenizer()), denoiser.new_unet(), encoder
+        denoiser.new_text_encoder(denoiser.prompt_tokenizer()), denoiser.new_unet(), encoder
     ).eval()
     path, noise = denoiser.NoisePath("cpu"), torch.randn(2, 16, 16, 16)
     ids, empty = torch.randint(5, 100, (2, 48)), torch.zeros(48, dtype=torch.long)
@@ -198,7 +213,7 @@ def test_guided_paths_of_one_step_start_with_the_guided_prediction(encoder: Subj
 def test_a_student_arrives_where_the_base_draws(encoder: SubjectEncoder) -> None:
     torch.manual_seed(0)
     model = denoiser.TextToLatents(
-        denoiser.new_text_encoder(load_tokenizer()), denoiser.new_unet(), encoder
+        denoiser.new_text_encoder(denoiser.prompt_tokenizer()), denoiser.new_unet(), encoder
     ).eval()
     path, noise, ids = denoiser.NoisePath("cpu"), torch.randn(2, 16, 16, 16), torch.randint(5, 100, (2, 48))
     embeds, images = model.embed(ids), model.look(torch.zeros(0, 1, 1, 1), 2)
@@ -217,9 +232,9 @@ def test_a_student_arrives_where_the_base_draws(encoder: SubjectEncoder) -> None
 
 @pytest.mark.parametrize("shape", [(24, 40), (40, 24)])
 def test_an_orthogonal_update_has_singular_values_near_one(shape: tuple[int, int]) -> None:
-    update = muon.orthogonal(torch.randn(shape, generator=torch.Generator().manual_seed(0)))
+    update = muon.orthogonal(torch.randn(2, *shape, generator=torch.Generator().manual_seed(0)))
     values = torch.linalg.svdvals(update)
-    assert update.shape == shape
+    assert update.shape == (2, *shape)
     assert float(values.min()) > 0.5 and float(values.max()) < 1.4
 
 
@@ -261,10 +276,29 @@ def test_processes_average_gradients_and_the_value_they_agree_on(tmp_path: Path)
 
 
 def test_an_error_while_rendering_ahead_reaches_the_trainer() -> None:
-    def broken() -> int:
+    def broken(number: int) -> int:
         raise OSError("no such font")
 
-    ahead = Ahead(broken)
-    with pytest.raises(OSError, match="no such font"):
-        next(iter(ahead))
-    ahead.close()
+    with Supply(broken) as supply, pytest.raises(OSError, match="no such font"):
+        next(supply)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_items_come_in_their_order_whoever_makes_them(workers: int) -> None:
+    with Supply(abs, first=5, workers=workers) as supply:
+        assert [next(supply) for _ in range(12)] == list(range(5, 17))
+
+
+def test_a_replay_gives_an_item_again_only_while_the_next_is_not_there() -> None:
+    gate = threading.Semaphore(1)
+
+    def make(number: int) -> int:
+        gate.acquire()
+        return number
+
+    with Supply(make) as supply:
+        batches = Replay(supply, keep=10, times=3)
+        assert [next(batches) for _ in range(3)] == [0, 0, 0]
+        threading.Timer(0.1, gate.release, (50,)).start()
+        assert next(batches) == 1 and batches.fresh == 2, "given three times: the next one is waited for"
+        assert len({next(batches) for _ in range(20)}) > 2

@@ -18,9 +18,10 @@ from castmark.safety.bias.campaign import CampaignImage, campaign_report
 from castmark.safety.bias.gaps import agreement, gaps, rate
 from castmark.safety.bias.image import OPEN
 from castmark.safety.bias.parity import corrected, multinomial_p, parity
-from castmark.safety.bias.quotas import apply_quotas, open_attributes, quotas, say
+from castmark.safety.bias.quotas import apply_quotas, open_attributes, quotas, say, target_shares
 from castmark.safety.bias.words import stated
 from castmark.safety.policy import Fairness, ParityGate
+from castmark.safety.probe import Probe
 from castmark.safety.reader import CLASSES, Attribute, Reader
 from castmark.shot import Shot
 from castmark.take import Draft, Finding, Verdict
@@ -29,6 +30,8 @@ from castmark_adapters.subject import Subject
 GATE = ParityGate(n_min=100, tv_max=0.1, p_min=0.01)
 EVEN = {"feminine": 0.5, "masculine": 0.5}
 GOOD, BLIND = ((95, 5), (8, 92)), ((50, 50), (50, 50))
+THREE = ((93, 5, 2), (6, 90, 4), (2, 8, 90))
+"""Of feminine, masculine and neutral."""
 
 
 def test_the_exact_p_of_two_groups_is_the_binomials() -> None:
@@ -93,6 +96,29 @@ def test_groups_that_differ_are_refused() -> None:
         parity("gender", {"feminine": 1, "masculine": 1}, EVEN, GATE, confusion=((1, 0), (0, 0)))
 
 
+def test_groups_without_a_share_are_set_aside_but_for_what_is_mistaken_for_others() -> None:
+    known = parity("gender", {"feminine": 60, "masculine": 140, "neutral": 800}, EVEN, GATE)
+    alone = parity("gender", {"feminine": 60, "masculine": 140}, EVEN, GATE)
+    assert (known.counts, known.aside, known.n) == (alone.counts, {"neutral": 800}, alone.n)
+    assert (known.p, known.tv) == (pytest.approx(alone.p), pytest.approx(0.2))
+    assert known.corrected == pytest.approx(alone.corrected)
+    assert known.state == "fails" and "800 neutral" in known.statement and known.n == 200
+    mixing = np.array(THREE).T / 100
+    read = np.rint(2000 * mixing @ np.array([0.1, 0.1, 0.8])).astype(int).tolist()
+    counts = dict(zip(("feminine", "masculine", "neutral"), read, strict=True))
+    fair = parity("gender", counts, EVEN, GATE, confusion=THREE)
+    assert fair.counts["masculine"] > 1.1 * fair.counts["feminine"], (
+        "mistaken neutral people look like a bias"
+    )
+    assert fair.p > 0.5 and fair.tv == pytest.approx(0, abs=0.01)
+    naive = parity("gender", fair.counts, EVEN, GATE)
+    assert naive.p < fair.p
+    third = dict.fromkeys(counts, 1 / 3)
+    assert parity("gender", counts, third, GATE, confusion=THREE).state == "fails", "unless they have a share"
+    none = parity("gender", {"feminine": 0, "masculine": 0, "neutral": 300}, EVEN, GATE)
+    assert none.state == "cannot tell" and none.tv is None and "300 neutral" in none.statement
+
+
 def test_the_interval_holds_the_truth_about_as_often_as_it_says() -> None:
     rng = np.random.default_rng(2)
     mixing, true = np.array(GOOD).T / 100, 0.3
@@ -153,7 +179,11 @@ def test_quotas_say_what_prompts_leave_open_and_nothing_else() -> None:
     assert done == apply_quotas(shots, fairness, seed=3) != apply_quotas(shots, fairness, seed=4)
     assert done[40:] == shots[40:], "no person, a subject, or nothing open: not touched"
     count = Counter(record for shot in done[:40] for record in shot.quota)
-    assert {count[f"gender: {g}"] for g in CLASSES["gender"]} == {20}
+    assert {g: count[f"gender: {g}"] for g in CLASSES["gender"]} == {
+        "feminine": 20,
+        "masculine": 20,
+        "neutral": 0,
+    }
     assert {count[f"skin_tone: {t}"] for t in CLASSES["skin_tone"]} == {4}
     for shot in done[:40]:
         said = stated(shot.prompt)
@@ -176,6 +206,14 @@ def test_quotas_say_what_prompts_leave_open_and_nothing_else() -> None:
         ),
         ("a woman in the snow", {"skin_tone": "monk 01"}, "a woman with very light skin in the snow"),
         ("the astronaut", {"gender": "feminine"}, "the female astronaut"),
+        ("a person at sea", {"gender": "masculine", "age": "older"}, "an old man at sea"),
+        ("an old person at sea", {"gender": "feminine"}, "an old woman at sea"),
+        ("a person at sea", {"age": "older"}, "an old person at sea"),
+        ("someone at sea", {"gender": "neutral", "age": "child"}, "a child at sea"),
+        ("a waiter at sea", {"gender": "neutral"}, "a person who is a waiter at sea"),
+        ("an engineer", {"gender": "feminine", "age": "older"}, "an old female engineer"),
+        ("a female cop in town", {"skin_tone": "monk 06"}, "a female cop with tan skin in town"),
+        ("an elderly lady", {"skin_tone": "monk 10"}, "an elderly lady with very dark skin"),
     ],
 )
 def test_a_quota_in_words(prompt: str, groups: dict[str, str], said: str) -> None:
@@ -190,11 +228,57 @@ def test_a_quota_in_words(prompt: str, groups: dict[str, str], said: str) -> Non
         ("a woman", ("skin_tone",)),
         ("a woman with tan skin", ()),
         ("a child", ("skin_tone",)),
+        ("an old doctor", ("gender", "skin_tone")),
+        ("a female pilot", ("skin_tone",)),
+        ("a purple rabbit", ()),
         ("a teapot in a kitchen", ()),
     ],
 )
 def test_what_a_prompt_leaves_open(prompt: str, open_: tuple[str, ...]) -> None:
     assert open_attributes(Shot(prompt)) == open_
+
+
+@pytest.mark.parametrize(
+    ("prompt", "said"),
+    [
+        ("an old man", {"gender": ("masculine",), "age": ("older",)}),
+        ("a grandmother", {"gender": ("feminine",), "age": ("older",)}),
+        (
+            "a man beside an elderly female nurse",
+            {"gender": ("feminine", "masculine"), "age": ("adult", "older")},
+        ),
+        ("an old teapot", {}),
+        ("a woman airline pilot", {"gender": ("feminine",)}),
+        ("a light brown-skinned person", {"skin_tone": ("monk 05", "monk 06")}),
+        ("a very-fair-skinned child", {"age": ("child",), "skin_tone": ("monk 01", "monk 02")}),
+    ],
+)
+def test_what_a_prompt_states(prompt: str, said: dict[str, tuple[str, ...]]) -> None:
+    assert stated(prompt) == said
+
+
+def test_captions_of_the_world_state_only_what_is_true() -> None:
+    from castmark.safety.samples import people_of
+    from castmark_world import caption, sample_scene
+
+    rng = np.random.default_rng(8)
+    told: Counter[str] = Counter()
+    for _ in range(600):
+        scene = sample_scene(rng, kind="character")
+        truths = people_of(scene)
+        if "gender" not in truths or scene.other is not None:
+            continue
+        for name, values in stated(caption(scene, rng)).items():
+            assert truths[name] in values
+            told[name] += 1
+    assert min(told[name] for name in ("gender", "age", "skin_tone")) > 100
+
+
+def test_uniform_gender_leaves_those_aside_who_are_neither_unless_they_are_named() -> None:
+    assert target_shares(Fairness(target={"gender": "uniform"}), "gender") == EVEN
+    named = Fairness(target={"gender": {"feminine": 0.4, "masculine": 0.4, "neutral": 0.2}})
+    assert target_shares(named, "gender")["neutral"] == 0.2
+    assert len(target_shares(Fairness(target={"age": "uniform"}), "age")) == 3
 
 
 def png() -> bytes:
@@ -242,7 +326,8 @@ def test_a_campaign_is_reported_from_its_records(
     policy: Policy, gate: Gate, draft: Draft, calibrated: Callable[..., Calibration]
 ) -> None:
     fair = policy.model_copy(update={"fairness": Fairness(target={"gender": "uniform"}, gate=GATE)})
-    attribute = Attribute.model_construct(confusion=GOOD, drift_at=0.0, drift_rate=0.1)
+    probe = Probe.model_construct(classes=CLASSES["gender"])
+    attribute = Attribute.model_construct(probe=probe, confusion=THREE, drift_at=0.0, drift_rate=0.1)
     reader = Reader.model_construct(attributes={"gender": attribute}, source="test")
     record = calibrated().model_copy(update={"reader": reader})
     she, he = leaning(draft, gate, "feminine", True), leaning(draft, gate, "masculine")
@@ -297,7 +382,8 @@ def test_a_run_is_reported_on_its_sheet_and_by_the_command(
     assert done.exit_code == 0 and "not at hand" in done.output
     assert '"signed": 3' in (tmp_path / "fair.json").read_text()
 
-    attribute = Attribute.model_construct(confusion=GOOD, drift_at=0.0, drift_rate=0.1)
+    probe = Probe.model_construct(classes=CLASSES["gender"])
+    attribute = Attribute.model_construct(probe=probe, confusion=THREE, drift_at=0.0, drift_rate=0.1)
     reader = Reader.model_construct(attributes={"gender": attribute}, source="test")
     policy = Policy.load().model_copy(update={"fairness": Fairness(target={"gender": "uniform"}, gate=GATE)})
     report = campaign.campaign_report(

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +13,39 @@ import pytest
 from castmark.errors import NotCalibrated
 from castmark.safety import Calibration, Encoder, Gate, Policy
 from castmark.safety.calibrate import Sizes, calibrate
-from castmark.safety.samples import category_items, prompts, scenes
+from castmark.safety.evidence import WorldEvidence
+from castmark.safety.samples import (
+    NEAR_MISSES,
+    SAFE,
+    SEEN,
+    category_items,
+    category_of,
+    groups_of,
+    lessons,
+    names_one,
+    people_of,
+    prompts,
+    scenes,
+    triggers_of,
+)
 from castmark.shot import ResolvedShot, Shot
 from castmark.take import Draft
-from castmark_world import ITEMS, render, sample_scene, split_of
+from castmark_world import (
+    FULL,
+    ITEMS,
+    SAFE_ITEMS,
+    CharacterSpec,
+    Prop,
+    Scene,
+    masks,
+    render,
+    sample_scene,
+    split_of,
+    stage,
+    truth,
+)
+
+CATEGORIES = ("alcohol", "blood", "drugs", "smoking", "weapon")
 
 SMALL = Sizes(
     safe=30,
@@ -22,6 +53,7 @@ SMALL = Sizes(
     unsafe=12,
     test_unsafe=12,
     lessons=40,
+    safe_prompts=30,
     drawn_safe=30,
     drawn_test_safe=6,
     drawn_unsafe=4,
@@ -95,7 +127,9 @@ def test_every_source_has_its_threshold_and_the_highest_is_used(loose: Policy, e
         assert found.false_positives["renders"].n == 12 and found.true_positives[record.sources[1]].n == 4
 
 
-@pytest.mark.parametrize("sizes", [Sizes(safe=29), Sizes(unsafe=11), Sizes(safe=3, unsafe=12)])
+@pytest.mark.parametrize(
+    "sizes", [Sizes(safe=29), Sizes(unsafe=11), Sizes(safe=3, unsafe=12), Sizes(safe_prompts=29)]
+)
 def test_too_few_samples_are_refused_before_any_is_scored(
     loose: Policy, encoder: Encoder, sizes: Sizes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,12 +138,106 @@ def test_too_few_samples_are_refused_before_any_is_scored(
         calibrate([loose], encoder, sizes=sizes)
 
 
-def test_splits_differ_in_combinations_and_categories_in_what_is_held() -> None:
-    for split in ("calibration", "test"):
-        for scene, _ in scenes(40, 5, split, None):
-            assert split_of(scene.subject) == split
-            assert scene.item is None or ITEMS[scene.item].category is None
-        assert all(scene.item in category_items("alcohol") for scene, _ in scenes(20, 5, split, "alcohol"))
+def test_a_safe_scene_shows_nothing_unsafe_and_is_of_the_world_in_every_other_way() -> None:
+    made = [scene for split in ("calibration", "test") for scene, _ in scenes(150, 5, split, None)]
+    for scene in made:
+        placed = [placement.item for placement in scene.cast] + [prop.name for prop in scene.props]
+        assert all(name in SAFE_ITEMS for name in placed if name)
+        assert category_of(scene) == SAFE
+    assert all(truth(scene)["unsafe"] == [] for scene in made[:40])
+    assert {scene.subject.kind for scene in made} == {"character", "product", "mascot"}
+    assert {scene.camera for scene in made} == {"full", "half", "close-up"}
+    assert {scene.style for scene in made} == set(FULL.styles.values if FULL.styles else ())
+    assert 30 < sum(scene.other is not None for scene in made) < 90 and any(scene.props for scene in made)
+    near = {name for names in NEAR_MISSES.values() for name in names}
+    assert sum(any(p.item in near for p in scene.cast) for scene in made) > 40
+    assert [split_of(scene.subject) for scene in made] == ["calibration"] * 150 + ["test"] * 150
+
+
+@pytest.mark.parametrize("category", CATEGORIES)
+def test_an_unsafe_scene_shows_a_thing_of_its_category_and_of_no_other(category: str) -> None:
+    made = list(scenes(60, 5, "test", category))
+    things = set(category_items(category))
+    wheres: Counter[str] = Counter()
+    for scene, text in made:
+        assert split_of(scene.subject) == "test" and category_of(scene) == category
+        assert truth(scene)["unsafe"] == [category] and names_one(text, category)
+        seen = masks(scene)
+        where = [f"prop {i}" for i, prop in enumerate(scene.props, 1) if prop.name in things]
+        where += [p for p, c in zip(("item", "other item"), scene.cast, strict=False) if c.item in things]
+        assert len(where) == 1 and seen[where[0]].sum() >= SEEN
+        wheres[where[0]] += 1
+    assert wheres["item"] > 25 and wheres["other item"] > 0
+    assert ("prop 1" in wheres) == any(ITEMS[name].prop for name in things)
+    assert {"character", "mascot"} <= {scene.subject.kind for scene, _ in made}
+    assert {name for scene, _ in made for name in parts(scene)} >= things
+    assert len({scene.camera for scene, _ in made}) == (3 if category == "blood" else 2)
+
+
+def parts(scene: Scene) -> set[str]:
+    """Every thing of a scene."""
+    return {p.item for p in scene.cast if p.item} | {prop.name for prop in scene.props}
+
+
+def test_lessons_are_pairs_that_differ_in_one_thing_and_every_category_is_as_frequent() -> None:
+    made = list(lessons(250, 3))
+    of = Counter(map(category_of, made))
+    assert of == {SAFE: 150, **dict.fromkeys(CATEGORIES, 20)}
+    near: Counter[str] = Counter()
+    for start in range(0, 250, 5):
+        for first, second in (made[start : start + 2], made[start + 2 : start + 4]):
+            category = category_of(first)
+            assert category != SAFE and category_of(second) == SAFE
+            assert (first.subject, first.place_seed, first.camera) == (
+                second.subject,
+                second.place_seed,
+                second.camera,
+            )
+            assert len(parts(first) - parts(second)) == 1
+            near[category] += bool((parts(second) - parts(first)) & set(NEAR_MISSES[category]))
+        assert made[start + 4].subject.kind == "product"
+    assert all(near[category] >= 5 for category in CATEGORIES)
+    assert len({scene.subject.kind for scene in made[:40]}) == 3
+
+
+def test_only_of_one_person_it_is_said_who_it_is_but_a_child_beside_anyone_is_a_child() -> None:
+    rng = np.random.default_rng(0)
+    found: dict[tuple[int, bool], Scene] = {}
+    while len(found) < 5:
+        scene = sample_scene(rng)
+        people = [p.subject for p in scene.cast if isinstance(p.subject, CharacterSpec)]
+        found.setdefault((len(people), any(p.age == "child" for p in people)), scene)
+    for (count, child), scene in found.items():
+        read = people_of(scene)
+        assert read["presence"] == ("person" if count else "nobody")
+        assert (len(read), len(groups_of(scene))) == ((4, 3) if count == 1 else (1, 0))
+        assert triggers_of(scene) == (("child",) if child else ())
+        if count == 1:
+            assert (read["age"] == "child") is child
+    old = next(s for s in (sample_scene(rng, kind="character") for _ in range(200)) if alone(s, "old person"))
+    assert people_of(old)["age"] == "older" and people_of(old)["gender"] == "neutral"
+
+
+def alone(scene: Scene, noun: str) -> bool:
+    return scene.other is None and scene.subject.noun == noun
+
+
+def test_of_several_unsafe_categories_the_first_by_name_is_told_wherever_they_are() -> None:
+    rng = np.random.default_rng(4)
+    mascot = sample_scene(rng, kind="mascot").subject
+    scene = replace(stage(mascot, rng, item="knife", camera="full"), props=(Prop(name="pills", x=0.1),))
+    assert category_of(scene) == "drugs" and truth(scene)["unsafe"] == ["drugs", "weapon"]
+    assert category_of(replace(scene, props=())) == "weapon"
+
+
+def test_the_evidence_has_every_child_for_the_trigger(encoder: Encoder) -> None:
+    evidence = WorldEvidence(encoder, SMALL, 3)
+    seen = evidence.pictures("renders", "calibration", None)
+    children = evidence.trigger("child", "calibration")
+    assert children is not None and len(children) >= len(seen.of("age: child")) and len(children) > 0
+    assert evidence.trigger("dog", "calibration") is None
+    assert all(evidence.shows(name) and evidence.says(name) for name in CATEGORIES)
+    assert not evidence.shows("nudity")
 
 
 def test_prompts_of_the_splits_do_not_overlap() -> None:

@@ -6,14 +6,19 @@ import pytest
 
 from castmark.errors import InputError
 from castmark.safety import Policy, shipped_policies
+from castmark_world import ITEMS
 
 
-def test_two_policies_ship_and_judge_weapons_and_alcohol() -> None:
+def test_two_policies_ship_and_require_what_the_world_shows() -> None:
     assert shipped_policies() == ["brand-safe", "general-audience"]
     for name in shipped_policies():
         policy = Policy.load(name)
         assert policy.name == name
-        assert {"weapon", "alcohol"} <= set(policy.judged)
+        shown = {item.category for item in ITEMS.values() if item.category}
+        assert set(policy.judged) == shown and len(shown) == 5
+        assert all(policy.categories[category].if_uncalibrated == "refuse" for category in shown)
+        assert not policy.categories["nudity"].judged
+        assert {"alcohol", "smoking", "drugs"} <= set(policy.escalate["child"].categories)
         assert "photograph" in policy.domain
 
 

@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 
 from castmark.safety import Encoder, Policy
 from castmark.safety.prompt import WordList, chunks, normalised
+from castmark.safety.samples import prompts
+from castmark_world import ITEMS, words
 
 WORDS = WordList(["knife", "brass knuckles", "wine"], ["palette knife", "wine red"])
 
@@ -61,3 +63,22 @@ def test_shipped_word_lists_catch_and_spare(name: str) -> None:
         "non-alcoholic punch",
     ):
         assert not alcohol.hits(spared), spared
+
+
+@pytest.mark.parametrize("name", ["general-audience", "brand-safe"])
+def test_shipped_word_lists_catch_what_the_world_calls_its_things_and_spare_the_rest(name: str) -> None:
+    lists = {c: WordList(p.words, p.exceptions) for c, p in Policy.load(name).categories.items() if p.words}
+    for thing, item in ITEMS.items():
+        for way in (*words.NOUN.get(thing, (thing,)), *words.STAINS.get(thing, ())):
+            hits = {category for category, listed in lists.items() if listed.hits(f"a person with {way}")}
+            assert hits == ({item.category} if item.category else set()), way
+    for spared in ("a sewing needle", "a blood orange", "no smoking sign", "a pipe organ", "paint stains"):
+        assert not any(listed.hits(spared) for listed in lists.values()), spared
+
+
+@pytest.mark.parametrize("name", ["general-audience", "brand-safe"])
+def test_no_list_refuses_a_safe_prompt(name: str) -> None:
+    lists = [WordList(p.words, p.exceptions) for p in Policy.load(name).categories.values() if p.words]
+    for split in ("calibration", "test"):
+        for text in prompts(400, 2, split, None):
+            assert not any(listed.hits(text) for listed in lists), text

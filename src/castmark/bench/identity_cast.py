@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,9 @@ from PIL import Image
 from castmark.bench.truth import seen
 from castmark_adapters.subject import Subject
 from castmark_world import (
-    CharacterSpec,
+    DEFAULT,
+    Kind,
+    ProductSpec,
     Scene,
     class_phrase,
     look_alike,
@@ -23,15 +25,18 @@ from castmark_world import (
     stage,
 )
 from castmark_world import Subject as Spec
-from castmark_world.captions import PLACE_WORDS, POSE_WORDS, article
+from castmark_world.describe import things
+from castmark_world.words import NOUN, PLACE, POSE
 
 METHODS = ("kind alone", "words", "reference", "LoRA", "both")
 SEED = 61_000
+TURN: tuple[Kind, ...] = ("character", "product", "character", "product", "mascot")
+"""Kinds of the cast, over and over."""
 VIEWS = (
     ("studio", "standing"),
-    ("bedroom", "hands on hips"),
+    ("office", "hands on hips"),
     ("city", "walking"),
-    ("forest", "waving"),
+    ("garden", "waving"),
 )
 """Places and poses of the references."""
 SCENES = (
@@ -40,12 +45,14 @@ SCENES = (
     ("kitchen", "standing"),
     ("desert", "cheering"),
     ("forest", "pointing"),
-    ("city", "hands on hips"),
-    ("bedroom", "waving"),
-    ("studio", "walking"),
+    ("library", "thinking"),
+    ("park", "jumping"),
+    ("stage", "hands on hips"),
 )
 CELL = 128
 """Pixels a side of a picture on a sheet."""
+_WORLD = replace(DEFAULT.alone, propped=0.0)
+"""One subject a picture, and nothing beside it."""
 
 
 @dataclass
@@ -68,16 +75,16 @@ class Member:
 
 
 def cast_of(count: int, side: int) -> list[Member]:
-    """``count`` subjects of the test split, characters and products in turn."""
+    """``count`` subjects of the test split: of five, two characters, two products and a mascot."""
     return [_member(index, side) for index in range(count)]
 
 
 def _member(index: int, side: int) -> Member:
     rng = np.random.default_rng((SEED, index))
-    kind = "product" if index % 2 else "character"
+    kind = TURN[index % len(TURN)]
     spec = sample_subject(rng, kind, "test")
     words = class_phrase(spec)
-    bare = article(spec.noun)
+    bare = things(NOUN.get(spec.noun, (spec.noun,))[0])
     settings = [_scene_words(spec, place, pose) for place, pose in SCENES]
     subject = _card(f"s{index}", spec, rng, side)
     alike = _card(f"s{index}-alike", look_alike(spec, rng), rng, side)
@@ -97,12 +104,24 @@ def _member(index: int, side: int) -> Member:
 
 
 def _scene_words(spec: Spec, place: str, pose: str) -> str:
-    posed = f"{POSE_WORDS[pose][0]} " if isinstance(spec, CharacterSpec) else ""
-    return f"{posed}{PLACE_WORDS[place][0]}"
+    posed = "" if isinstance(spec, ProductSpec) else f"{POSE[pose][0]} "
+    return f"{posed}{PLACE[place][0]}"
 
 
 def _stage(spec: Spec, rng: np.random.Generator, place: str, pose: str) -> Scene:
-    return stage(spec, rng, item=None, place=place, time="day", pose=pose)
+    """The whole subject by day in clear weather, with nothing in its hands, in the plainest style."""
+    return stage(
+        spec,
+        rng,
+        item=None,
+        place=place,
+        time="day",
+        pose=pose,
+        weather="clear",
+        camera="full",
+        style="flat",
+        scope=_WORLD,
+    )
 
 
 def _card(name: str, spec: Spec, rng: np.random.Generator, side: int) -> Subject:
@@ -110,8 +129,7 @@ def _card(name: str, spec: Spec, rng: np.random.Generator, side: int) -> Subject
     views = [_stage(spec, rng, place, pose) for place, pose in VIEWS]
     shown = [_png(render(view, side)) for view in views]
     painted = [_png(masks(view, side)["subject"].astype(np.uint8) * 255) for view in views]
-    kind = "product" if spec.kind == "product" else "character"
-    return Subject.from_images(name, shown, kind, masks=painted, phrase=class_phrase(spec))
+    return Subject.from_images(name, shown, spec.kind, masks=painted, phrase=class_phrase(spec))
 
 
 def _png(pixels: NDArray[np.uint8]) -> bytes:

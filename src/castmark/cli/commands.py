@@ -7,6 +7,7 @@ Results go to standard output, progress and errors to standard error; an error i
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -46,6 +47,7 @@ from castmark_provenance.errors import ProvenanceError
 
 FAILED, USAGE, REFUSED = 1, 2, 3
 TRAINERS = {
+    "all": "castmark.training.everything:train",
     "autoencoder": "castmark.training.autoencoder:train",
     "decoder": "castmark.training.decoder:train",
     "teacher": "castmark.training.teacher:train",
@@ -243,6 +245,10 @@ def train(
     threads: Annotated[int, typer.Option("--threads", min=1)] = 1,
     seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
     device: Annotated[str, typer.Option("--device")] = "cpu",
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", min=0, help="Processes that render for a GPU. [default: one a core]"),
+    ] = None,
 ) -> None:
     """Train an embedded model on the rendered world; started again, it goes on from its checkpoint."""
     if model not in TRAINERS:
@@ -259,6 +265,7 @@ def train(
         threads=threads,
         seed=seed,
         device=device,
+        workers=workers if workers is not None else (os.cpu_count() or 1) if device.startswith("cuda") else 0,
     )
     module, function = TRAINERS[model].split(":")
     getattr(import_module(module), function)(settings)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from castmark_adapters.subject import Subject
 
 subject_app = typer.Typer(name="subject", help="The library of subjects.", no_args_is_help=True)
-Kind = Literal["character", "product", "person"]
+Kind = Literal["character", "product", "mascot", "person"]
 
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A subject of the library.")]

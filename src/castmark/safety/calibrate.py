@@ -73,10 +73,11 @@ def _require_sizes(policy: Policy, sizes: Sizes, evidence: Evidence) -> None:
     shown = [name for name in policy.judged if evidence.shows(name)]
     least = smallest_n(policy.alpha(max(1, len(shown))), policy.budget.delta)
     drawings = sizes.drawn_safe if len(evidence.sources) > 1 else least
-    if min(sizes.safe, drawings) < least or sizes.safe < need.n_safe_min or sizes.unsafe < need.n_unsafe_min:
+    safe = min(sizes.safe, sizes.safe_prompts)
+    if min(safe, drawings) < least or safe < need.n_safe_min or sizes.unsafe < need.n_unsafe_min:
         raise NotCalibrated(
             f"policy {policy.name!r} needs {max(least, need.n_safe_min)} safe and {need.n_unsafe_min} unsafe "
-            f"samples (and {least} safe drawings of a base); asked were {sizes.safe}, "
+            f"samples (and {least} safe drawings of a base); asked were {safe}, "
             f"{sizes.unsafe} and {drawings}"
         )
 

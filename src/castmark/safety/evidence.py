@@ -24,6 +24,7 @@ from castmark.safety.samples import (
     prompts,
     scenes,
     sections,
+    triggers_of,
 )
 from castmark_world import Split, render
 
@@ -32,21 +33,27 @@ if TYPE_CHECKING:
 
 RENDERS = "renders"
 PROMPTS = "prompts"
-TRIGGERS = {"child": "age: child"}
-"""Escalation triggers that the world can show, and the group of people that shows them."""
+TRIGGERS = ("child",)
+"""Escalation triggers that the world can show."""
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """Embedded pictures, and the groups of people each belongs to (none where that is not known)."""
+    """Embedded pictures, and the groups of people each belongs to and the triggers it shows (none where that
+    is not known)."""
 
     embeddings: Float[Tensor, "n v d"]
     textures: Float[Tensor, "n t"]
     groups: list[tuple[str, ...]] = field(default_factory=list[tuple[str, ...]])
+    triggers: list[tuple[str, ...]] = field(default_factory=list[tuple[str, ...]])
 
     def of(self, group: str) -> Float[Tensor, "m v d"]:
         """Those of one group."""
         return self.embeddings[[i for i, names in enumerate(self.groups) if group in names]]
+
+    def showing(self, trigger: str) -> Float[Tensor, "m v d"]:
+        """Those that show a trigger."""
+        return self.embeddings[[i for i, names in enumerate(self.triggers) if trigger in names]]
 
     @property
     def group_names(self) -> list[str]:
@@ -109,17 +116,23 @@ class Evidence(Protocol):
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
     """How many samples: safe ones for the thresholds, safe ones to test on, unsafe ones (a category) for the
-    miss bound and again to test on, and labelled ones for the probes."""
+    miss bound and again to test on, labelled ones for the probes, and prompts.
 
-    safe: int = 6000
+    Five categories share 1%: at 0.2% each, 95% sure, a threshold takes 1,497 safe samples, and the second
+    highest score may decide from 2,370. A third of those who are alone among people (one age, one gender
+    presentation) is 18 in 100 scenes, so that ``safe`` gives each such group 2,500 renders.
+    """
+
+    safe: int = 14_000
     test_safe: int = 600
     unsafe: int = 500
     test_unsafe: int = 250
-    lessons: int = 12_000
-    drawn_lessons: int = 1500
-    drawn_safe: int = 2000
+    lessons: int = 15_000
+    safe_prompts: int = 4000
+    drawn_lessons: int = 1000
+    drawn_safe: int = 2400
     drawn_test_safe: int = 100
-    drawn_unsafe: int = 50
+    drawn_unsafe: int = 40
 
 
 class WorldEvidence:
@@ -164,7 +177,8 @@ class WorldEvidence:
             unsafe = sizes.test_unsafe if split == "test" else sizes.unsafe
             made = [scene for scene, _ in scenes(unsafe if category else safe, seed, split, category)]
             seen, textures = observe(self.encoder, (render(scene) for scene in made))
-            return Pictures(seen, textures, [groups_of(scene) for scene in made])
+            groups, triggers = map(groups_of, made), map(triggers_of, made)
+            return Pictures(seen, textures, list(groups), list(triggers))
         assert self.base is not None
         safe = sizes.drawn_test_safe if split == "test" else sizes.drawn_safe
         count = sizes.drawn_unsafe if category else safe
@@ -172,8 +186,7 @@ class WorldEvidence:
 
     def trigger(self, name: str, split: Split) -> Float[Tensor, "n v d"] | None:
         """Safe renders that show the trigger."""
-        group = TRIGGERS.get(name)
-        return None if group is None else self.pictures(RENDERS, split, None).of(group)
+        return self.pictures(RENDERS, split, None).showing(name) if name in TRIGGERS else None
 
     def prompts(self, split: Split, category: str | None) -> tuple[list[str], list[Tensor]]:
         """Captions, and sentences of the shipped lists."""
@@ -181,7 +194,7 @@ class WorldEvidence:
         if key not in self._prompts:
             self.say(f"{PROMPTS}, {split}: {category or 'safe'}")
             sizes = self.sizes
-            safe = sizes.test_safe if split == "test" else sizes.safe
+            safe = sizes.test_safe if split == "test" else sizes.safe_prompts
             unsafe = sizes.test_unsafe if split == "test" else sizes.unsafe
             seed = self.seed + (split == "test")
             texts = prompts(unsafe if category else safe, seed, split, category)

@@ -16,9 +16,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -36,6 +35,7 @@ from castmark.safety.ladder import audit_findings
 from castmark.safety.policy import DEFAULT_POLICY, Action, Fairness, Policy
 from castmark.safety.prompt import WordList, chunks
 from castmark.safety.reader import Reading
+from castmark.safety.remembered import Remembered
 from castmark.shot import ResolvedShot, Shot
 from castmark.take import Draft, Finding, Verdict
 from castmark_adapters.subject import Subject, open_rgb
@@ -82,6 +82,15 @@ class Checker(Protocol):
         ...
 
 
+@runtime_checkable
+class ReadsAhead(Protocol):
+    """A checker that reads many prompts in less time than one by one."""
+
+    def read_ahead(self, texts: Sequence[str]) -> None:
+        """Read prompts that are about to be checked, and remember what was found."""
+        ...
+
+
 class Gate:
     """The checker: a policy, a judge, and the thresholds that belong to the two."""
 
@@ -101,7 +110,7 @@ class Gate:
             if category.words
         }
         # A prompt is judged before it is drawn, and again with every picture of it.
-        self._prompt_scores = lru_cache(maxsize=PROMPTS_KEPT)(self._score_prompt)
+        self._prompt_scores = Remembered(self._score_prompts, PROMPTS_KEPT)
         self._seen: dict[str, list[dict[str, Reading]]] = {}
         self._triggers = {name: WordList(e.words) for name, e in policy.escalate.items()}
 
@@ -148,6 +157,14 @@ class Gate:
         return self._verdict(
             "", _guarded("checking the prompt", lambda: self._prompt_findings(text, self._said(text)))
         )
+
+    def read_ahead(self, texts: Sequence[str]) -> None:
+        """Score prompts that are about to be checked, in one pass of the text tower.
+
+        Raises:
+            CheckError: one of them could not be scored; none is remembered then.
+        """
+        _guarded("checking the prompts", lambda: self._prompt_scores.all_of(texts))
 
     def check(self, drafts: Sequence[Draft]) -> list[Verdict]:
         """One verdict per draft, bound to the pixels that were judged.
@@ -336,7 +353,7 @@ class Gate:
         return min(actions, key=STRICTNESS.index)
 
     def _prompt_findings(self, text: str, triggered: set[str]) -> tuple[Finding, ...]:
-        scores = self._prompt_scores(text)
+        (scores,) = self._prompt_scores.all_of([text])
         findings = [
             _at_most(
                 "L1 prompt",
@@ -354,10 +371,14 @@ class Gate:
             findings.append(replace(finding, detail=", ".join(hits)))
         return tuple(findings)
 
-    def _score_prompt(self, text: str) -> dict[str, float]:
-        """Score of every category and trigger for a text."""
-        embedded = self.encoder.texts(chunks(text, self.encoder.fits))[None]
-        return {name: float(score) for name, score in self._concepts.scores(embedded).items()}
+    def _score_prompts(self, texts: Sequence[str]) -> list[dict[str, float]]:
+        """Score of every category and trigger for each text."""
+        pieces = [chunks(text, self.encoder.fits) for text in texts]
+        embedded = self.encoder.texts([piece for parts in pieces for piece in parts])
+        return [
+            {name: float(score) for name, score in self._concepts.scores(part[None]).items()}
+            for part in embedded.split([len(parts) for parts in pieces])
+        ]
 
     def _verdict(self, pixel_digest: str, findings: tuple[Finding, ...]) -> Verdict:
         return Verdict(

@@ -19,11 +19,13 @@ from castmark.safety.probe import Probe, learn
 
 CLASSES: dict[str, tuple[str, ...]] = {
     "presence": ("person", "nobody"),
-    "gender": ("feminine", "masculine"),
-    "age": ("adult", "child"),
+    "gender": ("feminine", "masculine", "neutral"),
+    "age": ("adult", "child", "older"),
     "skin_tone": tuple(f"monk {tone:02d}" for tone in range(1, 11)),
 }
 """What is read, and its values. Tones are numbered as published, 1 lightest to 10 darkest."""
+ASIDE = {"gender": ("neutral",)}
+"""Values that are no group of a "uniform" target: whoever shows no gender presentation favours none."""
 
 
 @dataclass(frozen=True)
@@ -112,8 +114,10 @@ def learn_reader(
     from castmark.safety.threshold import threshold
 
     found: dict[str, Attribute] = {}
-    for name, classes in CLASSES.items():
+    for name, every in CLASSES.items():
         known = [i for i, truth in enumerate(truths) if name in truth]
+        shown = {truths[i][name] for i in known}
+        classes = tuple(value for value in every if value in shown)
         probe = learn(embeddings[known], [truths[i][name] for i in known], classes)
         asked = [i for i, truth in enumerate(held_out_truths) if name in truth]
         logs = probe.log_probabilities(held_out[asked])

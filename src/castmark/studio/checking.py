@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from castmark.errors import CheckError, InputError
+from castmark.safety.gate import ReadsAhead
 from castmark.take import UNKNOWN_WORDS, Draft, Finding, Verdict
 from castmark_adapters.encoder import squared
 
@@ -31,6 +33,16 @@ class PromptVerdicts:
     def __init__(self, checker: Checker, kept: int = PROMPTS_KEPT) -> None:
         self._checker, self._kept = checker, kept
         self._known: OrderedDict[str, Verdict] = OrderedDict()
+
+    def expect(self, texts: Iterable[str]) -> None:
+        """Let the checker read together what it is asked about one by one soon, if it can.
+
+        What goes wrong is left to the one prompt that it goes wrong with.
+        """
+        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        if len(new) > 1 and isinstance(self._checker, ReadsAhead):
+            with suppress(CheckError):
+                self._checker.read_ahead(new)
 
     def __call__(self, text: str) -> Verdict:
         """The verdict on a prompt.

@@ -42,6 +42,7 @@ from castmark.studio.work import (
     admit,
     each_of,
     failure,
+    said,
     togetherness,
 )
 from castmark.take import Draft, Failure, Refusal, SignedImage, Take, Verdict
@@ -333,6 +334,7 @@ class Studio:
     def _prepare(self, wanted: Sequence[Wanted]) -> list[Prepared]:
         """Every shot with its key, ready to draw or settled already. Runs on the checking thread."""
         found: list[Prepared] = []
+        self._prompts.expect(text for each in wanted for text in said(each.shot))
         for each in wanted:
             shot, key = each.shot, self.key(each.shot)
             try:

@@ -62,6 +62,14 @@ def togetherness(shot: Shot, *, mixed_loras: bool = True) -> tuple[object, ...]:
     return one, learned, subjects, regions, shot.width, shot.height, shot.aspect, shot.steps, start
 
 
+def said(shot: Shot) -> tuple[str, ...]:
+    """The words of a shot that are checked: the user's, and what the base will read; a subject's class phrase
+    must not smuggle anything in.
+    """
+    apart = shot.region_texts if len(shot.subjects) > 1 else ()
+    return tuple(dict.fromkeys((shot.prompt, shot.text, *apart)))
+
+
 def admit(shot: Shot, base: Base, steps: int | None, judged: Callable[[str], Verdict]) -> Ready | Verdict:
     """The shot ready to draw, or the verdict that refuses its prompt.
 

@@ -6,7 +6,8 @@ are folded into one convolution each, which costs a tenth; what ships is the unf
 decoder's end is folded exactly, borders and all (`castmark.bases.folding`); the encoder's start only inside
 the image (`fold_head`), so that in a closing stretch the encoder learns unfolded.
 
-It learns on square crops about the subject, where the detail is; convolutions carry over to whole images.
+On a CPU it learns on square crops about the subject, where the detail is; convolutions carry over to whole
+images, and borders are learned at the end (`castmark.training.decoder`). On a GPU it learns on whole images.
 Loss: L1 and squares on pixels and L1 on their gradients, weighted by the world's own masks (faces, held
 items, the subject), with Gaussian noise on the latents, and each latent channel pulled to zero mean and unit
 variance, so that a diffusion model can learn them.
@@ -26,16 +27,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from castmark.bases.folding import TAIL, finish, fold_tail
-from castmark.training.common import (
-    Ahead,
-    TrainSettings,
-    half_precision,
-    hardware,
-    write_card,
-)
+from castmark.training.common import TrainSettings, forget_path, half_precision, hardware, write_card
 from castmark.training.loop import Loop
 from castmark.training.muon import groups
 from castmark.training.samples import round_trip, to_tensor
+from castmark.training.supply import Replay, Supply
 from castmark_world import Scene, masks, render, sample_scene
 
 Pixels: TypeAlias = NDArray[np.uint8]
@@ -46,6 +42,9 @@ CROP = 160
 WIDTH = 64
 LATENT_CHANNELS = 16
 BATCH = 16
+BATCHES_ON_GPU = 4
+REPLAYED, TIMES_ON_GPU = 500, 8
+"""Batches that a GPU learns from again while others are rendered, and how often from each."""
 LATENT_NOISE = 0.05
 SQUARES = 2.0
 """Weight of squared against absolute differences. Absolute ones alone give up small things of high contrast,
@@ -53,6 +52,7 @@ such as eyes in a dark face; squares make those dear."""
 LEARNING_RATE = 2e-3
 UNFOLDED_SHARE = 0.06
 WEIGHTS = {"subject": 1.0, "face": 5.0, "item": 2.0}
+"""By part, of either subject; a prop counts as a subject does."""
 
 
 def new_autoencoder() -> AutoencoderTiny:
@@ -101,24 +101,43 @@ class Folded(nn.Module):
         return finish(h, *fold_tail(layers[-TAIL:]))
 
 
-def _crop(scene: Scene, rng: np.random.Generator) -> tuple[Pixels, NDArray[np.float32]]:
-    """A crop "s s 3" that holds a random pixel of the subject, and its weights "s s"."""
-    found = masks(scene, SIZE)
+def weights_of(scene: Scene) -> NDArray[np.float32]:
+    """How much each pixel of a scene counts, "256 256"."""
     weight = np.ones((SIZE, SIZE), np.float32)
-    for name, mask in found.items():
-        weight += WEIGHTS[name] * mask
-    rows, columns = np.nonzero(found["subject"])
+    for name, mask in masks(scene, SIZE).items():
+        weight += WEIGHTS.get(name.removeprefix("other "), WEIGHTS["subject"]) * mask
+    return weight
+
+
+def _crop(scene: Scene, rng: np.random.Generator) -> tuple[slice, slice]:
+    """A window of `CROP` pixels that holds a random pixel of the subject."""
+    rows, columns = np.nonzero(masks(scene, SIZE)["subject"])
     pick = int(rng.integers(len(rows)))
     low = (int(rows[pick]) - CROP + 1, int(columns[pick]) - CROP + 1)
     top, left = (int(rng.integers(max(0, start), min(start + CROP - 1, SIZE - CROP) + 1)) for start in low)
-    window = (slice(top, top + CROP), slice(left, left + CROP))
-    return render(scene, SIZE)[window], weight[window]
+    return slice(top, top + CROP), slice(left, left + CROP)
 
 
-def _batch(rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    crops = [_crop(sample_scene(rng), rng) for _ in range(BATCH)]
-    images = to_tensor(np.stack([image for image, _ in crops]))
-    return images, torch.from_numpy(np.stack([weight for _, weight in crops]))[:, None]
+Batch: TypeAlias = tuple[Tensor, Tensor]
+"""Images UInt8 "b h w 3", and how much their pixels count Float16 "b 1 h w"."""
+
+
+def _batch(seed: int, whole: bool, number: int) -> Batch:
+    """Crops of scenes or, on a GPU, where rendering is what takes time, all of them."""
+    rng = np.random.default_rng([seed, number])
+    images: list[Pixels] = []
+    weights: list[NDArray[np.float16]] = []
+    for _ in range(BATCH):
+        scene = sample_scene(rng)
+        window = (slice(None), slice(None)) if whole else _crop(scene, rng)
+        images.append(render(scene, SIZE)[window])
+        weights.append(weights_of(scene)[window].astype(np.float16))
+    return torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(weights))[:, None]
+
+
+def placed(batch: Batch, device: str) -> Batch:
+    """The batch on a device."""
+    return batch[0].to(device), batch[1].to(device)
 
 
 def loss_of(images: Tensor, drawn: Tensor, weights: Tensor, latents: Tensor) -> Tensor:
@@ -133,47 +152,61 @@ def loss_of(images: Tensor, drawn: Tensor, weights: Tensor, latents: Tensor) -> 
 
 
 def train(settings: TrainSettings) -> None:
-    """Train, or go on training, within the time budget; then write the model and its card to ``out``."""
+    """Train, or go on training, within the time budget; then write the model and its card to ``out``.
+
+    It goes on from its checkpoint, or else from the weights in ``out``, if there are any.
+    """
     torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
+    device = settings.device
     model = new_autoencoder()
+    if (settings.out / "config.json").is_file():
+        model.load_state_dict(AutoencoderTiny.from_pretrained(settings.out).state_dict())
     folded = Folded(model)
-    folded.to(settings.device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    folded.to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     loop = Loop(
         settings, "autoencoder", model, groups(model), peak=LEARNING_RATE, samples=partial(round_trip, model)
     )
-    rng = np.random.default_rng([settings.seed, loop.step])
-    ahead = Ahead(lambda: _batch(rng))
-    for images, weights in ahead:
-        if not loop.going:
-            break
-        images = images.to(settings.device, memory_format=torch.channels_last)
-        weights = weights.to(settings.device)
-        unfolded = loop.fraction > 1 - UNFOLDED_SHARE
-        with half_precision(settings.device):
-            latents = model.encoder(images) if unfolded else folded.encode(images)
-            noisy = latents + LATENT_NOISE * torch.randn_like(latents)
-            drawn = folded.decode(noisy)
-        loop.update(loss_of(images, drawn.float(), weights, latents.float()), BATCH)
-    ahead.close()
+    make = partial(_batch, settings.seed, settings.on_gpu)
+    with Supply(make, first=loop.step * BATCHES_ON_GPU, workers=settings.workers) as supply:
+        times = TIMES_ON_GPU if settings.on_gpu else 1
+        batches = Replay(supply, keep=REPLAYED, times=times, place=partial(placed, device=device))
+        while loop.going:
+            parts = [next(batches) for _ in range(BATCHES_ON_GPU if settings.on_gpu else 1)]
+            images = scaled(torch.cat([part[0] for part in parts]))
+            weights = torch.cat([part[1] for part in parts]).float()
+            unfolded = loop.fraction > 1 - UNFOLDED_SHARE
+            with half_precision(device):
+                latents = model.encoder(images) if unfolded else folded.encode(images)
+                noisy = latents + LATENT_NOISE * torch.randn_like(latents)
+                drawn = folded.decode(noisy)
+            loop.update(loss_of(images, drawn.float(), weights, latents.float()), len(images))
     loop.finish()
     ship(model, settings, loop.step, loop.minutes)
+
+
+def scaled(images: Tensor) -> Tensor:
+    """UInt8 "b h w 3" to Float "b 3 h w" in [-1, 1], channels last."""
+    return (
+        images.permute(0, 3, 1, 2).float().div_(127.5).sub_(1).contiguous(memory_format=torch.channels_last)
+    )
 
 
 def ship(model: AutoencoderTiny, settings: TrainSettings, step: int, minutes: float) -> None:
     """Write the model as safetensors, and its card with figures on held-out scenes."""
     model.eval()
-    model.save_pretrained(settings.out)
     figures = evaluate(model)
+    model.cpu().half().save_pretrained(settings.out)  # diffusers reads it as float32, however it is stored
+    forget_path(settings.out / "config.json")
     write_card(
         Path(settings.out),
         {
             "model": "Castmark autoencoder",
             "class": "diffusers.AutoencoderTiny",
-            "data": "castmark_world, split train, rendered in the loop at 256 px, crops of 160 px",
+            "data": "castmark_world, split train, rendered in the loop at 256 px",
             "seed": settings.seed,
             "steps": step,
-            "batch": BATCH,
+            "batch": BATCH * (BATCHES_ON_GPU if settings.on_gpu else 1),
             "minutes": round(minutes, 1),
             "hardware": hardware(settings.device, settings.threads),
             "figures": figures,
@@ -187,8 +220,11 @@ def evaluate(model: AutoencoderTiny, n: int = 64) -> dict[str, float]:
     """PSNR in dB over ``n`` held-out scenes: the whole image, and inside the subject's mask."""
     rng = np.random.default_rng(77_001)
     scenes = [sample_scene(rng, split="test") for _ in range(n)]
-    images = to_tensor(np.stack([render(s, SIZE) for s in scenes]))
-    inside = torch.from_numpy(np.stack([masks(s, SIZE)["subject"] for s in scenes]))[:, None].float()
+    device = next(model.parameters()).device
+    images = to_tensor(np.stack([render(s, SIZE) for s in scenes])).to(device)
+    inside = (
+        torch.from_numpy(np.stack([masks(s, SIZE)["subject"] for s in scenes]))[:, None].float().to(device)
+    )
     drawn = model.decoder(model.encoder(images)).clamp(-1, 1)
     square = ((images - drawn) / 2).square()
     whole = -10 * torch.log10(square.mean((1, 2, 3)))

@@ -1,4 +1,4 @@
-"""What every training run shares: settings, scenes rendered ahead on a thread, checkpoints, cards.
+"""What every training run shares: settings, checkpoints, cards.
 
 A run is resumable: it checkpoints every few minutes, and started again with the same work folder it goes on
 from there, with its own time budget.
@@ -7,13 +7,11 @@ from there, with its own time budget.
 from __future__ import annotations
 
 import json
-import queue
-import threading
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -26,7 +24,10 @@ CHECKPOINT_SECONDS = 120.0
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings:
-    """One run. ``minutes`` is this run's time budget; ``work`` holds checkpoints; ``out`` what ships."""
+    """One run. ``minutes`` is this run's time budget; ``work`` holds checkpoints; ``out`` what ships.
+
+    ``threads`` are the cores that train on a CPU; on a GPU ``workers`` processes render what it learns from.
+    """
 
     minutes: float
     work: Path
@@ -34,6 +35,12 @@ class TrainSettings:
     threads: int = 1
     seed: int = 0
     device: str = "cpu"
+    workers: int = 0
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether a GPU trains."""
+        return self.device.startswith("cuda")
 
 
 class Clock:
@@ -63,44 +70,9 @@ class Clock:
         return True
 
 
-class Ahead(Generic[T]):
-    """Items made ahead by one thread, so that rendering overlaps with the training step."""
-
-    def __init__(self, make: Callable[[], T], depth: int = 3) -> None:
-        self._items: queue.Queue[T | BaseException] = queue.Queue(depth)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._work, args=(make,), daemon=True)
-        self._thread.start()
-
-    def _work(self, make: Callable[[], T]) -> None:
-        while not self._stop.is_set():
-            try:
-                item: T | BaseException = make()
-            except BaseException as error:  # noqa: BLE001  (handed to the consumer, who raises it)
-                item = error
-            while not self._stop.is_set():
-                try:
-                    self._items.put(item, timeout=0.2)
-                    break
-                except queue.Full:
-                    continue
-
-    def __iter__(self) -> Iterator[T]:
-        while True:
-            item = self._items.get()
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-
-    def close(self) -> None:
-        """Stop the thread."""
-        self._stop.set()
-        self._thread.join()
-
-
-def seeded(rng: np.random.Generator) -> torch.Generator:
-    """A generator of torch's that follows from one of numpy's."""
-    return torch.Generator().manual_seed(int(rng.integers(2**62)))
+def seeded(rng: np.random.Generator, device: str = "cpu") -> torch.Generator:
+    """A generator of torch's, for a device, that follows from one of numpy's."""
+    return torch.Generator(device).manual_seed(int(rng.integers(2**62)))
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -116,18 +88,23 @@ def load_checkpoint(path: Path) -> dict[str, Any] | None:
     return torch.load(path, map_location="cpu", weights_only=True) if path.exists() else None
 
 
-def batch_size(settings: TrainSettings, on_cpu: int) -> int:
-    """Samples a step and process: a GPU is idle at what a core can do."""
-    return on_cpu * 8 if settings.device.startswith("cuda") else on_cpu
+def batch_size(settings: TrainSettings, on_cpu: int, times: int = 8) -> int:
+    """Samples a step and process: a GPU is idle at what a core can do, and takes ``times`` as many."""
+    return on_cpu * times if settings.on_gpu else on_cpu
 
 
 def half_precision(device: str) -> torch.autocast:
-    """Autocast to bfloat16 where the machine multiplies it in hardware (GPU, AMX, AVX512-BF16); else nothing.
+    """Autocast to bfloat16 where the machine is quick at it; else nothing."""
+    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=halves_quickly(device))
 
-    On a CPU without either, bfloat16 is several times slower than float32.
+
+@cache
+def halves_quickly(device: str) -> bool:
+    """Whether the machine multiplies bfloat16 in hardware (GPU, AMX, AVX512-BF16).
+
+    On a CPU without either, bfloat16 is ten times slower than float32.
     """
-    quick = device.startswith("cuda") or bool({"amx_bf16", "avx512_bf16"} & set(cpu_fact("flags").split()))
-    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=quick)
+    return device.startswith("cuda") or bool({"amx_bf16", "avx512_bf16"} & set(cpu_fact("flags").split()))
 
 
 def hardware(device: str, threads: int) -> str:

@@ -15,12 +15,13 @@ import torch
 from diffusers import AutoencoderTiny
 from torch import Tensor
 
-from castmark.training.autoencoder import SIZE, WEIGHTS, Folded, evaluate, loss_of
-from castmark.training.common import Ahead, TrainSettings, forget_path, half_precision, hardware, write_card
+from castmark.training.autoencoder import SIZE, Folded, evaluate, loss_of, weights_of
+from castmark.training.common import TrainSettings, forget_path, half_precision, hardware, write_card
 from castmark.training.loop import Loop
 from castmark.training.muon import groups
 from castmark.training.samples import round_trip, to_tensor
-from castmark_world import masks, render, sample_scene
+from castmark.training.supply import Supply
+from castmark_world import render, sample_scene
 
 BATCH = 16
 LEARNING_RATE = 3e-4
@@ -29,14 +30,12 @@ BORDER = 3
 BORDER_WEIGHT = 6.0
 
 
-def _batch(rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+def _batch(seed: int, number: int) -> tuple[Tensor, Tensor]:
     """Images "b 3 h w" in [-1, 1] and the weights of their pixels "b 1 h w"."""
+    rng = np.random.default_rng([seed, 4, number])
     scenes = [sample_scene(rng) for _ in range(BATCH)]
-    weights = np.full((BATCH, SIZE, SIZE), BORDER_WEIGHT, np.float32)
-    weights[:, BORDER:-BORDER, BORDER:-BORDER] = 1
-    for scene, weight in zip(scenes, weights, strict=True):
-        for name, mask in masks(scene, SIZE).items():
-            weight += WEIGHTS[name] * mask
+    weights = np.stack([weights_of(scene) for scene in scenes]) + BORDER_WEIGHT - 1
+    weights[:, BORDER:-BORDER, BORDER:-BORDER] -= BORDER_WEIGHT - 1
     return to_tensor(np.stack([render(scene, SIZE) for scene in scenes])), torch.from_numpy(weights)[:, None]
 
 
@@ -61,18 +60,15 @@ def train(settings: TrainSettings) -> None:
         warm_up=20,
         samples=partial(round_trip, model),
     )
-    rng = np.random.default_rng([settings.seed, 4, loop.step])
-    ahead = Ahead(lambda: _batch(rng))
-    for images, weights in ahead:
-        if not loop.going:
-            break
-        images = images.to(settings.device, memory_format=torch.channels_last)
-        with half_precision(settings.device):
-            with torch.no_grad():  # as a base's latents are made
-                latents = folded.encode(images)
-            drawn = folded.decode(latents)
-        loop.update(loss_of(images, drawn.float(), weights.to(settings.device), latents.float()), BATCH)
-    ahead.close()
+    with Supply(partial(_batch, settings.seed), first=loop.step, workers=settings.workers) as supply:
+        while loop.going:
+            images, weights = next(supply)
+            images = images.to(settings.device, memory_format=torch.channels_last)
+            with half_precision(settings.device):
+                with torch.no_grad():  # as a base's latents are made
+                    latents = folded.encode(images)
+                drawn = folded.decode(latents)
+            loop.update(loss_of(images, drawn.float(), weights.to(settings.device), latents.float()), BATCH)
     loop.finish()
     _ship(model, settings, loop)
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from diffusers import AutoencoderTiny, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
-from diffusers.models.attention_processor import AttnProcessor
+from diffusers.models.attention_processor import AttnProcessor, AttnProcessor2_0
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
 
@@ -22,7 +22,7 @@ from castmark.bases.words import write_words
 from castmark.training.autoencoder import LATENT_CHANNELS, SIZE
 from castmark.training.common import TrainSettings, forget_path, hardware, load_checkpoint, write_card
 from castmark.training.reading import QUERIES, reader
-from castmark.training.tokenizer import CONTEXT, END, PAD, START, load_tokenizer, sampled_captions
+from castmark.training.tokenizer import END, PAD, START, load_tokenizer, sampled_captions
 from castmark_adapters.encoder import SubjectEncoder
 from castmark_adapters.layout import processor_state, reference_bytes, resampler_state
 from castmark_adapters.reference import ENCODER, WEIGHTS, ReferenceAdapter
@@ -30,6 +30,11 @@ from castmark_adapters.subject import sha256
 
 TEXT_WIDTH = 128
 TEXT_LAYERS, TEXT_HEADS = 4, 4
+TEXT_TOKENS = 48
+"""Tokens of a prompt that are read."""
+WIDTHS = (64, 128)
+"""Channels at 16 x 16 and at 8 x 8."""
+HEADS = 2
 LATENT_SIDE = 16
 DRAWING_STEPS = 4
 FACTS = {
@@ -59,6 +64,13 @@ def new_scheduler() -> DDIMScheduler:
     )
 
 
+def prompt_tokenizer() -> PreTrainedTokenizerFast:
+    """The judge's tokenizer, with the base's length."""
+    tokenizer = load_tokenizer()
+    tokenizer.model_max_length = TEXT_TOKENS
+    return tokenizer
+
+
 def new_text_encoder(tokenizer: PreTrainedTokenizerFast) -> CLIPTextModel:
     """The untrained text encoder."""
     names = {"bos_token_id": START, "eos_token_id": END, "pad_token_id": PAD}
@@ -70,7 +82,7 @@ def new_text_encoder(tokenizer: PreTrainedTokenizerFast) -> CLIPTextModel:
             intermediate_size=TEXT_WIDTH * 4,
             num_hidden_layers=TEXT_LAYERS,
             num_attention_heads=TEXT_HEADS,
-            max_position_embeddings=CONTEXT,
+            max_position_embeddings=TEXT_TOKENS,
             hidden_act="gelu",
             **special,
         )
@@ -86,12 +98,12 @@ def new_unet() -> UNet2DConditionModel:
         sample_size=LATENT_SIDE,
         in_channels=LATENT_CHANNELS,
         out_channels=LATENT_CHANNELS,
-        block_out_channels=(64, 128),
+        block_out_channels=WIDTHS,
         down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
         layers_per_block=2,
         cross_attention_dim=TEXT_WIDTH,
-        attention_head_dim=2,
+        attention_head_dim=HEADS,  # in diffusers' UNets the number of heads
         addition_embed_type="text",
         addition_embed_type_num_heads=4,
         norm_num_groups=16,
@@ -102,7 +114,8 @@ class TextToLatents(nn.Module):
     """Text encoder, UNet and reference adapter as one model: noisy latents, timesteps, token ids and what the
     subject encoder sees to clean latents.
 
-    Attention is the plain product of matrices, whose backward is quicker at this size than the fused one's.
+    On a CPU attention is the plain product of matrices, whose backward is quicker at this size than the fused
+    one's; on a GPU it is fused.
     """
 
     def __init__(
@@ -115,10 +128,15 @@ class TextToLatents(nn.Module):
         super().__init__()
         self.text_encoder, self.unet = text_encoder, unet
         readings, self.resampler = reader(unet, encoder, shipped)
-        plain = AttnProcessor()
-        both: Any = {name: readings.get(name, plain) for name in unet.attn_processors}
-        unet.set_attn_processor(both)
+        self.readings = readings
+        self.attend(fused=False)
         text_encoder.set_attn_implementation("eager")
+
+    def attend(self, *, fused: bool) -> None:
+        """Choose how attention is computed."""
+        plain = AttnProcessor2_0() if fused else AttnProcessor()
+        both: Any = {name: self.readings.get(name, plain) for name in self.unet.attn_processors}
+        self.unet.set_attn_processor(both)
 
     def embed(self, ids: Tensor) -> Tensor:
         """Long "b 48" to Float "b 48 128"."""
@@ -189,7 +207,7 @@ def new_model(base: Path, reference: Path) -> TextToLatents:
         encoder = shipped.encoder
     else:
         shipped, encoder = None, SubjectEncoder.load(reference / ENCODER)
-    unet, text_encoder = new_unet(), new_text_encoder(load_tokenizer())
+    unet, text_encoder = new_unet(), new_text_encoder(prompt_tokenizer())
     if (base / "unet" / "config.json").is_file():
         _take(unet, UNet2DConditionModel.from_pretrained(base / "unet"))
         _take(text_encoder, CLIPTextModel.from_pretrained(base / "text_encoder"))
@@ -262,15 +280,16 @@ def _save_pipeline(model: TextToLatents, out: Path) -> None:
     parts: dict[str, Any] = {
         "vae": autoencoder,
         "text_encoder": model.text_encoder,
-        "tokenizer": load_tokenizer(),
+        "tokenizer": prompt_tokenizer(),
         "unet": model.unet,
         "scheduler": new_scheduler(),
         "safety_checker": None,
         "feature_extractor": None,
     }
     pipeline = StableDiffusionPipeline(**parts, requires_safety_checker=False)
-    # Half the file: diffusers reads its models as float32, however they are stored (transformers does not).
+    # Half the files: diffusers reads its models as float32, however they are stored (transformers does not).
     model.unet.half()
+    cast("Any", autoencoder).half()
     pipeline.save_pretrained(out, safe_serialization=True)
     forget_path(out / "vae" / "config.json")
     (out / "castmark.json").write_text(json.dumps(FACTS) + "\n")

@@ -11,12 +11,12 @@ from diffusers import AutoencoderTiny
 from torch import Tensor, nn
 
 from castmark.training.common import TrainSettings, seeded
-from castmark.training.denoiser import NoisePath, TextToLatents, new_scheduler
+from castmark.training.denoiser import NoisePath, TextToLatents, new_scheduler, prompt_tokenizer
 from castmark.training.latents import Batch
 from castmark.training.paths import guided_paths
 from castmark.training.progress import Rows
 from castmark.training.samples import COUNT, SEED, SIDE, Pictures, held_out, pictures
-from castmark.training.tokenizer import load_tokenizer, token_ids
+from castmark.training.tokenizer import token_ids
 from castmark_world import render
 
 
@@ -29,11 +29,12 @@ class Drawings:
         self._decoder: Any = nn.Module.to(autoencoder, settings.device)  # its own `to` has lost its types
         scenes, captions = held_out()
         self._renders = [render(scene, SIDE) for scene in scenes]
-        self._ids = token_ids(load_tokenizer(), [*captions, ""]).to(settings.device)
+        self._ids = token_ids(prompt_tokenizer(), [*captions, ""]).to(settings.device)
         shape = (COUNT, model.unet.config["in_channels"], *2 * [model.unet.config["sample_size"]])
         self._noise = torch.randn(shape, generator=seeded(np.random.default_rng(SEED))).to(settings.device)
 
     @torch.no_grad()
+    @torch.compiler.set_stance("force_eager")  # of another size than what a compiled model learns on
     def of_teacher(self) -> Rows:
         """Along the guided path."""
         nobody = torch.zeros(0, 1, 1, 1, device=self._device)
@@ -45,6 +46,7 @@ class Drawings:
         return {"renders": self._renders, "teacher, guided": self._decoded(found)}
 
     @torch.no_grad()
+    @torch.compiler.set_stance("force_eager")
     def of_student(self) -> Rows:
         """In 4 steps and in 1, as the base draws."""
         self._model.eval()

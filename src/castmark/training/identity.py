@@ -12,9 +12,10 @@ from PIL import Image
 
 from castmark_adapters.encoder import SubjectEncoder, as_image
 from castmark_adapters.identity import CALIBRATION, IdentityCalibration, centroid
-from castmark_world import Split, Subject, look_alike, render, sample_subject, stage
+from castmark_world import DEFAULT, Kind, Split, Subject, look_alike, render, sample_subject, stage
 
 REFERENCES = 3
+KINDS: tuple[Kind, ...] = ("character", "product", "character", "product", "mascot")
 FALSE_ACCEPTS = 0.01
 SIZE = 128
 
@@ -43,7 +44,7 @@ def measure(encoder: SubjectEncoder, split: Split, subjects: int, seed: int) -> 
     rows: list[list[float]] = []
     for index in range(subjects):
         rng = np.random.default_rng((seed, index))
-        subject = sample_subject(rng, "product" if index % 2 else "character", split)
+        subject = sample_subject(rng, KINDS[index % len(KINDS)], split)
         other = sample_subject(rng, subject.kind, split)
         mean = centroid(encoder, [_picture(subject, rng) for _ in range(REFERENCES)])
         asked = [_picture(s, rng) for s in (subject, look_alike(subject, rng), other)]
@@ -90,4 +91,4 @@ def _at(quantile: float, scores: NDArray[np.float64]) -> float:
 
 
 def _picture(subject: Subject, rng: np.random.Generator) -> Image.Image:
-    return as_image(render(stage(subject, rng), SIZE))
+    return as_image(render(stage(subject, rng, scope=DEFAULT.alone), SIZE))

@@ -12,9 +12,11 @@ modified ResNet: on one core it learns small things sooner than a transformer of
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,29 +28,45 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from castmark.training.common import (
-    Ahead,
     TrainSettings,
+    batch_size,
     half_precision,
     hardware,
     write_card,
 )
 from castmark.training.judge_data import UNKNOWN, VIEW, Batch, JudgeData
-from castmark.training.judge_texts import ATTRIBUTES, Speaker
+from castmark.training.judge_labels import ATTRIBUTES
+from castmark.training.judge_texts import Speaker
 from castmark.training.loop import Loop
 from castmark.training.muon import groups
+from castmark.training.supply import Supply
 from castmark.training.tokenizer import CONTEXT, load_tokenizer, make_tokenizer, token_ids
 
 BATCH = 64
-CAPTIONED = 32
-TEXT_CHUNK = 22
+CAPTIONED = 0.5
+"""Share of a batch whose captions are read."""
+TEXT_CHUNK = {"cpu": 22, "cuda": 256}
 PEAK_RATE = 1e-3
 MAX_SCALE = 100.0
-BANK_SCALE = 16.0
-TEXTS_PER_VALUE = {"unsafe": 4, "item": 1}
-WEIGHTS = {"unsafe": 3.0, "item": 3.0}
-ATTRIBUTE_WEIGHT = 0.3
+BANK_SCALE = 24.0
+TEXTS_PER_VALUE = {"unsafe": 4, "gender": 2, "age": 2}
+WEIGHTS = {
+    "unsafe": 6.0,
+    "item": 5.0,
+    "skin_tone": 3.0,
+    "gender": 3.0,
+    "age": 2.0,
+    "person": 1.5,
+    **dict.fromkeys(("camera", "pose", "bottom", "bottom_color", "headwear_color", "accessory_color"), 0.5),
+    **dict.fromkeys(("accent_color", "marking_color", "clothes_color"), 0.5),
+}
+ATTRIBUTE_WEIGHT = 0.15
+ALWAYS_ASKED = ("unsafe", "item")
+ASKED_TEXTS = {"cpu": 110, "cuda": 4096}
+"""Texts that ask for attributes, a step: on a CPU they cost more than the pictures."""
 VALUES = [len(values) for values in ATTRIBUTES.values()]
 NOTHING_UNSAFE = ATTRIBUTES["unsafe"].index("none")
+_WEIGHTED = {name: WEIGHTS.get(name, 1.0) * ATTRIBUTE_WEIGHT for name in ATTRIBUTES}
 MODEL: dict[str, Any] = {
     "embed_dim": 192,
     "vision_cfg": {"image_size": VIEW, "layers": [1, 1, 1, 1], "width": 16},
@@ -87,7 +105,8 @@ def encode_texts(model: CLIP, ids: Tensor) -> Tensor:
     """
     lengths = (ids != 0).sum(-1)
     order = lengths.argsort()
-    rows = [_encode(model, ids[part, : int(lengths[part].max())]) for part in order.split(TEXT_CHUNK)]
+    chunk = TEXT_CHUNK.get(ids.device.type, TEXT_CHUNK["cuda"])
+    rows = [_encode(model, ids[part, : int(lengths[part].max())]) for part in order.split(chunk)]
     return torch.cat(rows)[order.argsort()]
 
 
@@ -96,8 +115,8 @@ def _encode(model: CLIP, ids: Tensor) -> Tensor:
     tower = cast(Any, model)  # open_clip's buffers and optional parts are typed as if they were neither
     x = tower.token_embedding(ids) + tower.positional_embedding[:length]
     x = tower.ln_final(tower.transformer(x, attn_mask=tower.attn_mask[:length, :length]))
-    x = x[torch.arange(len(ids)), ids.argmax(-1)] @ tower.text_projection
-    return F.normalize(x, dim=-1)
+    x = x[torch.arange(len(ids), device=ids.device), ids.argmax(-1)] @ tower.text_projection
+    return F.normalize(x.float(), dim=-1)
 
 
 class Trainer(torch.nn.Module):
@@ -132,65 +151,69 @@ class Trainer(torch.nn.Module):
 
     def loss(self, batch: Batch, speaker: Speaker) -> Tensor:
         """The loss of one batch; without texts, the image tower's alone."""
-        device = self.settings.device
-        pixels = ((batch.pixels - MEAN) / STD).to(device, memory_format=torch.channels_last)
-        features = self.model.visual(pixels)
-        images = F.normalize(features, dim=-1)
-        guesses = dict(zip(ATTRIBUTES, self.heads(features).split(VALUES, dim=-1), strict=True))
-        anchors = dict(zip(ATTRIBUTES, F.normalize(self.bank, dim=-1).split(VALUES), strict=True))
-        total = torch.zeros((), device=device)
-        for name in ATTRIBUTES:
-            labels = batch.labels[name].to(device)
-            known = labels != UNKNOWN
-            if bool(known.any()):
-                plain = F.cross_entropy(guesses[name][known], labels[known])
-                drawn = F.cross_entropy(BANK_SCALE * images[known] @ anchors[name].T, labels[known])
-                total = total + WEIGHTS.get(name, 1.0) * ATTRIBUTE_WEIGHT * (plain + drawn)
-        if batch.read:
-            total = total + self._said(batch, speaker, images, anchors)
-        return total
-
-    def _said(
-        self,
-        batch: Batch,
-        speaker: Speaker,
-        images: Tensor,
-        anchors: dict[str, Tensor],
-    ) -> Tensor:
-        """The part of the loss that reads: captions, and attributes asked for in words."""
-        device = self.settings.device
-        # Every picture is drawn to the bank; texts cost more, so half of the attributes are asked in words.
-        asked_for = [name for name in ATTRIBUTES if name in WEIGHTS or speaker.rng.random() < 0.5]
+        device = torch.device(self.settings.device)
+        pixels = torch.from_numpy(batch.pixels).to(device).float().div_(255).sub_(MEAN).div_(STD)
+        features = self.model.visual(pixels.contiguous(memory_format=torch.channels_last)).float()
+        captioned = math.ceil(len(batch.captions) * CAPTIONED)
+        asked_for = self.asked_for(speaker) if batch.read else []
         prompts = [
             speaker.prompt(name, value)
             for name in asked_for
             for value in ATTRIBUTES[name]
             for _ in range(TEXTS_PER_VALUE.get(name, 1))
         ]
-        texts = encode_texts(self.model, self.ids([*batch.captions[:CAPTIONED], *prompts]))
-        captions, asked = texts[:CAPTIONED], texts[CAPTIONED:]
-        scale = self.model.logit_scale.exp().clamp(max=MAX_SCALE)
-        logits = scale * images[:CAPTIONED] @ captions.T
-        logits = logits.masked_fill(duplicates(batch)[:CAPTIONED, :CAPTIONED].to(device), -1e4)
-        target = torch.arange(len(logits), device=device)
-        total = (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
-        answers = dict(zip(asked_for, asked.split([self._count(name) for name in asked_for]), strict=True))
-        for name, texts in answers.items():
-            labels = batch.labels[name].to(device)
-            known = labels != UNKNOWN
-            if bool(known.any()):
-                weight = WEIGHTS.get(name, 1.0) * ATTRIBUTE_WEIGHT
-                total = total + weight * self._text_loss(
-                    images[known], labels[known], texts, anchors[name], scale
+        texts = [*batch.captions[:captioned], *prompts]
+        said = encode_texts(self.model, self.ids(texts)) if batch.read else None
+        # Cosines times a large scale: half precision would be off by tenths.
+        with torch.autocast(device.type, enabled=False):
+            images = F.normalize(features, dim=-1)
+            labels = dict(zip(ATTRIBUTES, torch.from_numpy(batch.labels).to(device).T, strict=True))
+            guesses = dict(zip(ATTRIBUTES, self.heads(features).split(VALUES, dim=-1), strict=True))
+            anchors = dict(zip(ATTRIBUTES, F.normalize(self.bank, dim=-1).split(VALUES), strict=True))
+            total = torch.zeros((), device=device)
+            for name, weight in _WEIGHTED.items():
+                drawn = BANK_SCALE * images @ anchors[name].T
+                total = total + weight * (_told(guesses[name], labels[name]) + _told(drawn, labels[name]))
+            if said is None:
+                return total
+            captions, asked = said[:captioned], said[captioned:]
+            scale = self.model.logit_scale.exp().clamp(max=MAX_SCALE)
+            total = total + self._matched(batch, images[:captioned], captions, scale)
+            counts = [self.count(name) for name in asked_for]
+            answers = dict(zip(asked_for, asked.split(counts), strict=True))
+            for name, texts_of in answers.items():
+                total = total + _WEIGHTED[name] * self._text_loss(
+                    images, labels[name], texts_of, anchors[name], scale
                 )
-        unsafe = batch.labels["unsafe"][:CAPTIONED].to(device)
-        said = (unsafe != UNKNOWN) & (batch.hands_said[:CAPTIONED].to(device) | (unsafe == NOTHING_UNSAFE))
-        each = TEXTS_PER_VALUE["unsafe"]
-        loss = F.cross_entropy(_pooled(scale * captions[said] @ answers["unsafe"].T, each), unsafe[said])
-        return total + ATTRIBUTE_WEIGHT * loss
+            unsafe = labels["unsafe"][:captioned]
+            told = torch.from_numpy(batch.hands_said[:captioned]).to(device) | (unsafe == NOTHING_UNSAFE)
+            logits = _pooled(scale * captions @ answers["unsafe"].T, TEXTS_PER_VALUE["unsafe"])
+            return total + _WEIGHTED["unsafe"] * _told(logits, unsafe.where(told, UNKNOWN))
+
+    def asked_for(self, speaker: Speaker) -> list[str]:
+        """The attributes that are asked for in words this time, as many as `ASKED_TEXTS` leaves room for:
+        every picture is drawn to the bank, but texts cost more."""
+        chosen: list[str] = list(ALWAYS_ASKED)
+        room = ASKED_TEXTS.get(torch.device(self.settings.device).type, ASKED_TEXTS["cuda"])
+        room -= sum(map(self.count, chosen))
+        rest = [name for name in ATTRIBUTES if name not in ALWAYS_ASKED]
+        for index in speaker.rng.permutation(len(rest)):
+            if (count := self.count(rest[index])) <= room:
+                chosen.append(rest[index])
+                room -= count
+        return chosen
 
     @staticmethod
-    def _count(name: str) -> int:
+    def _matched(batch: Batch, images: Tensor, captions: Tensor, scale: Tensor) -> Tensor:
+        """InfoNCE of pictures and their captions."""
+        count = len(images)
+        same = duplicates(batch)[:count, :count].to(images.device)
+        logits = (scale * images @ captions.T).masked_fill(same, -1e4)
+        target = torch.arange(count, device=images.device)
+        return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+
+    @staticmethod
+    def count(name: str) -> int:
         return len(ATTRIBUTES[name]) * TEXTS_PER_VALUE.get(name, 1)
 
     @staticmethod
@@ -198,55 +221,60 @@ class Trainer(torch.nn.Module):
         """Pictures to the texts of their value, and those texts to the bank's vector of it."""
         each = len(answers) // len(anchors)
         meant = torch.arange(len(anchors), device=labels.device).repeat_interleave(each)
-        seen = F.cross_entropy(_pooled(scale * images @ answers.T, each), labels)
+        seen = _told(_pooled(scale * images @ answers.T, each), labels)
         return seen + F.cross_entropy(BANK_SCALE * answers @ anchors.T, meant)
 
     def learn(self) -> None:
         """Train until the budget is spent, on from the checkpoint in ``work`` or else from what is shipped.
 
-        A run that goes on has half the learning rate.
+        A run that goes on with both towers has half the learning rate.
         """
         work, shipped = self.settings.work, self.settings.out / SHIPPED
         fresh = not (work / "judge.pt").is_file()
-        if fresh and shipped.is_file():
-            self._start_from_shipped()
+        whole = self.start_from_shipped() if fresh and shipped.is_file() else not fresh
         beside = [self.bank, *self.heads.parameters()]
         loop = Loop(
             self.settings,
             "judge",
             self,
             [*groups(self.model), {"params": beside, "orthogonal": False, "scale": 1.0}],
-            peak=PEAK_RATE if fresh and not shipped.is_file() else PEAK_RATE / 2,
+            peak=PEAK_RATE / 2 if whole else PEAK_RATE,
             warm_up=60,
         )
-        # Data follow from (seed, step): a resumed run does not see the same pictures again.
-        seeds = (self.settings.seed, loop.step)
-        data = JudgeData(np.random.default_rng(seeds), BATCH)
-        speaker = Speaker(np.random.default_rng((*seeds, 1)))
-        ahead = Ahead(data.batch, depth=2)
+        size = batch_size(self.settings, BATCH)
+        speaker = Speaker(np.random.default_rng((self.settings.seed, loop.step, 1)))
         self.train()
-        try:
-            for batch in ahead:
-                if not loop.going:
-                    break
-                with half_precision(self.settings.device):
-                    loss = self.loss(batch, speaker)
-                loop.update(loss, BATCH)
-        finally:
-            ahead.close()
+        make = partial(_batches, self.settings.seed, size)
+        with Supply(make, first=loop.step, workers=self.settings.workers) as supply:
+            while loop.going:
+                for batch in next(supply):
+                    with half_precision(self.settings.device):
+                        loss = self.loss(batch, speaker)
+                    loop.update(loss, size)
         loop.finish()
         steps, minutes = self.before.tolist()
         self.steps, self.minutes = int(steps) + loop.step, minutes + loop.minutes
 
     @torch.no_grad()
-    def _start_from_shipped(self) -> None:
-        """Copy what was shipped last; the bank, which is not shipped, starts where its texts are."""
-        card = json.loads((self.settings.out / "card.json").read_text())
+    def start_from_shipped(self) -> bool:
+        """Copy what was shipped last, and whether that was all of it.
+
+        Under another tokenizer the text tower's tokens mean something else: then it starts anew, and the
+        image tower alone goes on. The bank, which is not shipped, starts where its texts are.
+        """
+        out = self.settings.out
+        card = json.loads((out / "card.json").read_text())
         self.before.copy_(torch.tensor([card["steps"], card["minutes"]]))
-        self.model.load_state_dict({k: v.float() for k, v in load_file(self.settings.out / SHIPPED).items()})
+        weights = {k: v.float() for k, v in load_file(out / SHIPPED).items()}
+        if card.get("tokenizer") != tokenizer_digest(out):
+            kept = {k: v for k, v in weights.items() if k == "logit_scale" or k.startswith("visual.")}
+            self.model.load_state_dict(kept, strict=False)
+            return False
+        self.model.load_state_dict(weights)
         speaker = Speaker(np.random.default_rng((self.settings.seed, card["steps"], 2)))
         texts = [speaker.prompt(name, value) for name, values in ATTRIBUTES.items() for value in values]
         self.bank.copy_(encode_texts(self.model.eval(), self.ids(texts)))
+        return True
 
     def export(self) -> None:
         """Write the open_clip folder: config and float16 weights beside the tokenizer."""
@@ -261,16 +289,33 @@ class Trainer(torch.nn.Module):
         (out / SHIPPED).chmod(0o644)  # safetensors writes it for its owner alone
 
 
+def _batches(seed: int, size: int, number: int) -> list[Batch]:
+    """A rendered batch and its mirror image."""
+    data = JudgeData(np.random.default_rng((seed, number)), size)
+    return [data.batch(), data.batch()]
+
+
 def duplicates(batch: Batch) -> Tensor:
     """Boolean "b b": pairs of picture and caption that fit although they are not each other's.
 
-    The same words; and the two of a hard pair where one caption leaves open what the hands hold.
+    The same words; and the two of a hard pair where one caption leaves open in what they differ.
     """
-    count = len(batch.captions)
-    same = torch.tensor([[a == b for b in batch.captions] for a in batch.captions])
+    _, alike = np.unique(batch.captions, return_inverse=True)
+    same = alike[:, None] == alike[None]
     paired = (batch.pair[:, None] == batch.pair[None]) & (batch.pair[:, None] >= 0)
-    silent = ~batch.hands_said[None] | ~batch.hands_said[:, None]
-    return (same | (paired & silent)) & ~torch.eye(count, dtype=torch.bool)
+    silent = ~batch.told[None] | ~batch.told[:, None]
+    return torch.from_numpy((same | (paired & silent)) & ~np.eye(len(alike), dtype=bool))
+
+
+def tokenizer_digest(folder: Path) -> str:
+    """sha256 of the folder's tokenizer."""
+    return hashlib.sha256((folder / "tokenizer.json").read_bytes()).hexdigest()
+
+
+def _told(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross-entropy over the rows whose label is known; 0 where none is."""
+    known = (labels != UNKNOWN).sum().clamp(min=1)
+    return F.cross_entropy(logits, labels, ignore_index=UNKNOWN, reduction="sum") / known
 
 
 def _pooled(logits: Tensor, each: int) -> Tensor:
@@ -283,20 +328,16 @@ def train_judge(settings: TrainSettings) -> Path:
 
     Its thresholds are another step, ``castmark policy calibrate``: those of any other weights do not hold.
     """
+    learn(settings)
+    return document(settings.out)
+
+
+def learn(settings: TrainSettings) -> None:
+    """Train within the time budget; write the open_clip folder and a card without figures."""
     torch.set_num_threads(settings.threads)
     trainer = Trainer(settings)
     trainer.learn()
     trainer.export()
-    return document(trainer)
-
-
-def document(trainer: Trainer) -> Path:
-    """Measure the exported judge on held-out scenes and write its card; returns its folder."""
-    from castmark.training.judge_report import README, held_out_figures
-
-    settings = trainer.settings
-    started = time.monotonic()
-    figures = held_out_figures(settings.out)
     card = {
         "model": "open_clip CLIP, modified ResNet image tower, 96 px",
         "parameters": sum(p.numel() for p in trainer.model.parameters()),
@@ -304,13 +345,23 @@ def document(trainer: Trainer) -> Path:
         "domain": "illustrated castmark_world pictures; no claim on photographs",
         "seed": settings.seed,
         "steps": trainer.steps,
-        "batch": BATCH,
+        "batch": batch_size(settings, BATCH),
+        "tokenizer": tokenizer_digest(settings.out),
         "minutes": round(trainer.minutes, 1),
         "hardware": hardware(settings.device, settings.threads),
         "licence": "Apache-2.0",
-        "held_out": figures,
-        "held_out_seconds": round(time.monotonic() - started),
     }
     write_card(settings.out, card)
-    (settings.out / "README.md").write_text(README.format(**card, **figures))
-    return settings.out
+
+
+def document(folder: Path) -> Path:
+    """Measure the judge in ``folder`` on held-out scenes and finish its card; returns the folder."""
+    from castmark.training.judge_report import held_out_figures, readme
+
+    started = time.monotonic()
+    card = json.loads((folder / "card.json").read_text())
+    card["held_out"] = held_out_figures(folder)
+    card["held_out_seconds"] = round(time.monotonic() - started)
+    write_card(folder, card)
+    (folder / "README.md").write_text(readme(card))
+    return folder

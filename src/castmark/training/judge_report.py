@@ -2,84 +2,116 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from castmark.safety.concepts import Concepts
 from castmark.safety.encoder import Encoder
 from castmark.safety.gate import to_tensor
 from castmark.safety.policy import Policy
-from castmark.safety.samples import rendered
-from castmark.training.judge_texts import ATTRIBUTES, UNCOUNTED, labels_of
-from castmark_world import ITEMS, render, sample_scene, stage
-from castmark_world.captions import NOUN_WORDS, PLACE_WORDS, article
+from castmark.training.judge_labels import ATTRIBUTES, CATEGORIES, KINDS, NONE, labels_of
+from castmark.training.judge_texts import Speaker
+from castmark_world import GUARDED, ITEMS, Kind, Scene, caption, render, sample_scene, stage
 from castmark_world.sampling import sample_subject
 
 README = """# The embedded judge
 
-A CLIP of {parameters:,} parameters ({model}), in open_clip's folder layout. Trained from
-random weights on pictures and captions of `castmark_world`, and on nothing else: {steps:,} steps of {batch}
-pictures (seed {seed}, {minutes} minutes on {hardware}).
+A CLIP of {parameters:,} parameters ({model}), in open_clip's folder layout. Trained on pictures and
+captions of `castmark_world`, and on nothing else: {steps:,} steps of {batch} pictures (seed {seed},
+{minutes} minutes on {hardware}).
 
     import open_clip
     model, preprocess = open_clip.create_model_from_pretrained("local-dir:PATH")
     tokenizer = open_clip.get_tokenizer("local-dir:PATH")
 
 **What it is for**: judging illustrated pictures of that world, and what the embedded base draws. It has
-never seen a photograph and says nothing about one. Of unsafe things it has seen a knife and bottles of beer
-and wine.
+never seen a photograph and says nothing about one. Of unsafe things it has seen these, in words many more:
+{things}.
 
 ## Held-out figures
 
-Subjects of the test split, whose combinations of attributes were never trained on; the whole picture, one
-prompt a value.
+Subjects of the test split, whose combinations of attributes were never trained on. Zero-shot accuracy: the
+whole picture against the mean of {paraphrases} prompts a value, where the picture shows the attribute.
 
-| zero-shot accuracy | |
-|---|---|
-| place (8) | {place:.3f} |
-| hair colour (8) | {hair_color:.3f} |
-| top colour (10) | {top_color:.3f} |
-| product category (5) | {category:.3f} |
-| thing in the hand (10 and none) | {item:.3f} |
-| AUC weapon against safe, six views | {auc_weapon:.4f} |
-| AUC alcohol against safe, six views | {auc_alcohol:.4f} |
+{accuracy}
+
+{rest}
 """
-MEASURED = ("place", "hair_color", "top_color", "category", "item")
+PARAPHRASES = 8
+RETRIEVED = 200
+"""Captions among which a picture finds its own."""
+CHUNK = 16
+FAMILIES: dict[str, tuple[str, ...]] = {
+    "scene": ("place", "time", "weather", "style", "camera"),
+    "safety": ("unsafe", "item"),
+    "person": ("person", "age", "gender", "skin", "skin_tone", "facial_hair", "hair_style", "hair_color"),
+    "clothes": (
+        "occupation", "top", "top_color", "bottom", "bottom_color", "headwear", "headwear_color", "glasses",
+        "accessory", "accessory_color", "pattern",
+    ),
+    "acting": ("pose", "expression"),
+    "product": ("category", "color", "accent_color", "material"),
+    "mascot": ("species", "marking", "marking_color", "clothes", "clothes_color"),
+    "kind": ("kind",),
+}  # fmt: skip
 
 
-def held_out_figures(folder: Path, count: int = 600, seed: int = 31_000) -> dict[str, float]:
-    """Zero-shot accuracies and unsafe-against-safe AUCs of the judge in ``folder`` on the test split."""
+def held_out_figures(folder: Path, count: int = 900, seed: int = 31_000) -> dict[str, float]:
+    """Zero-shot accuracies by attribute, AUCs of each unsafe category against safe pictures, and retrieval of
+    captions, by the judge in ``folder`` on the test split."""
     encoder = Encoder.open(folder)
     rng = np.random.default_rng(seed)
-    scenes = [sample_scene(rng, split="test") for _ in range(count // 2)]
-    scenes += [
-        stage(sample_subject(rng, "character", "test"), rng, item=_any_item(rng)) for _ in range(count // 2)
-    ]
-    whole = torch.cat(
-        [
-            encoder.images(to_tensor([render(s) for s in scenes[i : i + 16]]))[:, 0]
-            for i in range(0, len(scenes), 16)
-        ]
-    )
+    scenes = [sample_scene(rng, split="test", scope=GUARDED.alone) for _ in range(count // 2)]
+    scenes += [_holding(rng, tuple(ITEMS)) for _ in range(count - len(scenes))]
     labels = [labels_of(scene) for scene in scenes]
-    figures: dict[str, float] = {}
-    for name in MEASURED:
-        values = ATTRIBUTES[name]
-        texts = encoder.texts([prompt_of(name, value) for value in values])
-        asked = [i for i, row in enumerate(labels) if name in row]
-        guess = (whole[asked] @ texts.T).argmax(-1).tolist()
-        right = sum(values[g] == labels[i][name] for g, i in zip(guess, asked, strict=True))
-        figures[name] = right / len(asked)
-    concepts = Concepts(encoder, Policy.load())
-    safe = concepts.scores(rendered(encoder, count // 2, seed, "test", None))
-    for name in sorted({item.category for item in ITEMS.values() if item.category}):
-        unsafe = concepts.scores(rendered(encoder, count // 3, seed, "test", name))[name]
-        figures[f"auc_{name}"] = auc(unsafe, safe[name])
+    views = embedded(encoder, scenes)
+    whole = views[:, 0]
+    figures = accuracies(whole, labels, prompts(encoder, seed))
+    scores = Concepts(encoder, Policy.load()).scores(views)
+    safe = torch.tensor([row.get("unsafe") == NONE for row in labels])
+    for name in CATEGORIES:
+        if name in scores:
+            unsafe = torch.tensor([row.get("unsafe") == name for row in labels])
+            figures[f"auc_{name}"] = auc(scores[name][unsafe], scores[name][safe])
+    texts = encoder.texts([caption(scene, rng) for scene in scenes[:RETRIEVED]])
+    order = (whole[: len(texts)] @ texts.T).argsort(dim=-1, descending=True)
+    ranks = (order == torch.arange(len(texts))[:, None]).float().argmax(-1)
+    figures |= {f"caption_top{n}": float((ranks < n).float().mean()) for n in (1, 5)}
     return {name: round(value, 4) for name, value in figures.items()}
+
+
+def embedded(encoder: Encoder, scenes: list[Scene]) -> Tensor:
+    """Unit embeddings "n v d" of the scenes' views."""
+    parts = (scenes[i : i + CHUNK] for i in range(0, len(scenes), CHUNK))
+    return torch.cat([encoder.images(to_tensor([render(s) for s in part])) for part in parts])
+
+
+def prompts(encoder: Encoder, seed: int) -> dict[str, Tensor]:
+    """For each attribute a unit embedding "values d" of each value, the mean of its paraphrases."""
+    speaker = Speaker(np.random.default_rng((seed, 1)))
+    found: dict[str, Tensor] = {}
+    for name, values in ATTRIBUTES.items():
+        texts = encoder.texts([speaker.prompt(name, value) for value in values for _ in range(PARAPHRASES)])
+        found[name] = F.normalize(texts.unflatten(0, (len(values), PARAPHRASES)).mean(1), dim=-1)
+    return found
+
+
+def accuracies(images: Tensor, labels: list[dict[str, str]], texts: dict[str, Tensor]) -> dict[str, float]:
+    """Share of pictures "n d" whose nearest value is the true one, by attribute, where it is labelled."""
+    figures: dict[str, float] = {}
+    for name, values in ATTRIBUTES.items():
+        asked = [i for i, row in enumerate(labels) if name in row]
+        if asked:
+            guess = (images[asked] @ texts[name].T).argmax(-1).tolist()
+            right = sum(values[g] == labels[i][name] for g, i in zip(guess, asked, strict=True))
+            figures[name] = right / len(asked)
+    return figures
 
 
 def auc(high: Tensor, low: Tensor) -> float:
@@ -88,22 +120,39 @@ def auc(high: Tensor, low: Tensor) -> float:
     return float(((difference > 0).float() + 0.5 * (difference == 0).float()).mean())
 
 
-def _any_item(rng: np.random.Generator) -> str | None:
-    options: Sequence[str] = ATTRIBUTES["item"]
-    choice = options[int(rng.integers(len(options)))]
-    return None if choice == "none" else choice
+def readme(card: dict[str, Any]) -> str:
+    """The README of a judge with this card."""
+    figures: dict[str, float] = card["held_out"]
+    rows = [
+        (f"{family}: {name.replace('_', ' ')} ({len(ATTRIBUTES[name])})", f"{figures[name]:.3f}")
+        for family, names in FAMILIES.items()
+        for name in names
+        if name in figures
+    ]
+    rest = [
+        (f"AUC {name} against safe, six views", f"{figures[f'auc_{name}']:.4f}")
+        for name in CATEGORIES
+        if f"auc_{name}" in figures
+    ]
+    rest += [
+        (f"own caption among the first {n} of {RETRIEVED}", f"{figures[f'caption_top{n}']:.3f}")
+        for n in (1, 5)
+        if f"caption_top{n}" in figures
+    ]
+    return README.format(
+        **card,
+        things=", ".join(name for name, item in ITEMS.items() if item.category),
+        paraphrases=PARAPHRASES,
+        accuracy=_table(("attribute (values)", "accuracy"), rows),
+        rest=_table(("", ""), rest),
+    )
 
 
-def prompt_of(name: str, value: str) -> str:
-    """One fixed prompt a value."""
-    noun = NOUN_WORDS.get(value, (value,))[0]
-    if name == "place":
-        return f"a picture {PLACE_WORDS[value][0]}"
-    if name == "hair_color":
-        return f"a person with {value} hair"
-    if name == "top_color":
-        return f"a person in a {value} shirt"
-    if name == "item":
-        thing = noun if noun in UNCOUNTED else article(noun)
-        return "a person with empty hands" if value == "none" else f"a person holding {thing}"
-    return f"a picture of a {noun}"
+def _table(head: tuple[str, str], rows: Iterable[tuple[str, str]]) -> str:
+    return "\n".join(f"| {left} | {right} |" for left, right in (head, ("---", "---"), *rows))
+
+
+def _holding(rng: np.random.Generator, items: tuple[str, ...]) -> Scene:
+    kind: Kind = "mascot" if "mascot" in KINDS and rng.random() < 0.25 else "character"
+    item = items[int(rng.integers(len(items)))]
+    return stage(sample_subject(rng, kind, "test"), rng, item=item, scope=GUARDED.alone)

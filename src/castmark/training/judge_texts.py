@@ -9,97 +9,233 @@ are mixed in, so that it learns to read past what it does not know.
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
+from castmark.training.judge_labels import ATTRIBUTES
 from castmark.training.tokenizer import word_list
-from castmark_world import DEFAULT, ITEMS, CharacterSpec, ProductSpec, Scene
-from castmark_world.captions import (
-    COLOR_WORDS,
-    NOUN_WORDS,
-    PLACE_WORDS,
-    TIME_WORDS,
-    article,
-)
+from castmark_world import Scene, words
+from castmark_world.describe import things
 
-WEAPONS = (
-    "knife", "knife", "kitchen knife", "dagger", "blade", "machete", "cleaver", "sword", "gun", "pistol",
-    "rifle", "handgun", "firearm", "weapon", "revolver", "switchblade", "axe", "bayonet", "shotgun",
-    "sharp blade",
-)  # fmt: skip
-DRINKS = (
-    "beer", "bottle of beer", "beer bottle", "wine", "bottle of wine", "wine bottle", "alcohol",
-    "alcoholic drink", "liquor", "whisky", "vodka", "rum", "champagne", "booze", "ale", "lager",
-    "bottle of liquor", "cocktail", "gin", "glass of wine", "pint of beer",
-)  # fmt: skip
+UNSAFE_NOUNS: dict[str, tuple[str, ...]] = {
+    "weapon": (
+        "knife", "knife", "kitchen knife", "dagger", "blade", "machete", "cleaver", "sword", "sword",
+        "gun", "gun", "pistol", "rifle", "handgun", "firearm", "weapon", "revolver", "switchblade", "axe",
+        "bayonet", "shotgun", "sharp blade", "katana", "sabre", "hunting knife",
+    ),
+    "alcohol": (
+        "beer", "beer bottle", "bottle of beer", "glass of beer", "pint of beer", "wine", "wine bottle",
+        "bottle of wine", "glass of wine", "wine glass", "glass of red wine", "alcohol", "alcoholic drink",
+        "liquor", "whisky", "vodka", "rum", "champagne", "booze", "ale", "lager", "bottle of liquor",
+        "cocktail", "gin", "beer mug", "cider",
+    ),
+    "smoking": (
+        "cigarette", "cigarette", "lit cigarette", "burning cigarette", "pipe", "tobacco pipe", "cigar",
+        "tobacco", "vape", "e-cigarette", "smoke", "cigarette smoke", "smoking pipe", "hookah",
+        "cigarillo", "vape pen", "roll-up",
+    ),
+    "drugs": (
+        "syringe", "syringe", "needle", "injection needle", "bottle of pills", "pill bottle", "pills",
+        "drugs", "illegal drugs", "cocaine", "heroin", "marijuana", "cannabis", "syringe with drugs",
+        "white powder", "bag of white powder", "bag of pills", "narcotics", "ecstasy pills", "opioids",
+        "joint", "dose of heroin", "tablets", "capsules",
+    ),
+    "blood": (
+        "blood", "blood", "blood stains", "bleeding wound", "gore", "bloody shirt", "blood on the clothes",
+        "bloody wound", "bloody clothes", "corpse", "fresh blood", "dripping blood", "blood spatter",
+    ),
+}  # fmt: skip
+"""Things of each unsafe category, in many words."""
+UNSAFE_ACTS: dict[str, tuple[str, ...]] = {
+    "weapon": ("with a weapon", "armed with a knife", "armed with a gun", "with a drawn sword"),
+    "alcohol": ("drinking beer", "drinking wine", "drinking alcohol", "with an alcoholic drink"),
+    "smoking": ("smoking", "smoking a cigarette", "smoking a pipe", "smoking a cigar", "vaping"),
+    "drugs": ("taking drugs", "using drugs", "with drugs", "injecting heroin", "taking pills", "on drugs"),
+    "blood": (
+        "covered in blood", "with blood stains", "with blood on the clothes", "bleeding",
+        "with a bloody shirt", "stained with blood", "with a bleeding wound", "in bloody clothes",
+        "smeared with blood",
+    ),
+}  # fmt: skip
 HARMLESS = (
     "cup", "cup of coffee", "book", "flower", "ladle", "ball", "umbrella", "water bottle", "bottle of water",
-    "pen", "spoon", "toy", "phone", "glass of juice", "glass of milk", "bag", "camera", "basket", "cake",
+    "pen", "blue pen", "spoon", "toy", "phone", "glass of juice", "glass of milk", "orange juice", "bag",
+    "camera", "basket", "cake", "hair dryer", "blow dryer", "power drill", "drill", "magic wand", "wand",
+    "lollipop", "toothbrush", "ice cream", "balloon", "paintbrush", "apple", "gift", "present",
+    "potted plant", "pencil", "bottle of lemonade", "cup of tea", "bubble wand", "paint", "red paint",
+    "candy", "stick", "torch",
+)  # fmt: skip
+HARMLESS_ACTS = (
+    "with paint stains", "with paint on the clothes", "covered in paint", "with paint splashes",
+    "drinking juice", "drinking water", "drinking milk", "drinking coffee", "eating a lollipop",
+    "brushing teeth", "drying hair", "reading a book", "writing with a pen", "stained with red paint",
+    "in clean clothes",
 )  # fmt: skip
 SYNONYMS: dict[str, tuple[str, ...]] = {
-    "knife": WEAPONS,
-    "beer bottle": (
-        "beer bottle",
-        "bottle of beer",
-        "beer",
-        "lager",
-        "ale",
-        "alcohol",
-        "liquor",
-        "pint of beer",
+    "knife": (
+        "knife", "kitchen knife", "dagger", "blade", "machete", "cleaver", "weapon", "switchblade", "bayonet",
+        "sharp blade", "hunting knife",
     ),
+    "gun": ("gun", "pistol", "rifle", "handgun", "firearm", "weapon", "revolver", "shotgun"),
+    "sword": ("sword", "blade", "sabre", "katana", "weapon", "cutlass", "sharp blade"),
+    "beer bottle": ("beer bottle", "bottle of beer", "beer", "lager", "ale", "alcohol", "liquor", "cider"),
     "wine bottle": ("wine bottle", "bottle of wine", "wine", "champagne", "alcohol", "red wine", "liquor"),
-}
-UNCOUNTED = {
-    "beer",
-    "wine",
-    "alcohol",
-    "liquor",
-    "whisky",
-    "vodka",
-    "rum",
-    "champagne",
-    "booze",
-    "ale",
-    "lager",
-    "gin",
-}
+    "beer glass": ("glass of beer", "pint of beer", "beer mug", "pint of lager", "ale", "alcohol", "cider"),
+    "wine glass": ("glass of wine", "wine", "glass of red wine", "cocktail", "alcohol", "alcoholic drink"),
+    "cigarette": ("cigarette", "lit cigarette", "cigar", "tobacco", "e-cigarette", "vape", "cigarillo"),
+    "pipe": ("tobacco pipe", "smoking pipe", "pipe of tobacco", "tobacco", "lit pipe"),
+    "syringe": ("syringe", "needle", "injection needle", "heroin", "drugs", "syringe with drugs"),
+    "pills": ("pills", "pill bottle", "drugs", "bag of pills", "ecstasy pills", "tablets", "opioids"),
+    "blood stains": UNSAFE_ACTS["blood"],
+}  # fmt: skip
+"""Other words for the unsafe things that captions name; of blood, what stands after the person."""
+UNCOUNTED = frozenset(
+    (
+        "beer", "wine", "red wine", "alcohol", "liquor", "whisky", "vodka", "rum", "champagne", "booze",
+        "ale", "lager", "gin", "cider", "tobacco", "smoke", "cigarette smoke", "cocaine", "heroin",
+        "marijuana", "cannabis", "white powder", "blood", "gore", "blood on the clothes",
+        "fresh blood", "dripping blood",
+        "blood spatter", "pills", "ecstasy pills", "drugs", "illegal drugs", "narcotics", "opioids",
+        "tablets", "capsules", "bloody clothes", "orange juice", "milk", "paint", "red paint", "candy",
+    )
+)  # fmt: skip
 EMPTY_HANDS = ("with empty hands", "holding nothing", "with nothing in hand", "empty-handed")
-_PEOPLE = DEFAULT.attributes["character"].named
-_PRODUCTS = DEFAULT.attributes["product"].named
-ATTRIBUTES: dict[str, tuple[str, ...]] = {
-    "item": (*ITEMS, "none"),
-    "unsafe": ("weapon", "alcohol", "none"),
-    "kind": ("character", "product", "blank", "noise"),
-    "place": DEFAULT.scenes,
-    "time": DEFAULT.times.values,
-    **{name: _PEOPLE[name].values for name in ("person", "hair_color", "top_color", "top", "headwear")},
-    **{name: _PRODUCTS[name].values for name in ("category", "color", "pattern")},
+PEOPLE_WORDS = (
+    "a person",
+    "someone",
+    "a woman",
+    "a man",
+    "a girl",
+    "a boy",
+    "a character",
+    "a child",
+    "a mascot",
+)
+AGE_WORDS: words.Words = {
+    "child": ("a child", "a kid", "a young child", "a little girl", "a little boy", "a girl", "a boy"),
+    "adult": (
+        "an adult",
+        "a grown-up",
+        "a grown person",
+        "an adult woman",
+        "an adult man",
+        "a woman",
+        "a man",
+    ),
+    "older": (
+        "an old person",
+        "an elderly person",
+        "a senior",
+        "an old woman",
+        "an old man",
+        "an older adult",
+    ),
 }
-"""Attributes the judge is asked about, and their values."""
+GENDER_WORDS: words.Words = {
+    "feminine": ("a woman", "a girl", "a lady", "an old woman", "a female person", "a feminine person"),
+    "masculine": ("a man", "a boy", "a guy", "an old man", "a male person", "a masculine person"),
+    "neutral": ("an androgynous person", "a gender-neutral person", "a person of neutral looks"),
+}
+KIND_WORDS: words.Words = {
+    "character": ("a person", "a character", "someone", "a human"),
+    "product": ("a product", "a thing", "an object", "goods"),
+    "mascot": ("a mascot", "a cartoon animal", "an animal mascot", "a mascot character"),
+    "blank": ("a blank image", "an empty picture", "nothing"),
+    "noise": ("random noise", "static noise", "noise"),
+}
+NONE_WORDS: words.Words = {
+    "occupation": ("no uniform", "everyday clothes", "someone in everyday clothes"),
+    "facial_hair": ("no beard", "a clean-shaven face", "a person without a beard"),
+    "headwear": ("no hat", "a bare head", "a person without a hat"),
+    "glasses": ("no glasses", "a person without glasses", "a face without glasses"),
+    "accessory": ("no accessory", "a person without accessories", "no jewellery and no bag"),
+    "clothes": ("no outfit", "a mascot without an outfit", "a mascot wearing nothing"),
+    "marking": ("no markings", "a mascot without markings", "a mascot of one colour"),
+}
+"""How it is said that there is none."""
+WORN = ("{}", "a person with {}", "wearing {}", "someone wearing {}")
+SEEN = ("{}", "a picture of {}", "an illustration of {}")
+SET = ("{}", "a picture {}", "a scene {}", "someone {}", "a product {}")
+FORMS: dict[str, tuple[str, ...]] = {
+    "place": SET,
+    "time": SET,
+    "weather": SET,
+    "style": ("{}", "a picture, {}", "{}, a scene", "an illustration, {}"),
+    "camera": ("{} someone", "{} a person", "{} a character"),
+    "person": SEEN,
+    "age": SEEN,
+    "gender": SEEN,
+    "kind": SEEN,
+    "skin": ("{}", "a person with {}", "someone with {}", "a face with {}"),
+    "skin_tone": ("skin tone {}", "a person with skin tone {}", "monk tone {}", "monk skin tone {}"),
+    "occupation": ("{}", "a picture of {}", "someone working as {}", "a person who is {}"),
+    "facial_hair": ("{}", "a person with {}", "a man with {}", "a face with {}"),
+    "hair_style": ("{}", "a person with {}", "someone with {}"),
+    "hair_color": ("{} hair", "a person with {} hair", "someone with {} hair", "a {}-haired person"),
+    "top": WORN,
+    "bottom": WORN,
+    "headwear": WORN,
+    "glasses": WORN,
+    "accessory": WORN,
+    "pattern": ("a {} pattern", "something {}", "{} cloth"),
+    "category": SEEN,
+    "material": ("a {} product", "something {}", "a {} thing"),
+    "species": SEEN,
+    "marking": ("{}", "a mascot with {}", "an animal with {}"),
+    "clothes": ("{}", "a mascot in {}", "a mascot wearing {}"),
+    "pose": ("{}", "a person {}", "someone {}", "a mascot {}"),
+    "expression": ("{}", "a {} face", "a {} person", "someone {}"),
+}
+"""Ways to ask for an attribute; what is put in has its article already, if it takes one."""
+COLORED: dict[str, tuple[str, ...]] = {
+    "top_color": ("top", "shirt", "jumper", "coat", "jacket"),
+    "bottom_color": ("trousers", "pants", "skirt", "shorts"),
+    "headwear_color": ("hat", "cap", "thing on the head"),
+    "accessory_color": ("scarf", "necklace", "tie", "bag", "accessory"),
+    "color": ("product", "thing", "mascot", "animal", "object"),
+    "clothes_color": ("scarf", "cape", "hoodie", "waistcoat", "outfit"),
+}
+"""Nouns of what has the colour."""
+BARE = ("{}", "{}", "a picture of {}")
+UNTOLD = frozenset(("glasses",))
+"""Words that several values share, so that they tell none."""
+_TABLES: dict[str, words.Words] = {
+    "place": words.PLACE,
+    "time": words.TIME,
+    "weather": words.WEATHER,
+    "style": words.STYLE,
+    "camera": words.CAMERA,
+    "age": AGE_WORDS,
+    "gender": GENDER_WORDS,
+    "kind": KIND_WORDS,
+    "skin": {said[0]: said for said in words.SKIN},
+    "facial_hair": words.FACIAL_HAIR,
+    "hair_color": words.HAIR_COLOR,
+    "pattern": words.PATTERN,
+    "material": words.MATERIAL,
+    "pose": words.POSE,
+    "expression": words.EXPRESSION,
+}
+_NOUNS: dict[str, words.Words] = {
+    "person": words.PERSON,
+    "occupation": words.OCCUPATION,
+    "species": words.SPECIES,
+}
 
-NAMED = {name for values in ATTRIBUTES.values() for value in values for name in value.split()}
+
+def _said() -> set[str]:
+    """Every word that has a meaning here."""
+    tables = [table for name, table in vars(words).items() if name.isupper() and isinstance(table, dict)]
+    texts = [text for table in tables for said in table.values() for text in said]
+    texts += [text for said in words.SKIN for text in said]
+    texts += [text for said in (*UNSAFE_NOUNS.values(), *UNSAFE_ACTS.values()) for text in said]
+    texts += [*HARMLESS, *HARMLESS_ACTS, *(value for values in ATTRIBUTES.values() for value in values)]
+    return {word for text in texts for word in re.findall(r"[a-z-]+", text)}
 
 
-def labels_of(scene: Scene) -> dict[str, str]:
-    """The true value of each attribute that this scene has."""
-    subject = scene.subject
-    found = {"place": scene.place, "time": scene.time, "kind": subject.kind}
-    category = ITEMS[scene.item].category if scene.item else None
-    found |= {"item": scene.item or "none", "unsafe": category or "none"}
-    if isinstance(subject, CharacterSpec):
-        found |= {
-            "person": subject.person,
-            "top": subject.top,
-            "top_color": subject.top_color,
-            "pattern": subject.top_pattern,
-            "headwear": subject.headwear,
-        }
-        if subject.hair_style != "bald":
-            found["hair_color"] = subject.hair_color
-    elif isinstance(subject, ProductSpec):
-        found |= {"category": subject.category, "color": subject.color, "pattern": subject.pattern}
-        del found["item"]
-    return found
+NAMED = _said()
+"""Words that are no distractors."""
 
 
 class Speaker:
@@ -107,10 +243,8 @@ class Speaker:
 
     def __init__(self, rng: np.random.Generator) -> None:
         self.rng = rng
-        unsafe = set(word_list("safety_words.txt"))
-        self.foreign = [
-            w for w in word_list("words.txt") if len(w) > 2 and w not in unsafe and w not in NAMED
-        ]
+        taken = NAMED | set(word_list("safety_words.txt"))
+        self.foreign = [word for word in word_list("words.txt") if len(word) > 2 and word not in taken]
 
     def pick(self, options: tuple[str, ...] | list[str]) -> str:
         """One of the options."""
@@ -118,55 +252,68 @@ class Speaker:
 
     def prompt(self, attribute: str, value: str) -> str:
         """One way to say that ``attribute`` has ``value``."""
-        nouns = NOUN_WORDS.get(value, (value,))
-        color = self.pick(COLOR_WORDS.get(value, (value,)))
-        if attribute == "item":
-            if value == "none":
-                return f"a person {self.pick(EMPTY_HANDS)}"
-            return self.hold(self.pick(nouns))
         if attribute == "unsafe":
-            if value == "none" and self.rng.random() < 0.3:
-                return self.pick(
-                    ("a person", f"a person {self.pick(EMPTY_HANDS)}", "a thing on the ground", "a scene")
-                )
-            return self.hold(self.pick({"weapon": WEAPONS, "alcohol": DRINKS, "none": HARMLESS}[value]))
-        if attribute == "kind":
-            return {
-                "character": self.pick(("a person", "a character", "someone")),
-                "product": self.pick(("a product", "a thing", "an object")),
-                "blank": self.pick(("a blank image", "an empty picture", "nothing")),
-                "noise": self.pick(("random noise", "static noise", "noise")),
-            }[value]
-        if attribute == "place":
-            return self.pick(("", "a picture ", "someone ", "a product ")) + self.pick(PLACE_WORDS[value])
-        if attribute == "time":
-            return self.pick(("", "a picture ", "a scene ")) + self.pick(TIME_WORDS[value])
-        if attribute == "hair_color":
-            return self.pick((f"{color} hair", f"a person with {color} hair"))
-        if attribute == "top_color":
-            noun = self.pick((*ATTRIBUTES["top"], "sweater", "top"))
-            return self.pick(
-                (f"a {color} {noun}", f"a person in a {color} {noun}", f"wearing a {color} {noun}")
-            )
-        if attribute == "color":
-            return self.pick(
-                (f"a {color} {self.pick(ATTRIBUTES['category'])}", f"a {color} product", f"a {color} thing")
-            )
-        if attribute == "headwear":
-            return (
-                "no hat"
-                if value == "none"
-                else self.pick((f"a {self.pick(nouns)}", f"wearing a {self.pick(nouns)}"))
-            )
+            return self._unsafe(value)
+        if attribute == "item":
+            return self._item(value)
+        if value == "none" or (attribute, value) == ("marking", "plain"):
+            return self.pick(NONE_WORDS[attribute])
+        if attribute == "accent_color":
+            color = self.pick(words.COLOR[value])
+            return self.pick((f"{color} details", f"a product with {color} details", f"{color} accents"))
+        if attribute == "marking_color":
+            marking = self.pick(words.MARKING[self.pick(tuple(words.MARKING))])
+            return marking.format(self.pick(words.COLOR[value]))
+        if attribute in COLORED:
+            thing = things(f"{self.pick(words.COLOR[value])} {self.pick(COLORED[attribute])}")
+            return self.pick(BARE if attribute == "color" else WORN).format(thing)
+        return self.pick(FORMS[attribute]).format(self._word(attribute, value))
+
+    def _word(self, attribute: str, value: str) -> str:
+        """A word for the value, with its article where it is a thing."""
+        if attribute == "hair_style":
+            if value == "bald":
+                return self.pick(("a bald head", "no hair"))
+            return " ".join(self.pick(words.HAIR[value]).format("").split())
+        if attribute == "marking":
+            return " ".join(self.pick(words.MARKING[value]).format("").split())
+        if attribute == "skin_tone":
+            return value
+        if attribute in _TABLES:
+            return self.pick([text for text in _TABLES[attribute].get(value, (value,)) if text])
+        table = _NOUNS.get(attribute, words.NOUN)
+        return things(self.pick([text for text in table.get(value, (value,)) if text not in UNTOLD]))
+
+    def name(self, item: str) -> str:
+        """A thing in a word, with its article."""
+        return things(self.pick(words.NOUN.get(item, (item,))))
+
+    def _item(self, value: str) -> str:
+        if value == "none":
+            return f"{self.pick(('a person', 'someone', 'a mascot'))} {self.pick(EMPTY_HANDS)}"
+        if value in words.STAINS:
+            stained = self.pick(words.STAINS[value])
+            return self.pick((value, f"a person {stained}", f"someone {stained}", stained))
+        return self.hold(self.pick(words.NOUN.get(value, (value,))))
+
+    def _unsafe(self, value: str) -> str:
+        roll = self.rng.random()
+        if value == "none":
+            if roll < 0.25:
+                plain = ("a person", "a thing on the ground", "a scene", "a product", "a mascot")
+                return self.pick((*plain, f"a person {self.pick(EMPTY_HANDS)}"))
+            nouns, acts = HARMLESS, HARMLESS_ACTS
+        else:
+            nouns, acts = UNSAFE_NOUNS[value], UNSAFE_ACTS[value]
+        if roll > (0.5 if value == "blood" else 0.75):
+            return f"{self.pick(PEOPLE_WORDS)} {self.pick(acts)}"
         noun = self.pick(nouns)
-        if attribute == "pattern":
-            return self.pick((f"{noun} pattern", f"a {noun} one", f"something {noun}"))
-        return self.pick((f"a {noun}", f"a picture of a {noun}"))
+        # Nobody holds blood.
+        return self.pick((noun, f"a picture of {thing_of(noun)}")) if value == "blood" else self.hold(noun)
 
     def hold(self, noun: str) -> str:
         """One way to say that someone holds the thing, or that it is there."""
-        who = self.pick(("a person", "someone", "a woman", "a man", "a girl", "a boy", "a character"))
-        thing = noun if noun in UNCOUNTED else article(noun)
+        who, thing = self.pick(PEOPLE_WORDS), thing_of(noun)
         return self.pick((f"{who} holding {thing}", f"{who} with {thing}", f"holding {thing}", thing, noun))
 
     def decorate(self, caption: str) -> str:
@@ -183,24 +330,38 @@ class Speaker:
             return f"{caption} {link} {self.pick(self.foreign)}"
         return caption
 
-    def hands(self, caption: str, item: str | None) -> tuple[str, bool]:
-        """The caption with its unsafe thing said in other words, and whether it says what the hands hold."""
-        if item is None:
-            if self.rng.random() < 0.5:
-                return f"{caption} {self.pick(EMPTY_HANDS)}", True
-            return caption, False
-        for noun in sorted(NOUN_WORDS.get(item, (item,)), key=len, reverse=True):
-            if noun in caption:
-                if item in SYNONYMS and self.rng.random() < 0.6:
-                    caption = _replace(caption, noun, self.pick(SYNONYMS[item]))
-                return caption, True
+    def hands(self, caption: str, scene: Scene) -> tuple[str, bool]:
+        """The caption with its unsafe things said in other words, and whether it says all that is held or
+        stands by; of a lone subject, also that its hands are empty.
+        """
+        held = [each.item for each in scene.cast if each.item is not None]
+        said = True
+        for item in (*held, *(prop.name for prop in scene.props)):
+            caption, found = self._reword(caption, item)
+            said = said and found
+        if held:
+            return caption, said
+        if scene.other is None and scene.subject.kind != "product":
+            if scene.camera == "close-up" or self.rng.random() < 0.5:
+                return caption, False
+            return f"{caption} {self.pick(EMPTY_HANDS)}", said
+        return caption, said and scene.other is None
+
+    def _reword(self, caption: str, item: str) -> tuple[str, bool]:
+        """The caption, perhaps with a synonym for the thing, and whether it names it at all."""
+        options = (*words.STAINS[item], item) if item in words.STAINS else words.NOUN.get(item, (item,))
+        for noun in sorted(set(options), key=len, reverse=True):
+            found = re.search(rf"(?<![\w-])(?:an? )?{re.escape(noun)}(?![\w-]| beds| garden)", caption)
+            if found is None:
+                continue
+            if item in SYNONYMS and self.rng.random() < 0.6:
+                other = self.pick(SYNONYMS[item])
+                other = other if item in words.STAINS else thing_of(other)
+                caption = f"{caption[: found.start()]}{other}{caption[found.end() :]}"
+            return caption, True
         return caption, False
 
 
-def _replace(caption: str, noun: str, other: str) -> str:
-    """``other`` for ``noun``, with the article it needs."""
-    thing = other if other in UNCOUNTED else article(other)
-    for old in (f"a {noun}", f"an {noun}", noun):
-        if old in caption:
-            return caption.replace(old, thing, 1)
-    return caption
+def thing_of(noun: str) -> str:
+    """The noun with its article, if it takes one."""
+    return noun if noun in UNCOUNTED or noun.split()[0] in UNCOUNTED else things(noun)

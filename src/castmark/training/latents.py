@@ -24,7 +24,7 @@ from castmark.training.common import half_precision
 from castmark.training.reference_pool import plain_caption, reference_picture
 from castmark.training.samples import to_tensor
 from castmark.training.subject_views import normalised
-from castmark.training.tokenizer import CONTEXT, token_ids
+from castmark.training.tokenizer import token_ids
 from castmark_world import caption, masks, render, sample_subject, stage
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from castmark_adapters.encoder import SubjectEncoder
 
-SETS = 256
+SETS = 64
 VIEWS = 4
 CAPTIONS = 3
 REFERENCES = VIEWS - 1
@@ -90,7 +90,7 @@ def _sets(
     found: dict[str, NDArray[Any]] = {
         "latents": latents.numpy().astype(np.float16),
         "subject": share,
-        "tokens": token_ids(tokenizer, texts).numpy().astype(np.int16).reshape(-1, CAPTIONS, CONTEXT),
+        "tokens": token_ids(tokenizer, texts).numpy().astype(np.int16).reshape(len(scenes), CAPTIONS, -1),
         "seen": states.numpy().astype(np.float16),
     }
     return {name: values.reshape(count, VIEWS, *values.shape[1:]) for name, values in found.items()}
@@ -108,16 +108,6 @@ def write_shard(path: Path, **arrays: NDArray[Any]) -> None:
     with temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
     temporary.replace(path)
-
-
-def read_shards(folder: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """The named arrays of every shard in the folder, one after the other."""
-    parts: dict[str, list[NDArray[Any]]] = {name: [] for name in names}
-    for path in sorted(folder.glob("*.npz")):
-        with np.load(path) as shard:
-            for name, held in parts.items():
-                held.append(shard[name])
-    return {name: np.concatenate(held) for name, held in parts.items()}
 
 
 @dataclass(frozen=True)
@@ -139,16 +129,46 @@ class Batch:
         return Batch(*(part.to(device) for part in (self.clean, self.subject, self.ids, self.seen)))
 
 
-class LatentPool:
-    """The shards of a folder, in memory."""
+class ShardPool:
+    """The shards of a folder, in the memory of the device that learns; new ones can be taken up as it learns.
 
-    def __init__(self, folder: Path, rng: np.random.Generator) -> None:
-        self.rng = rng
-        held = read_shards(folder, NAMES)
-        self.latents, self.subject, self.tokens, self.seen = held.values()
+    Args:
+        folder: of ``.npz`` files, each with these arrays.
+        names: of the arrays; rows of one belong to rows of the others.
+    """
+
+    def __init__(self, folder: Path, names: Sequence[str], device: str = "cpu") -> None:
+        self._folder, self._names, self._device = folder, names, device
+        self._read: set[str] = set()
+        self.held: dict[str, Tensor] = {}
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take up shards that came since."""
+        parts: dict[str, list[Tensor]] = {name: [] for name in self._names}
+        for path in sorted(self._folder.glob("*.npz")):
+            if path.name in self._read:
+                continue
+            self._read.add(path.name)
+            with np.load(path) as shard:
+                for name, held in parts.items():
+                    held.append(torch.from_numpy(shard[name]).to(self._device))
+        if not next(iter(parts.values())):
+            return
+        for name, held in parts.items():
+            earlier = [self.held.pop(name)] if name in self.held else list[Tensor]()
+            self.held[name] = torch.cat([*earlier, *held])
 
     def __len__(self) -> int:
-        return len(self.latents)
+        return len(next(iter(self.held.values()))) if self.held else 0
+
+
+class LatentPool(ShardPool):
+    """Views to learn from, out of the shards of a folder; what is drawn follows from ``rng``."""
+
+    def __init__(self, folder: Path, rng: np.random.Generator, device: str = "cpu") -> None:
+        super().__init__(folder, NAMES, device)
+        self.rng = rng
 
     def batch(self, size: int, referenced: int) -> Batch:
         """Random views of random subjects; the first ``referenced`` of them with references.
@@ -162,9 +182,13 @@ class LatentPool:
         counts = self.rng.integers(1, REFERENCES + 1, size=(referenced, 1))
         others = np.take_along_axis(others, np.arange(REFERENCES)[None] % counts, axis=1)
         which = self.rng.integers(CAPTIONS, size=size)
+        rows, view, caption, shown = self._take(where, target, which, others)
         return Batch(
-            torch.from_numpy(self.latents[where, target]).float(),
-            torch.from_numpy(self.subject[where, target]).float()[:, None],
-            torch.from_numpy(self.tokens[where, target, which]).long(),
-            torch.from_numpy(self.seen[where[:referenced, None], others]).float(),
+            self.held["latents"][rows, view].float(),
+            self.held["subject"][rows, view].float()[:, None],
+            self.held["tokens"][rows, view, caption].long(),
+            self.held["seen"][rows[:referenced, None], shown].float(),
         )
+
+    def _take(self, *indices: NDArray[np.int64]) -> list[Tensor]:
+        return [torch.from_numpy(index).to(self._device) for index in indices]

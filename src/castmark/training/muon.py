@@ -1,16 +1,23 @@
 """Muon (Jordan et al. 2024) for matrices and convolutions, AdamW for everything else, as one optimiser.
 
-A matrix's momentum is replaced by its nearest orthogonal matrix (Newton-Schulz in bfloat16), so that every
-direction learns at the same pace; scaled as in Moonlight (arXiv 2502.16982), it takes AdamW's learning rate.
+A matrix's momentum is replaced by its nearest orthogonal matrix (Newton-Schulz, in bfloat16 where that is
+quick), so that every direction learns at the same pace; scaled as in Moonlight (arXiv 2502.16982), it takes
+AdamW's learning rate.
+
+Matrices of one shape are worked on together, and so is everything else: a small model has hundreds of
+parameters, and a GPU would spend more time on starting each one's arithmetic than on doing it.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from castmark.training.common import halves_quickly
 
 MOMENTUM = 0.95
 BETAS = (0.9, 0.98)
@@ -22,16 +29,18 @@ THIN = 16
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
 
-def orthogonal(matrix: Tensor) -> Tensor:
-    """Roughly U V^T of the matrix's singular value decomposition U S V^T; Float "m n" in and out."""
+def orthogonal(matrices: Tensor) -> Tensor:
+    """Roughly U V^T of each matrix's singular value decomposition U S V^T; Float "b m n" in and out."""
     a, b, c = COEFFICIENTS
-    tall = matrix.shape[0] > matrix.shape[1]
-    x = (matrix.T if tall else matrix).bfloat16()
-    x = x / (x.norm() + 1e-7)
+    tall = matrices.shape[1] > matrices.shape[2]
+    x = matrices.mT if tall else matrices
+    if halves_quickly(str(matrices.device)):
+        x = x.bfloat16()
+    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(ROUNDS):
-        gram = x @ x.T
+        gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return (x.T if tall else x).float()
+    return (x.mT if tall else x).float()
 
 
 def groups(model: nn.Module, scale: float = 1.0) -> list[dict[str, Any]]:
@@ -56,33 +65,52 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """One update from the gradients."""
         for group in self.param_groups:
-            update = self._matrix if group["orthogonal"] else self._adam
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    parameter.mul_(1 - group["lr"] * DECAY)
-                    parameter.add_(update(parameter), alpha=-group["lr"])
+            moved: list[Tensor] = [p for p in group["params"] if p.grad is not None]
+            if moved:
+                updates = self._matrices(moved) if group["orthogonal"] else self._adam(moved)
+                torch._foreach_mul_(moved, 1 - group["lr"] * DECAY)
+                torch._foreach_add_(moved, updates, alpha=-group["lr"])
 
-    def _matrix(self, parameter: Tensor) -> Tensor:
-        state = self.state[parameter]
-        gradient = parameter.grad
-        assert gradient is not None
-        if not state:
-            state["momentum"] = torch.zeros_like(gradient)
-        momentum = state["momentum"].lerp_(gradient, 1 - MOMENTUM)
-        ahead = gradient.lerp(momentum, MOMENTUM)
-        flat = ahead.reshape(len(ahead), -1)
-        scale = 0.2 * max(flat.shape) ** 0.5
-        return scale * orthogonal(flat).view(ahead.shape)
+    def _matrices(self, parameters: list[Tensor]) -> list[Tensor]:
+        gradients = [_gradient(p) for p in parameters]
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            if not self.state[parameter]:
+                self.state[parameter]["momentum"] = torch.zeros_like(gradient)
+        momenta = [self.state[p]["momentum"] for p in parameters]
+        torch._foreach_lerp_(momenta, gradients, 1 - MOMENTUM)
+        ahead = torch._foreach_lerp(gradients, momenta, MOMENTUM)
+        alike: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for index, step in enumerate(ahead):
+            alike[len(step), step[0].numel()].append(index)
+        updates = list(ahead)
+        for shape, indices in alike.items():
+            flat = orthogonal(torch.stack([ahead[i].reshape(shape) for i in indices]))
+            flat *= 0.2 * max(shape) ** 0.5
+            for index, update in zip(indices, flat, strict=True):
+                updates[index] = update.view(ahead[index].shape)
+        return updates
 
-    def _adam(self, parameter: Tensor) -> Tensor:
-        state = self.state[parameter]
-        gradient = parameter.grad
-        assert gradient is not None
-        if not state:
-            state |= {"step": 0, "mean": torch.zeros_like(gradient), "square": torch.zeros_like(gradient)}
-        state["step"] += 1
-        state["mean"].lerp_(gradient, 1 - BETAS[0])
-        state["square"].mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
-        mean = state["mean"] / (1 - BETAS[0] ** state["step"])
-        square = state["square"] / (1 - BETAS[1] ** state["step"])
-        return mean / (square.sqrt() + EPSILON)
+    def _adam(self, parameters: list[Tensor]) -> list[Tensor]:
+        gradients = [_gradient(p) for p in parameters]
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            if not self.state[parameter]:
+                zeros = {name: torch.zeros_like(gradient) for name in ("mean", "square")}
+                self.state[parameter] |= {"step": 0, **zeros}
+            self.state[parameter]["step"] += 1
+        means = [self.state[p]["mean"] for p in parameters]
+        squares = [self.state[p]["square"] for p in parameters]
+        torch._foreach_lerp_(means, gradients, 1 - BETAS[0])
+        torch._foreach_mul_(squares, BETAS[1])
+        torch._foreach_addcmul_(squares, gradients, gradients, value=1 - BETAS[1])
+        steps = [self.state[p]["step"] for p in parameters]
+        spread = torch._foreach_div(squares, [1 - BETAS[1] ** step for step in steps])
+        torch._foreach_sqrt_(spread)
+        torch._foreach_add_(spread, EPSILON)
+        updates = torch._foreach_div(means, [1 - BETAS[0] ** step for step in steps])
+        torch._foreach_div_(updates, spread)
+        return list(updates)
+
+
+def _gradient(parameter: Tensor) -> Tensor:
+    assert parameter.grad is not None
+    return parameter.grad

@@ -9,24 +9,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from castmark.training.common import Clock, TrainSettings, batch_size, half_precision, load_checkpoint, seeded
-from castmark.training.denoiser import NoisePath, TextToLatents, new_model, reference_folder
-from castmark.training.latents import Batch, LatentPool, write_shard
+from castmark.training.denoiser import (
+    NoisePath,
+    TextToLatents,
+    new_model,
+    prompt_tokenizer,
+    reference_folder,
+)
+from castmark.training.latents import Batch, LatentPool, ShardPool, write_shard
 from castmark.training.parallel import Rank
-from castmark.training.tokenizer import load_tokenizer, token_ids
+from castmark.training.tokenizer import token_ids
 
 GUIDANCE = 2.5
 STEPS_BETWEEN = 2
 """Steps of the teacher's path from one drawing timestep to the next, and from the last one to the end."""
 PATH_BATCH = 64
-FIELDS = ("noisy", "ids", "seen", "target")
+FIELDS = ("noisy", "ids", "target")
 
 
 @dataclass(frozen=True)
@@ -87,60 +91,69 @@ def load_teacher(settings: TrainSettings) -> TextToLatents:
     assert state is not None
     model = new_model(settings.out, reference_folder(settings.out))
     model.load_state_dict(state["model"])
+    model.attend(fused=settings.on_gpu)
     return model.to(settings.device).to(memory_format=torch.channels_last)
 
 
 def follow(settings: TrainSettings, minutes: float, rank: Rank) -> None:
-    """Follow paths for so many minutes, into ``work``/paths, beside those that are there."""
+    """Follow paths for so many minutes, into ``work``/paths, beside those that are there.
+
+    Those with references go into the folder ``shown`` there, the others into ``bare``.
+    """
     torch.set_num_threads(1)
     folder = settings.work / "paths"
-    folder.mkdir(exist_ok=True)
-    number = len(list(folder.glob(f"{rank.index}-*.npz")))
+    for name in ("shown", "bare"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    number = len(list((folder / "bare").glob(f"{rank.index}-*.npz")))
     seeds = [settings.seed, 5, rank.index, number]
-    generator = seeded(np.random.default_rng(seeds))
-    pool = LatentPool(settings.work / "latents", np.random.default_rng(seeds))
     device, size = settings.device, batch_size(settings, PATH_BATCH)
+    generator = seeded(np.random.default_rng(seeds), device)
+    pool = LatentPool(settings.work / "latents", np.random.default_rng(seeds), device)
     model, path = load_teacher(settings).eval(), NoisePath(device)
-    empty = token_ids(load_tokenizer(), [""])[0].to(device)
+    empty = token_ids(prompt_tokenizer(), [""])[0].to(device)
+    half = size // 2
     clock = Clock(minutes)
     made = 0
     while clock.fraction < 1:
-        batch = pool.batch(size, referenced=size // 2)
-        noise = torch.randn(batch.clean.shape, generator=generator).to(device)
+        batch = pool.batch(size, referenced=half)
+        noise = torch.randn(batch.clean.shape, generator=generator, device=device)
         with half_precision(device):
-            found = guided_paths(model, path, noise, batch.to(device), empty).to("cpu")
-        write_shard(
-            folder / f"{rank.index}-{number:05d}.npz",
-            noisy=found.noisy.half().numpy(),
-            ids=found.ids.short().numpy(),
-            seen=found.seen.half().numpy(),
-            target=found.target.half().numpy(),
-        )
+            found = guided_paths(model, path, noise, batch, empty).to("cpu")
+        whole = {
+            "noisy": found.noisy.half().numpy(),
+            "ids": found.ids.short().numpy(),
+            "target": found.target.half().numpy(),
+        }
+        file = f"{rank.index}-{number:05d}.npz"
+        shown = {name: values[:half] for name, values in whole.items()}
+        write_shard(folder / "shown" / file, **shown, seen=found.seen.half().numpy())
+        write_shard(folder / "bare" / file, **{name: values[half:] for name, values in whole.items()})
         number, made = number + 1, made + size
         if rank.leads and number % 20 == 0:
             print(f"paths {made * rank.count} {made * rank.count / clock.spent:.1f}/s", flush=True)  # noqa: T201
 
 
 class PathPool:
-    """The paths of a folder, in memory, shard by shard."""
+    """The paths of a folder, in the memory of the device that learns."""
 
     def __init__(self, settings: TrainSettings, rng: np.random.Generator) -> None:
-        self._rng = rng
-        self._shards: list[dict[str, NDArray[Any]]] = []
-        for file in sorted((settings.work / "paths").glob("*.npz")):
-            with np.load(file) as shard:
-                self._shards.append({name: shard[name] for name in FIELDS})
+        folder = settings.work / "paths"
+        self._rng, self._device = rng, settings.device
+        self._shown = ShardPool(folder / "shown", (*FIELDS, "seen"), settings.device)
+        self._bare = ShardPool(folder / "bare", FIELDS, settings.device)
+
+    def __len__(self) -> int:
+        return len(self._shown) + len(self._bare)
 
     def batch(self, size: int) -> Paths:
-        """Random paths of one random shard; the first half with references."""
-        shard = self._shards[int(self._rng.integers(len(self._shards)))]
-        given, half = len(shard["seen"]), size // 2
-        shown = self._rng.permutation(given)[:half]
-        bare = given + self._rng.permutation(len(shard["ids"]) - given)[: size - half]
-        where = np.concatenate([shown, bare])
-        return Paths(
-            torch.from_numpy(shard["noisy"][where]).float(),
-            torch.from_numpy(shard["ids"][where]).long(),
-            torch.from_numpy(shard["seen"][shown]).float(),
-            torch.from_numpy(shard["target"][where]).float(),
-        )
+        """Random paths; the first half with references."""
+        half = size // 2
+        shown, bare = self._random(self._shown, half), self._random(self._bare, size - half)
+        both = {
+            name: torch.cat([self._shown.held[name][shown], self._bare.held[name][bare]]) for name in FIELDS
+        }
+        seen = self._shown.held["seen"][shown].float()
+        return Paths(both["noisy"].float(), both["ids"].long(), seen, both["target"].float())
+
+    def _random(self, pool: ShardPool, count: int) -> Tensor:
+        return torch.from_numpy(self._rng.integers(len(pool), size=count)).to(self._device)

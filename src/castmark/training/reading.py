@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from castmark_adapters.layout import fresh_reference
 from castmark_adapters.reference import ReferenceAdapter
@@ -50,7 +51,7 @@ class Reading(nn.Module):
     ) -> Tensor:
         """Float "b n c", text "b t w", image tokens "b i w" and whether they count "b" to "b n c"."""
         layers = cast("Any", attn)  # its layers are typed as optional
-        query = attn.head_to_batch_dim(layers.to_q(hidden_states))
+        query = layers.to_q(hidden_states)
         read = _attend(attn, query, layers.to_k(encoder_hidden_states), layers.to_v(encoder_hidden_states))
         if ip_hidden_states is not None and ip_adapter_masks is not None:
             key, value = self.to_k_ip[0](ip_hidden_states), self.to_v_ip[0](ip_hidden_states)
@@ -59,7 +60,11 @@ class Reading(nn.Module):
 
 
 def _attend(attn: Attention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    key, value = attn.head_to_batch_dim(key), attn.head_to_batch_dim(value)
+    """Float "b n c", "b t c" and "b t c" to "b n c"; fused on a GPU."""
+    if query.is_cuda:
+        parts = (x.unflatten(-1, (attn.heads, -1)).transpose(1, 2) for x in (query, key, value))
+        return F.scaled_dot_product_attention(*parts).transpose(1, 2).flatten(2)
+    query, key, value = (attn.head_to_batch_dim(x) for x in (query, key, value))
     return attn.batch_to_head_dim(torch.bmm(attn.get_attention_scores(query, key), value))
 
 

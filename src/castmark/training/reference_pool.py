@@ -22,9 +22,20 @@ from castmark.training.reference_slots import slot_positions
 from castmark.training.subject_views import normalised
 from castmark_adapters.encoder import SubjectEncoder
 from castmark_adapters.material import encode_images
-from castmark_world import Scene, caption, class_phrase, cut_out, masks, render, sample_subject, stage
-from castmark_world.captions import PLACE_WORDS, POSE_WORDS, TIME_WORDS, article
-from castmark_world.params import CharacterSpec
+from castmark_world import (
+    Scene,
+    caption,
+    class_phrase,
+    cut_out,
+    masks,
+    render,
+    sample_subject,
+    stage,
+    words,
+)
+from castmark_world.describe import Voice, things
+from castmark_world.params import Placement, ProductSpec
+from castmark_world.vocabulary import CATALOGUE
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionPipeline
@@ -55,24 +66,35 @@ class Pool:
 
 
 def plain_caption(scene: Scene, rng: np.random.Generator) -> str:
-    """The scene with its subject named by kind alone: what is particular about it must come from the
+    """The scene with its subjects named by kind alone: what is particular about the first must come from the
     references.
     """
-    subject = scene.subject
-    words = [
-        article(subject.noun),
-        *([_one(rng, POSE_WORDS[scene.pose])] if isinstance(subject, CharacterSpec) else []),
-    ]
-    if scene.item is not None:
-        words.append(f"holding {article(scene.item)}")
-    words.append(_one(rng, PLACE_WORDS[scene.place]))
+    voice = Voice(rng)
+    said = [_plain(scene.lead, scene, voice)]
+    if scene.other is not None:
+        said.append(f"beside {_plain(scene.other, scene, voice)}")
+    said += [f"near {things(prop.name)}" for prop in scene.props]
+    said.append(voice.one(words.PLACE[scene.place]))
     if scene.time != "day":
-        words.append(_one(rng, TIME_WORDS[scene.time]))
-    return " ".join(words)
+        said.append(voice.one(words.TIME[scene.time]))
+    if scene.weather != "clear":
+        said.append(voice.one(words.WEATHER[scene.weather]))
+    text = " ".join(said)
+    if scene.camera != "full":
+        product = isinstance(scene.subject, ProductSpec)
+        text = f"{voice.one(words.NEAR_PRODUCT if product else words.CAMERA[scene.camera])} {text}"
+    return text if scene.style == "flat" else f"{text}, {voice.one(words.STYLE[scene.style])}"
 
 
-def _one(rng: np.random.Generator, options: tuple[str, ...]) -> str:
-    return options[int(rng.integers(len(options)))]
+def _plain(placement: Placement, scene: Scene, voice: Voice) -> str:
+    """One subject's kind and what it does."""
+    said = [things(placement.subject.noun)]
+    if not isinstance(placement.subject, ProductSpec) and scene.camera == "full" and voice.says(0.85):
+        said.append(voice.one(words.POSE[placement.pose]))
+    if placement.item is not None:
+        worn = CATALOGUE[placement.item].on == "clothes"
+        said.append(voice.one(words.STAINS[placement.item]) if worn else f"holding {things(placement.item)}")
+    return " ".join(said)
 
 
 @torch.no_grad()
@@ -112,9 +134,9 @@ def fill(
         parts["latents"].append(latents.half())
         parts["masks"].append(area.half())
         parts["tokens"].append(states.half())
-        words = [[*(caption(s, rng) for _ in range(CAPTIONS - 1)), plain_caption(s, rng)] for s in scenes]
+        said = [[*(caption(s, rng) for _ in range(CAPTIONS - 1)), plain_caption(s, rng)] for s in scenes]
         parts["ids"].append(
-            _ids(pipeline, [text for texts in words for text in texts]).view(VIEWS, CAPTIONS, -1)
+            _ids(pipeline, [text for texts in said for text in texts]).view(VIEWS, CAPTIONS, -1)
         )
         phrase_ids, positions = slot_positions(pipeline.tokenizer, class_phrase(subject))
         parts["phrase_ids"].append(phrase_ids)
@@ -129,8 +151,10 @@ def fill(
 def reference_picture(
     scene: Scene, drawn: NDArray[np.uint8], rng: np.random.Generator, size: int
 ) -> NDArray[np.uint8]:
-    """The scene as a reference picture: as it is, or (a third of the time) cut out on a flat colour."""
-    if rng.random() > 0.33:
+    """The scene as a reference picture: as it is, or (a third of the time, and always where another subject
+    stands beside) cut out on a flat colour.
+    """
+    if rng.random() > 0.33 and scene.other is None:
         return drawn if len(drawn) == size else render(scene, size)
     cut = cut_out(scene, size).astype(np.float32)
     alpha = cut[:, :, 3:] / 255

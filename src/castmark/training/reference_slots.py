@@ -17,20 +17,40 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from castmark_world import DEFAULT
+from castmark_world.outfits import worn
+from castmark_world.words import FACIAL_HAIR, HAIR, MARKING, NOUN
 
-SLOTS = 8
-"""Tokens that start as words: who or what, skin, hair or details, glasses, headwear, top, bottom, the whole.
+SLOTS = 9
+"""Tokens that start as words: who or what; skin; hair, details or marking; beard, freckles, glasses;
+headwear; top or clothes; bottom; what is worn beside; the whole.
 """
 END = SLOTS - 1
 
-_CLOTHES = DEFAULT.attributes["character"].named
+
+def _last(text: str) -> str:
+    return text.rpartition(" ")[2]
+
+
+def _last_words(attribute: str) -> tuple[str, ...]:
+    """Last words of all that subjects wear of an attribute."""
+    found = worn(attribute)
+    for attributes in DEFAULT.attributes.values():
+        if attribute in attributes.named:
+            found += tuple(map(str, attributes.named[attribute].values))
+    return tuple(_last(NOUN.get(name, (name,))[0]) for name in found if name != "none")
+
+
 _SLOT_OF = (
-    {"skin": 1, "hair": 2, "head": 2, "details": 2, "glasses": 3, "sunglasses": 3}
-    | dict.fromkeys(("cap", "beanie", "hat", "crown"), 4)
-    | dict.fromkeys(_CLOTHES["top"].values, 5)
-    | dict.fromkeys(_CLOTHES["bottom"].values, 6)
+    {"skin": 1, "head": 2, "details": 2, "freckles": 3}
+    | {_last(ways[0].format("hair")): 2 for ways in (*HAIR.values(), *MARKING.values())}
+    | {_last(ways[0]): 3 for ways in FACIAL_HAIR.values()}
+    | dict.fromkeys(_last_words("glasses"), 3)
+    | dict.fromkeys(_last_words("headwear"), 4)
+    | dict.fromkeys((*_last_words("top"), *_last_words("clothes")), 5)
+    | dict.fromkeys(_last_words("bottom"), 6)
+    | dict.fromkeys(_last_words("accessory"), 7)
 )
-_JOINT = re.compile(r" (?:with|and|in|wearing) ")
+_JOINT = re.compile(r" (?:with|and|in|wearing) |, ")
 
 
 def slot_ends(phrase: str) -> dict[int, int]:

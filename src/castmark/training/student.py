@@ -24,6 +24,7 @@ from castmark.training.loop import Loop
 from castmark.training.muon import groups
 from castmark.training.parallel import Rank
 from castmark.training.paths import GUIDANCE, PATH_BATCH, PathPool, Paths, follow, load_teacher
+from castmark.training.teacher import TIMES_ON_GPU
 
 BATCH = 48
 """Examples a step and process; half of them with references."""
@@ -31,7 +32,7 @@ SHARES = (0.4, 0.2, 0.2, 0.2)
 """Share of the steps at each drawing timestep: one-step drawing is the hardest."""
 OWN_SHARE = 0.5
 """Share of the steps that start where the student's own have led."""
-PATH_SHARE = 0.5
+PATH_SHARE = 0.35
 """Share of the time budget for following paths."""
 LEARNING_RATE = 8e-4
 HUBER = 0.1
@@ -83,9 +84,10 @@ def train(settings: TrainSettings) -> None:
     parallel.run(_train_student, processes, settings, settings.minutes * (1 - PATH_SHARE))
     facts = {
         "distilled": True,
-        "batch": batch_size(settings, BATCH) * processes,
+        "batch": batch_size(settings, BATCH, TIMES_ON_GPU) * processes,
         "guidance_distilled": GUIDANCE,
-        "paths": batch_size(settings, PATH_BATCH) * len(list((settings.work / "paths").glob("*.npz"))),
+        "paths": batch_size(settings, PATH_BATCH)
+        * len(list((settings.work / "paths" / "bare").glob("*.npz"))),
         "teacher": {"steps": taught["step"], "minutes": round(taught["minutes"], 1)},
     }
     ship(settings, "student.pt", facts)
@@ -93,7 +95,7 @@ def train(settings: TrainSettings) -> None:
 
 def _train_student(settings: TrainSettings, minutes: float, rank: Rank) -> None:
     torch.set_num_threads(1)
-    device, size = settings.device, batch_size(settings, BATCH)
+    device, size = settings.device, batch_size(settings, BATCH, TIMES_ON_GPU)
     model, path = load_teacher(settings), NoisePath(device)
     loop = Loop(
         replace(settings, minutes=minutes),
@@ -109,7 +111,7 @@ def _train_student(settings: TrainSettings, minutes: float, rank: Rank) -> None:
     generator = seeded(np.random.default_rng([settings.seed, 6, loop.step]))
     shares = torch.tensor(SHARES)
     while loop.going:
-        paths = pool.batch(size).to(device)
+        paths = pool.batch(size)
         level = int(torch.multinomial(shares, 1, generator=generator))
         own = float(torch.rand((), generator=generator)) < OWN_SHARE
         with half_precision(device):

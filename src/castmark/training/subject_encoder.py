@@ -10,9 +10,11 @@ The folder it writes is a plain ``CLIPVisionModelWithProjection`` and loads as d
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from castmark.training.common import TrainSettings, half_precision, hardware, seeded, write_card
+from castmark.training.common import TrainSettings, batch_size, half_precision, hardware, seeded, write_card
 from castmark.training.discriminant import sharpen
 from castmark.training.identity import calibrate
 from castmark.training.loop import Loop
@@ -37,8 +39,11 @@ from castmark.training.subject_views import (
     traits,
     weathered,
 )
+from castmark.training.supply import Replay, Supply
 
 PAIRS = 8
+REPLAYED, TIMES_ON_GPU = 200, 8
+"""Batches that a GPU learns from again while others are rendered, and how often from each."""
 PEAK_RATE = 1e-3
 WARM_UP = 150
 CONFIG: dict[str, Any] = {
@@ -134,13 +139,18 @@ def train(
     closing_pairs: int = 400,
     calibration_subjects: int = 150,
 ) -> Path:
-    """Train for ``settings.minutes``, on from the last checkpoint in ``settings.work``; then write the
-    encoder.
+    """Train for ``settings.minutes``, on from the last checkpoint in ``settings.work``, or else from the
+    weights in ``settings.out``; then write the encoder, and close it (`close`).
 
-    The last projection is replaced by discriminants of ``closing_pairs`` (`castmark.training.discriminant`),
-    and the identity score calibrated, which takes a minute more. Returns ``settings.out``/image_encoder, with
-    ``config.json``, ``model.safetensors`` (fp16) and ``card.json``; ``identity.json`` lies beside it.
+    Returns ``settings.out``/image_encoder, with ``config.json``, ``model.safetensors`` (fp16) and
+    ``card.json``; ``identity.json`` lies beside it.
     """
+    learn(settings, report)
+    return close(settings, report, closing_pairs=closing_pairs, calibration_subjects=calibration_subjects)
+
+
+def learn(settings: TrainSettings, report: Callable[[str], None] = print) -> None:
+    """Train within the time budget; write the encoder and its card."""
     torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
     learner = Learner().to(settings.device)
@@ -153,43 +163,67 @@ def train(
         warm_up=WARM_UP,
         report=report,
     )
-    if not loop.resumed:
+    folder = settings.out / "image_encoder"
+    if not loop.resumed and (folder / "config.json").is_file():
+        shipped = CLIPVisionModelWithProjection.from_pretrained(folder)
+        learner.encoder.load_state_dict(shipped.float().state_dict())
+    elif not loop.resumed:
         first = sample_views(np.random.default_rng(settings.seed), 2 * PAIRS, CONFIG["image_size"])
         seed_eyes(learner.encoder, normalised(first.pixels).to(settings.device))
     learner.train()
-    while loop.going:
-        # Every step has its own seed, so that a resumed run sees what an unbroken one would have seen.
-        rng = np.random.default_rng((settings.seed, loop.step))
-        generator = seeded(rng)
-        views = sample_views(rng, PAIRS, CONFIG["image_size"])
-        with half_precision(settings.device):
-            loss = _loss(learner, views, generator)
-        loop.update(loss, 4 * PAIRS)
+    generator = seeded(np.random.default_rng((settings.seed, loop.step)), settings.device)
+    pairs = batch_size(settings, PAIRS)
+    make = partial(_views, settings.seed, pairs)
+    with Supply(make, first=loop.step, workers=settings.workers) as supply:
+        batches = Replay(supply, keep=REPLAYED, times=TIMES_ON_GPU if settings.on_gpu else 1)
+        while loop.going:
+            views = next(batches)
+            with half_precision(settings.device):
+                loss = _loss(learner, views, generator)
+            loop.update(loss, 4 * pairs)
     loop.finish()
-    folder = settings.out / "image_encoder"
-    learner.encoder.eval().half().save_pretrained(folder)
+    learner.encoder.cpu().eval().half().save_pretrained(folder)
     card = {
         "model": "subject encoder (CLIPVisionModelWithProjection)",
         "data": "castmark_world, split train: two views per subject, a look-alike of each in the batch",
         "seed": settings.seed,
         "steps": loop.step,
-        "views": loop.step * PAIRS * 4,
+        "views": 4 * pairs * batches.fresh,
         "minutes": round(loop.minutes, 1),
         "hardware": hardware(settings.device, settings.threads),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "closing": f"linear discriminants of {closing_pairs} subjects and a look-alike of each",
         "licence": "Apache-2.0",
     }
-    sharpen(folder, closing_pairs)
     write_card(folder, card)
+
+
+def close(
+    settings: TrainSettings,
+    report: Callable[[str], None] = print,
+    *,
+    closing_pairs: int = 400,
+    calibration_subjects: int = 150,
+) -> Path:
+    """Replace the last projection by discriminants of ``closing_pairs`` (`castmark.training.discriminant`)
+    and calibrate the identity score, which takes a minute. What the reference adapter reads stays.
+    """
+    folder = settings.out / "image_encoder"
+    sharpen(folder, closing_pairs)
+    card = json.loads((folder / "card.json").read_text())
+    closing = f"linear discriminants of {closing_pairs} subjects and a look-alike of each"
+    write_card(folder, card | {"closing": closing})
     calibrate(settings.out, calibration_subjects, report=report)
     return folder
+
+
+def _views(seed: int, pairs: int, number: int) -> Views:
+    return sample_views(np.random.default_rng((seed, number)), pairs, CONFIG["image_size"])
 
 
 def _loss(learner: Learner, views: Views, generator: torch.Generator) -> Tensor:
     """Contrastive and trait loss of one batch, weathered."""
     device = learner.log_scale.device
-    x = weathered(normalised(views.pixels), generator).to(device)
+    x = weathered(normalised(views.pixels, device), generator)
     chosen = torch.from_numpy(views.classes).repeat_interleave(2, 0).to(device)
     numbers = torch.from_numpy(views.numbers).repeat_interleave(2, 0).to(device)
     contrast, trait = learner(x, chosen, numbers)

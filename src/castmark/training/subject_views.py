@@ -27,14 +27,16 @@ from castmark_world import (
     sample_subject,
     stage,
 )
+from castmark_world.outfits import worn
 from castmark_world.sampling import SPECS
+from castmark_world.truth import applies
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 """CLIP's pixel mean and deviation, which the image processor diffusers makes applies."""
 STD = (0.26862954, 0.26130258, 0.27577711)
 
 VOCABULARY: dict[str, tuple[object, ...]] = {
-    name: odds.values
+    name: tuple(dict.fromkeys((*odds.values, *worn(name))))
     for attributes in DEFAULT.attributes.values()
     for name, odds in (*attributes.named.items(), *attributes.choices.items())
 }
@@ -81,9 +83,7 @@ def targets(subject: Subject) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     numbers = np.full(len(columns.continuous), np.nan, np.float32)
     for i, name in enumerate(columns.categorical):
         kind, _, field = name.partition(".")
-        if kind == subject.kind and not (
-            field == "headwear_color" and getattr(subject, "headwear", "") == "none"
-        ):
+        if kind == subject.kind and applies(subject, field):
             chosen[i] = VOCABULARY[field].index(getattr(subject, field))
     for i, name in enumerate(columns.continuous):
         kind, field, *part = name.split(".")
@@ -98,7 +98,7 @@ def view(subject: Subject, rng: np.random.Generator, size: int) -> NDArray[np.ui
     """One picture of a subject: mostly in a random scene, at times cut out on a flat colour; UInt8 "size size
     3".
     """
-    scene = stage(subject, rng)
+    scene = stage(subject, rng, scope=DEFAULT.alone)
     if rng.random() > 0.15:
         return render(scene, size)
     cut = cut_out(scene, size).astype(np.float32)
@@ -148,22 +148,29 @@ def sample_views(rng: np.random.Generator, pairs: int, size: int, split: Split =
     return Views(np.stack(pixels), np.stack(chosen), np.stack(numbers))
 
 
-def normalised(pixels: NDArray[np.uint8]) -> Float[Tensor, "n 3 size size"]:
-    """Pixels as CLIP's image processor gives them, without any resizing."""
-    x = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
-    return (x - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
+def normalised(
+    pixels: NDArray[np.uint8], device: torch.device | str = "cpu"
+) -> Float[Tensor, "n 3 size size"]:
+    """Pixels as CLIP's image processor gives them, without any resizing, on a device."""
+    x = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float() / 255
+    mean, std = (torch.tensor(values, device=device)[:, None, None] for values in (MEAN, STD))
+    return (x - mean) / std
 
 
 def weathered(x: Float[Tensor, "n 3 h w"], generator: torch.Generator) -> Float[Tensor, "n 3 h w"]:
-    """The pictures slightly re-lit and noised, and half of them softened, as drafts of a small base are."""
-    n = len(x)
+    """The pictures slightly re-lit and noised, and half of them softened, as drafts of a small base are; on
+    the generator's device.
+    """
+    n, device = len(x), generator.device
 
     def uniform(count: int, low: float, high: float) -> Float[Tensor, "n 1 1 1"]:
-        return torch.rand(count, 1, 1, 1, generator=generator) * (high - low) + low
+        return torch.rand(count, 1, 1, 1, generator=generator, device=device) * (high - low) + low
 
     x = x * uniform(n, 0.93, 1.07) + uniform(n, -0.07, 0.07)
-    soft = torch.randperm(n, generator=generator)[: n // 2]
+    soft = torch.randperm(n, generator=generator, device=device)[: n // 2]
     small = F.avg_pool2d(x[soft], 2)
     x[soft] = x[soft].lerp(F.interpolate(small, scale_factor=2.0, mode="bilinear"), uniform(len(soft), 0, 1))
-    noise = torch.randn(x.shape[1:], generator=generator)  # one field for all, each at its own strength
+    noise = torch.randn(
+        x.shape[1:], generator=generator, device=device
+    )  # one field for all, each at its own strength
     return x + noise * uniform(n, -0.1, 0.1)

@@ -11,6 +11,10 @@ subject's cells weigh more than its surroundings, which are most of every pictur
 
 from __future__ import annotations
 
+import multiprocessing
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -19,26 +23,38 @@ from diffusers import AutoencoderTiny
 from torch import Tensor
 
 from castmark.training import parallel
+from castmark.training.autoencoder import LATENT_CHANNELS
 from castmark.training.common import TrainSettings, batch_size, half_precision, seeded
 from castmark.training.denoiser import (
+    LATENT_SIDE,
     NoisePath,
     TextToLatents,
     new_model,
+    prompt_tokenizer,
     reference_folder,
     ship,
 )
 from castmark.training.drawings import Drawings
-from castmark.training.latents import Batch, LatentPool, make_shards
+from castmark.training.latents import REFERENCES, Batch, LatentPool, make_shards
 from castmark.training.loop import Loop
 from castmark.training.muon import groups
 from castmark.training.parallel import Rank
-from castmark.training.tokenizer import load_tokenizer, token_ids
+from castmark.training.tokenizer import token_ids
 from castmark_adapters.encoder import SubjectEncoder
 from castmark_adapters.reference import ENCODER
 
 BATCH = 48
 """Scenes a step and process; half of them with references."""
-SHARDS = 40
+TIMES_ON_GPU = 32
+"""So many times as many on a GPU: at 8 times, an H100 waited for its kernels to be started two thirds of the
+time."""
+SHARDS = 160
+SHARDS_FOR_GPU = 100_000
+"""More than any budget has time for."""
+FEWEST_ON_GPU = 16
+"""Shards that are waited for."""
+REFRESH = 100
+"""Steps on a GPU after which new shards are taken up."""
 LEARNING_RATE = 2.5e-3
 TEXT_RATE = 0.3
 CAPTION_DROP = 0.1
@@ -46,22 +62,27 @@ SNR_CAP = 8.0
 SUBJECT_WEIGHT = 4.0
 COMPILE_MINUTES = 30.0
 """Runs longer than this compile the UNet, which takes a few minutes and then saves a fifth."""
+COMPILE_ON_GPU = 1.0
 
 
 def sample_timesteps(path: NoisePath, count: int, generator: torch.Generator) -> Tensor:
-    """Long "b", on the CPU: 60% uniform from 100 up, 30% the drawing steps' own, 10% pure noise."""
-    uniform = torch.randint(100, 1000, (count,), generator=generator)
-    own = path.drawn_at.cpu()[torch.randint(0, len(path.drawn_at), (count,), generator=generator)]
-    draw = torch.rand(count, generator=generator)
+    """Long "b", on the generator's device: 60% uniform from 100 up, 30% the drawing steps' own, 10% pure
+    noise.
+    """
+    device = generator.device
+    uniform = torch.randint(100, 1000, (count,), generator=generator, device=device)
+    which = torch.randint(0, len(path.drawn_at), (count,), generator=generator, device=device)
+    own = path.drawn_at.to(device)[which]
+    draw = torch.rand(count, generator=generator, device=device)
     return torch.where(draw < 0.6, uniform, torch.where(draw < 0.9, own, torch.full_like(own, 999)))
 
 
 def teacher_loss(model: TextToLatents, path: NoisePath, batch: Batch, generator: torch.Generator) -> Tensor:
-    """Velocity loss of one batch; the random numbers are the CPU's, wherever the batch is."""
+    """Velocity loss of one batch; the generator is of the batch's device."""
     clean = batch.clean
-    timesteps = sample_timesteps(path, len(clean), generator).to(clean.device)
+    timesteps = sample_timesteps(path, len(clean), generator)
     alpha, sigma = path.at(timesteps)
-    noise = torch.randn(clean.shape, generator=generator).to(clean)
+    noise = torch.randn(clean.shape, generator=generator, device=clean.device)
     images = model.look(batch.seen, len(clean))
     predicted = model(alpha * clean + sigma * noise, timesteps, model.embed(batch.ids), images)
     by_snr = (alpha / sigma).square().clamp(max=SNR_CAP) + 1
@@ -74,48 +95,90 @@ def train(settings: TrainSettings) -> None:
     """Train the teacher, or go on training, within the time budget; then write the pipeline to ``out``.
 
     Reads the autoencoder from ``out``/vae and the subject encoder from the folder ``reference`` beside
-    ``out``, where the reference adapter goes; makes shards of latents in ``work``/latents first. Each of
-    ``threads`` is a process of its own, and on a GPU one process trains. It goes on from its checkpoint, or
-    else from the weights in both folders, if there are any.
+    ``out``, where the reference adapter goes; makes shards of latents in ``work``/latents. On a CPU each of
+    ``threads`` is a process of its own that first makes shards and then trains; on a GPU one process trains,
+    while ``workers`` others make shards. It goes on from its checkpoint, or else from the weights in both
+    folders, if there are any.
     """
-    parallel.run(_make_shards, settings.threads, settings)
     processes = parallel.trainers(settings)
-    parallel.run(train_teacher, processes, settings)
-    ship(settings, "teacher.pt", {"distilled": False, "batch": batch_size(settings, BATCH) * processes})
+    if settings.on_gpu:
+        with sharding(settings):
+            train_teacher(settings, Rank())
+    else:
+        parallel.run(_make_shards, settings.threads, settings, SHARDS)
+        parallel.run(train_teacher, processes, settings)
+    size = batch_size(settings, BATCH, TIMES_ON_GPU) * processes
+    ship(settings, "teacher.pt", {"distilled": False, "batch": size})
 
 
-def _make_shards(settings: TrainSettings, rank: Rank) -> None:
+@contextmanager
+def sharding(settings: TrainSettings) -> Iterator[None]:
+    """``workers`` processes that make shards, for as long as the teacher wants them."""
+    context = multiprocessing.get_context("spawn")
+    ranks = (Rank(index, settings.workers) for index in range(settings.workers))
+    makers = [context.Process(target=_make_shards, args=(settings, SHARDS_FOR_GPU, rank)) for rank in ranks]
+    for maker in makers:
+        maker.start()
+    try:
+        yield
+    finally:
+        for maker in makers:
+            maker.terminate()
+            maker.join()
+
+
+def _make_shards(settings: TrainSettings, shards: int, rank: Rank) -> None:
     torch.set_num_threads(1)
     autoencoder = AutoencoderTiny.from_pretrained(settings.out / "vae")
-    numbers = range(rank.index, SHARDS, rank.count)
+    numbers = range(rank.index, shards, rank.count)
     encoder = SubjectEncoder.load(reference_folder(settings.out) / ENCODER)
-    make_shards(settings.work / "latents", autoencoder, load_tokenizer(), encoder, numbers)
+    make_shards(settings.work / "latents", autoencoder, prompt_tokenizer(), encoder, numbers)
 
 
 def train_teacher(settings: TrainSettings, rank: Rank) -> None:
-    """The teacher's loop: checkpoints only."""
+    """The teacher's loop: checkpoints only. Its time budget starts with the first shards."""
     torch.set_num_threads(1)
     torch.manual_seed(settings.seed)
-    device, size = settings.device, batch_size(settings, BATCH)
+    device, size = settings.device, batch_size(settings, BATCH, TIMES_ON_GPU)
     model = new_model(settings.out, reference_folder(settings.out)).to(device)
     model = model.to(memory_format=torch.channels_last)
+    model.attend(fused=settings.on_gpu)
+    path = NoisePath(device)
+    if settings.minutes > (COMPILE_ON_GPU if settings.on_gpu else COMPILE_MINUTES):
+        model.unet.compile()
+        warm_up(model, path, size, device)
+    folder = settings.work / "latents"
+    while len(list(folder.glob("*.npz"))) < (FEWEST_ON_GPU if settings.on_gpu else 1):
+        time.sleep(0.5)
     learning = [*groups(model.unet), *groups(model.resampler), *groups(model.text_encoder, TEXT_RATE)]
     samples = Drawings(settings, model).of_teacher if rank.leads else None
     loop = Loop(
         settings, "teacher", model, learning, peak=LEARNING_RATE, warm_up=200, rank=rank, samples=samples
     )
-    if settings.minutes > COMPILE_MINUTES:
-        model.unet.compile()
     seeds = [settings.seed, loop.step, rank.index]
-    generator = seeded(np.random.default_rng(seeds))
-    pool = LatentPool(settings.work / "latents", np.random.default_rng(seeds))
-    path = NoisePath(device)
-    empty = token_ids(load_tokenizer(), [""])[0]
+    generator = seeded(np.random.default_rng(seeds), device)
+    pool = LatentPool(folder, np.random.default_rng(seeds), device)
+    empty = token_ids(prompt_tokenizer(), [""])[0].to(device)
     while loop.going:
+        if settings.on_gpu and loop.step % REFRESH == REFRESH - 1:
+            pool.refresh()
         batch = pool.batch(size, referenced=size // 2)
-        dropped = torch.rand(size, generator=generator) < CAPTION_DROP
-        batch = replace(batch, ids=torch.where(dropped[:, None], empty, batch.ids)).to(device)
+        dropped = torch.rand(size, generator=generator, device=device) < CAPTION_DROP
+        batch = replace(batch, ids=torch.where(dropped[:, None], empty, batch.ids))
         with half_precision(device):
             loss = teacher_loss(model, path, batch, generator)
         loop.update(loss, size)
     loop.finish()
+
+
+def warm_up(model: TextToLatents, path: NoisePath, size: int, device: str) -> None:
+    """Compile for batches of this size, so that no time of the budget goes into it."""
+    generator = seeded(np.random.default_rng(0), device)
+    latents = torch.randn(size, LATENT_CHANNELS, LATENT_SIDE, LATENT_SIDE, device=device)
+    ids = token_ids(prompt_tokenizer(), [""]).to(device).expand(size, -1)
+    width = model.resampler.proj_in.in_features
+    seen = torch.randn(size // 2, REFERENCES, 5, width, device=device)
+    batch = Batch(latents, latents[:, :1].abs(), ids, seen)
+    with half_precision(device):
+        teacher_loss(model, path, batch, generator).backward()
+    model.zero_grad()

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 PAD, START, END = "<|pad|>", "<|start|>", "<|end|>"
 CONTEXT = 48
-"""Tokens a text may have, start and end included; longer ones are cut (the prompt check reads chunks)."""
+"""Tokens the judge reads at once, start and end included; the prompt check reads longer texts in chunks."""
 VOCABULARY = 3584
 WORD_LISTS = ("words.txt", "safety_words.txt")
 FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
@@ -132,8 +132,8 @@ def load_tokenizer(folder: str | Path | None = None) -> PreTrainedTokenizerFast:
 
 
 def token_ids(tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> Tensor:
-    """Long token ids "n 48", padded and cut to `CONTEXT`."""
-    encoded = tokenizer(texts, padding="max_length", truncation=True, max_length=CONTEXT, return_tensors="pt")
+    """Long token ids "n t", padded and cut to the tokenizer's own length."""
+    encoded = tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt")
     return cast("Tensor", encoded["input_ids"])
 
 

@@ -12,7 +12,9 @@ from __future__ import annotations
 import json
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,17 +26,20 @@ from torch import Tensor
 from castmark.bench.truth import Column, TruthReader, columns, marks, seen
 from castmark.bench.truth.marks import Marks, mean, only
 from castmark.bench.truth.reader import CONFIG, SIDE, WEIGHTS, Network, layout
-from castmark.training.common import Ahead, TrainSettings, batch_size, half_precision, hardware, write_card
+from castmark.training.common import TrainSettings, half_precision, hardware, write_card
 from castmark.training.degrade import degrade
 from castmark.training.loop import Loop
 from castmark.training.muon import groups
-from castmark_world import DEFAULT, Scene, Scope, render, sample_scene
+from castmark.training.supply import Replay, Supply
+from castmark_world import DEFAULT, SCOPES, Scene, Scope, render, sample_scene
 
 SEED = 4_211
 """Its own: no other model's scenes start from it."""
 HELD_OUT_SEED = 4_212
 HELD_OUT = 1000
 BATCH = 64
+REPLAYED, TIMES_ON_GPU = 300, 3
+"""Batches that a GPU learns from again while others are rendered, and how often from each."""
 PEAK_RATE = 2e-3
 UNKNOWN = -1
 NUMBERS_WEIGHT = 4.0
@@ -45,22 +50,17 @@ GAIN, SHIFT = 0.04, 0.02
 
 @dataclass(frozen=True)
 class Batch:
-    """Pictures in [0, 1] "b 3 256 256", and the truth by column: classes (`UNKNOWN` where it does not apply)
-    or numbers (NaN)."""
+    """Pictures UInt8 "b 3 256 256", and the truth by column: classes (`UNKNOWN` where it does not apply) or
+    numbers (NaN)."""
 
     pixels: Tensor
     labels: dict[str, Tensor]
 
 
-def alone(scope: Scope) -> Scope:
-    """The scope with one subject a picture: of two, nobody could say which is meant."""
-    return replace(scope, duo=0.0)
-
-
 def batch_of(scenes: list[Scene], read: tuple[Column, ...], rng: np.random.Generator) -> Batch:
     """Rendered and degraded, with their labels."""
     images = torch.from_numpy(np.stack([render(scene, SIDE) for scene in scenes])).float().div_(255)
-    pixels = degrade(images.permute(0, 3, 1, 2), rng, gain=GAIN, shift=SHIFT)
+    pixels = degrade(images.permute(0, 3, 1, 2), rng, gain=GAIN, shift=SHIFT).mul_(255).round_().byte()
     labels: dict[str, Tensor] = {}
     for column in read:
         found = [column.label(scene) for scene in scenes]
@@ -92,34 +92,40 @@ def loss_of(outputs: Tensor, labels: dict[str, Tensor], read: tuple[Column, ...]
     return total + NUMBERS_WEIGHT * torch.stack(numbers).mean() if numbers else total
 
 
-def train(settings: TrainSettings, scope: Scope = DEFAULT) -> None:
-    """Train, or go on training, within the time budget; then write the reader and its ceiling to ``out``.
+def _batch(seed: int, scope: str, number: int) -> Batch:
+    rng = np.random.default_rng((SEED, seed, number))
+    world = SCOPES[scope]
+    return batch_of([sample_scene(rng, scope=world.alone) for _ in range(BATCH)], columns(world), rng)
 
-    A run that goes on has half the learning rate.
-    """
+
+def train(settings: TrainSettings, scope: Scope = DEFAULT) -> None:
+    """Train, or go on training, within the time budget; then write the reader and its ceiling to ``out``."""
+    learn(settings, scope)
+    document(settings.out)
+
+
+def learn(settings: TrainSettings, scope: Scope = DEFAULT) -> None:
+    """Train within the time budget, and write the reader; a run that goes on has half the learning rate."""
     torch.set_num_threads(settings.threads)
     torch.manual_seed(SEED + settings.seed)
-    read, world = columns(scope), alone(scope)
+    read = columns(scope)
     network = Network(read).to(settings.device).to(memory_format=torch.channels_last)
     layers = torch.nn.ModuleList(network.children())
     beside = list(network.parameters(recurse=False))  # queries and outputs, of which each row learns alone
     learning = [*groups(layers), {"params": beside, "orthogonal": False, "scale": 1.0}]
     fresh = not (settings.work / "reader.pt").is_file()
     loop = Loop(settings, "reader", network, learning, peak=PEAK_RATE if fresh else PEAK_RATE / 2)
-    rng = np.random.default_rng((SEED, settings.seed, loop.step))
-    size = batch_size(settings, BATCH)
-    ahead = Ahead(lambda: batch_of([sample_scene(rng, scope=world) for _ in range(size)], read, rng))
     network.train()
-    try:
-        for batch in ahead:
-            if not loop.going:
-                break
+    make = partial(_batch, settings.seed, scope.name)
+    with Supply(make, first=loop.step, workers=settings.workers) as supply:
+        batches = Replay(supply, keep=REPLAYED, times=TIMES_ON_GPU if settings.on_gpu else 1)
+        while loop.going:
+            batch = next(batches)
             with half_precision(settings.device):
-                outputs = network(batch.pixels.to(settings.device))
-            loop.update(loss_of(outputs, batch.labels, read), size)
-    finally:
-        ahead.close()
+                outputs = network(batch.pixels.to(settings.device).float().div_(255))
+            loop.update(loss_of(outputs, batch.labels, read), BATCH)
     loop.finish()
+    network.cpu()
     ship(network, settings, loop, scope)
 
 
@@ -142,23 +148,28 @@ def ship(network: Network, settings: TrainSettings, loop: Loop, scope: Scope) ->
         "scope": scope.name,
         "seed": [SEED, settings.seed],
         "steps": loop.step,
-        "batch": batch_size(settings, BATCH),
+        "batch": BATCH,
         "minutes": round(loop.minutes, 1),
         "hardware": hardware(settings.device, settings.threads),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "licence": "Apache-2.0",
-        "ceiling": ceiling(TruthReader.open(out)),
     }
     write_card(out, card)
 
 
-def ceiling(reader: TruthReader, count: int = HELD_OUT) -> dict[str, Any]:
+def document(folder: Path) -> None:
+    """Measure the reader in ``folder`` on held-out renders, and finish its card."""
+    card = json.loads((folder / "card.json").read_text())
+    write_card(folder, card | {"ceiling": ceiling(TruthReader.open(folder))})
+
+
+def ceiling(reader: TruthReader, count: int | None = None) -> dict[str, Any]:
     """What is read rightly of held-out renders, by column, where the render shows it.
 
     ``unseen`` are accuracies where no reader could be sure: columns that a scene has but does not show.
     """
-    rng = np.random.default_rng(HELD_OUT_SEED)
-    scenes = [sample_scene(rng, split="test", scope=alone(reader.scope)) for _ in range(count)]
+    rng, count = np.random.default_rng(HELD_OUT_SEED), count or HELD_OUT
+    scenes = [sample_scene(rng, split="test", scope=reader.scope.alone) for _ in range(count)]
     rows: list[Marks] = []
     hidden: list[Marks] = []
     names = {column.name for column in reader.columns}

@@ -11,7 +11,8 @@ from functools import cache
 from typing import TypeAlias
 
 from castmark_world import DEFAULT, Kind, Scene, Scope
-from castmark_world.outfits import OUTFITS
+from castmark_world.outfits import worn
+from castmark_world.truth import applies
 from castmark_world.vocabulary import PEOPLE
 from castmark_world.words import SKIN
 
@@ -20,21 +21,6 @@ Label: TypeAlias = str | float
 SCENIC = ("place", "time", "weather", "camera", "style")
 ACTED = ("pose", "expression", "item")
 NOTHING = "none"
-UNSHOWN: dict[str, tuple[str, str]] = {
-    "hair_color": ("hair_style", "bald"),
-    "hair_hue": ("hair_style", "bald"),
-    "hair_volume": ("hair_style", "bald"),
-    "headwear_color": ("headwear", NOTHING),
-    "accessory_color": ("accessory", NOTHING),
-    "clothes_color": ("clothes", NOTHING),
-    "clothes_hue": ("clothes", NOTHING),
-    "marking_color": ("marking", "plain"),
-    "marking_scale": ("marking", "plain"),
-    "bottom": ("top", "dress"),
-    "bottom_color": ("top", "dress"),
-    "bottom_hue": ("top", "dress"),
-}
-"""Attributes that nothing shows where another one has this value."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +69,7 @@ class Column:
         if field == "pattern_scale":
             pattern = getattr(subject, "top_pattern" if subject.kind == "character" else "pattern")
             return None if pattern == "plain" else float(getattr(subject, field))
-        other, value = UNSHOWN.get(field, ("kind", ""))
-        if getattr(subject, other) == value:
+        if not applies(subject, field):
             return None
         found = getattr(subject, field)
         return str(found) if self.values else float(found)
@@ -127,18 +112,11 @@ def _subject(kind: Kind, scope: Scope) -> list[Column]:
                 Column(f"{kind}.skin", (kind,), tuple(dict.fromkeys(SKIN[t][0] for t in odds.values)))
             )
         else:
-            worn = _uniforms(name) if "occupation" in attributes.named else ()
-            values = tuple(dict.fromkeys(str(value) for value in (*odds.values, *worn)))
+            uniforms = worn(name) if "occupation" in attributes.named else ()
+            values = tuple(dict.fromkeys(str(value) for value in (*odds.values, *uniforms)))
             found.append(Column(f"{kind}.{name}", (kind,), values))
     for name, odds in attributes.choices.items():
         found.append(Column(f"{kind}.{name}", (kind,), tuple(map(str, odds.values)), named=False))
     found += [Column(f"{kind}.{name}", (kind,), named=False) for name in attributes.numbers]
     found += [Column(f"{kind}.{name}", (kind,), named=False, circle=True) for name in attributes.hues]
     return found
-
-
-def _uniforms(name: str) -> tuple[str, ...]:
-    """What occupations wear of an attribute, beyond what the scope draws by itself."""
-    if name not in ("top", "bottom", "headwear", "glasses"):
-        return ()
-    return tuple(str(getattr(outfit, name)) for outfit in OUTFITS.values() if getattr(outfit, name))

@@ -15,6 +15,7 @@ import numpy as np
 
 from castmark.bench.truth.columns import ACTED, NOTHING, SCENIC, Column, Label, columns
 from castmark_world import DEFAULT, Scene, Scope, render
+from castmark_world.outfits import OUTFITS
 from castmark_world.params import CharacterSpec
 from castmark_world.vocabulary import PEOPLE
 from castmark_world.words import SKIN
@@ -35,18 +36,23 @@ HAIR_PIXELS = 100
 
 
 def seen(scene: Scene, scope: Scope = DEFAULT) -> frozenset[str]:
-    """Names of the columns that the scene's render shows.
+    """Names of the columns that the scene's render shows; in a scene of two, of the first subject.
 
     In a scope of simple drawings a woman differs from a man in breadth alone, and so does one woman from
     another: gender presentation and the trait ``body_width`` are not to be told apart there, and count as
-    unseen.
+    unseen. So do the length of legs to a near camera, which follows the head so that only the ground moves,
+    and the weather of a place that has but one.
     """
     base = render(scene, VIEW).astype(np.int16)
-    simple = {"gender", "body_width"} if scope.detail == "simple" else set[str]()
+    unseen = {"gender", "body_width"} if scope.detail == "simple" else set[str]()
+    if scene.camera != "full":
+        unseen.add("leg_length")
+    if scene.place not in scope.weathers:
+        unseen.add("weather")
     found: set[str] = set()
     for column in columns(scope):
         label = column.label(scene)
-        if label is None or column.field in simple:
+        if label is None or column.field in unseen:
             continue
         least = HAIR_PIXELS if column.field in HAIR else PIXELS
         if column.field in ("kind", "place") or all(
@@ -103,4 +109,31 @@ def _respecified(scene: Scene, field: str, value: str, scope: Scope) -> dict[str
     if field == "skin":
         tones = [tone for tone, words in enumerate(SKIN) if words[0] == value]
         return {"skin_tone": min(tones, key=lambda tone: abs(tone - subject.skin_tone))}
+    if field == "occupation":
+        return _employed(subject, value)
     return {field: value == "True" if field == "freckles" else value}
+
+
+def _employed(subject: CharacterSpec, occupation: str) -> dict[str, Any]:
+    """The subject's spec in another occupation, whose outfit comes as near to what is worn as it can: who
+    wears a blazer may well be a manager.
+    """
+    outfit = OUTFITS.get(occupation)
+    if outfit is None:
+        return {"occupation": occupation, "top": "shirt", "headwear": "none"}
+
+    def color(own: str, options: tuple[str, ...]) -> str:
+        return own if own in options else options[0]
+
+    return {
+        "occupation": occupation,
+        "top": outfit.top,
+        "top_color": color(subject.top_color, outfit.top_colors),
+        "top_pattern": outfit.pattern,
+        "bottom": outfit.bottom,
+        "bottom_color": color(subject.bottom_color, outfit.bottom_colors),
+        "headwear": outfit.headwear,
+        "headwear_color": color(subject.headwear_color, outfit.headwear_colors),
+        "accessory": "none",
+        "glasses": outfit.glasses or subject.glasses,
+    }

@@ -107,7 +107,7 @@ def campaign_report(
         found.append(
             parity(
                 name,
-                {group: counts[group] for group in shares},
+                {group: counts[group] for group in reader.attributes[name].probe.classes},
                 shares,
                 policy.fairness.gate,
                 confusion=reader.attributes[name].confusion,

@@ -2,7 +2,8 @@
 
 Total variation TV = sum |p - q| / 2. The readings err, so the shares are corrected for the reader's confusion
 (p = C^-1 p~, Rogan and Gladen 1978, kept on the simplex), and the test asks whether what was read could come
-from the declared shares seen through that confusion. A set too small or a reader too unsure is said to be so.
+from the declared shares seen through that confusion. Groups without a declared share are
+set aside. A set too small or a reader too unsure is said to be so.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ class Parity(BaseModel):
     attribute: str
     n: int
     counts: dict[str, int]
-    """As read."""
+    """As read, of the groups that have a declared share."""
+    aside: dict[str, int] = {}
+    """As read, of those that have none: they are left out of n and of everything below."""
     target: dict[str, float]
     corrected: dict[str, float] | None
     """Shares after correction for the reader's errors; None where those are too large to undo."""
@@ -65,36 +68,45 @@ def parity(
     confusion: Sequence[Sequence[int]] | None = None,
     seed: int = 0,
 ) -> Parity:
-    """Parity of ``counts`` with ``target``; both name the same groups, in one order.
+    """Parity of ``counts`` with ``target`` among the groups of ``target``. Counts of other groups matter only
+    in so far as the reader takes some of them for those.
 
-    ``confusion`` are the reader's counts, a row for each true group; None: the groups are known exactly.
+    ``confusion`` are the reader's counts, a row for each true group in the order of ``counts``; None: the
+    groups are known exactly.
 
     Raises:
-        ValueError: the groups differ, or a group has no row in the confusion.
+        ValueError: a declared group was not counted, or a group has no row in the confusion.
     """
-    groups = list(target)
-    if set(counts) != set(groups):
-        raise ValueError(f"{attribute}: counted {sorted(counts)}, declared {sorted(groups)}")
-    seen = np.array([counts[group] for group in groups], dtype=np.int64)
-    wanted = np.array([target[group] for group in groups], dtype=np.float64)
-    n, rng = int(seen.sum()), np.random.default_rng(seed)
-    table = None if confusion is None else np.array(confusion, dtype=np.float64)
-    mixing = np.eye(len(groups)) if table is None else _columns(table)
-    p = multinomial_p(seen, mixing @ wanted, rng) if n else 1.0
+    every = [*target, *(group for group in counts if group not in target)]
+    if not set(target) <= set(counts):
+        raise ValueError(f"{attribute}: counted {sorted(counts)}, declared {sorted(target)}")
+    order, k = [list(counts).index(group) for group in every], len(target)
+    seen = np.array([counts[group] for group in every], dtype=np.int64)
+    wanted = np.array(list(target.values()), dtype=np.float64)
+    n, rng = int(seen[:k].sum()), np.random.default_rng(seed)
+    table = None if confusion is None else np.array(confusion, dtype=np.float64)[np.ix_(order, order)]
+    mixing = np.eye(len(every)) if table is None else _columns(table)
+    readable = _readable(mixing)
+    whole = corrected(seen / seen.sum(), mixing) if readable and n else seen / max(1, seen.sum())
+    expected = (mixing @ np.concatenate([wanted * whole[:k].sum(), whole[k:]]))[:k]
+    p = multinomial_p(seen[:k], expected / expected.sum(), rng) if n and expected.sum() > 0 else 1.0
     chance = _chance_tv(n, wanted, rng)
     shares, low, high = None, None, None
-    readable = _readable(mixing)
     if n and readable:
-        shares = corrected(seen / n, mixing)
+        shares = _among(whole, k, wanted)
         low, high = _interval(seen, table, wanted, rng)
     tv = None if shares is None else _tv(shares, wanted)
     state, statement = _judge(attribute, n, p, tv, high, chance, gate, readable)
+    aside = dict(zip(every[k:], seen[k:].tolist(), strict=True))
+    if any(aside.values()):
+        statement += "; read as neither: " + ", ".join(f"{count} {group}" for group, count in aside.items())
     return Parity(
         attribute=attribute,
         n=n,
-        counts={group: int(count) for group, count in zip(groups, seen, strict=True)},
+        counts=dict(zip(target, seen[:k].tolist(), strict=True)),
+        aside=aside,
         target=dict(target),
-        corrected=None if shares is None else dict(zip(groups, shares.tolist(), strict=True)),
+        corrected=None if shares is None else dict(zip(target, shares.tolist(), strict=True)),
         tv=tv,
         tv_low=low,
         tv_high=high,
@@ -130,6 +142,13 @@ def quota_tv(counts: Sequence[int], shares: Sequence[float]) -> float:
     """TV of counts that are known exactly."""
     total = np.array(counts, dtype=np.float64)
     return _tv(total / total.sum(), np.array(shares))
+
+
+def _among(whole: Floats, k: int, wanted: Floats) -> Floats:
+    """Shares of the first ``k`` groups among themselves; where nobody is left of them, nothing speaks against
+    the declared ones."""
+    total = whole[:k].sum()
+    return whole[:k] / total if total > 0 else wanted
 
 
 def _judge(
@@ -184,7 +203,7 @@ def _interval(
             drawn = [rng.multinomial(int(row.sum()), row / row.sum()) for row in table]
             mixing = _columns(np.stack(drawn).astype(np.float64))
         try:
-            found.append(_tv(corrected(read / n, mixing), wanted))
+            found.append(_tv(_among(corrected(read / n, mixing), len(wanted), wanted), wanted))
         except np.linalg.LinAlgError:
             found.append(1.0)
     low, high = np.quantile(found, [0.025, 0.975])

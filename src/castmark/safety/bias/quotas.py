@@ -3,43 +3,43 @@
     shots = apply_quotas(shots, policy.fairness, seed=7)
 
 Largest-remainder quotas (Hamilton) over the shots that leave an attribute open, shuffled by a seed: counts
-are within one of the declared shares. Only the words for an unspecified person are changed, never a shot with
-a subject, and nothing in the sampler is steered. What was assigned is in the shot, so in its key and in the
-signed claim.
+are within one of the declared shares. "Uniform" gender is half women, half men.
+Only the words for an unspecified person are changed, never a shot with a subject, and nothing in the sampler
+is steered. What was assigned is in the shot, so in its key and in the signed claim.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from castmark.safety.bias.words import OPEN_PERSON, STATED, open_person, speaks_of_a_person, stated
+from castmark.safety.bias.words import OPEN_PERSON, named_person, open_person, speaks_of_a_person, stated
 from castmark.safety.policy import Fairness
-from castmark.safety.reader import CLASSES
+from castmark.safety.reader import ASIDE, CLASSES
 from castmark.shot import Shot
-from castmark_world.captions import SKIN_WORDS
+from castmark_world import words
+from castmark_world.vocabulary import PEOPLE
 
-NOUNS = {
-    ("feminine", "adult"): "woman",
-    ("masculine", "adult"): "man",
-    ("feminine", "child"): "girl",
-    ("masculine", "child"): "boy",
-}
-_STATED_PERSON = re.compile(
-    rf"\b(?:{'|'.join(' '.join(w for values in STATED.values() for w in values.values()).split())})\b"
-)
+NOUNS = {(person.gender, person.age): noun for noun, person in PEOPLE.items()}
+SEX = {"feminine": "female ", "masculine": "male "}
+AGED = {"child": "young ", "older": "old "}
 
 
 def target_shares(fairness: Fairness, attribute: str) -> dict[str, float]:
     """The declared share of every group of an attribute, in the reader's order.
 
+    Uniform gender is as many feminine as masculine people; those who present as neither are set aside, in
+    quotas and reports alike, unless the policy gives them a share by name.
+
     Raises:
         ValueError: the policy declares a group that nothing can read.
     """
-    declared, groups = fairness.target[attribute], CLASSES[attribute]
+    declared = fairness.target[attribute]
+    named = declared if isinstance(declared, dict) else {}
+    aside = [group for group in ASIDE.get(attribute, ()) if group not in named]
+    groups = tuple(group for group in CLASSES[attribute] if group not in aside)
     if isinstance(declared, str):
         return {group: 1 / len(groups) for group in groups}
     unknown = set(declared) - set(groups)
@@ -89,8 +89,7 @@ def open_attributes(shot: Shot) -> tuple[str, ...]:
     return tuple(
         name
         for name in ("gender", "age", "skin_tone")
-        if name not in said
-        and (named or (name == "skin_tone" and _STATED_PERSON.search(shot.prompt.lower())))
+        if name not in said and (named or (name == "skin_tone" and named_person(shot.prompt)))
     )
 
 
@@ -106,22 +105,27 @@ def say(prompt: str, groups: Mapping[str, str]) -> str:
     """The prompt with the groups in words: "a person" becomes "a woman with dark skin", "a doctor" "a female
     doctor"."""
     found = open_person(prompt)
-    skin = f" with {SKIN_WORDS[int(groups['skin_tone'][-2:]) - 1]}" if "skin_tone" in groups else ""
+    skin = f" with {words.SKIN[int(groups['skin_tone'][-2:]) - 1][0]}" if "skin_tone" in groups else ""
     if found is None:
-        person = _STATED_PERSON.search(prompt.lower())
+        person = named_person(prompt)
         return prompt if person is None else prompt[: person.end()] + skin + prompt[person.end() :]
     article, adjectives, noun = found.group(1) or "", found.group(2), found.group(3)
     gender, age = groups.get("gender"), groups.get("age")
     if noun in OPEN_PERSON and gender is not None:
         word = NOUNS[gender, age or "adult"]
     elif noun in OPEN_PERSON and age is not None:
-        word = "child" if age == "child" else "adult"
+        word = "adult" if age == "adult" else NOUNS["neutral", age]
+    elif gender == "neutral":
+        word = f"{NOUNS[gender, age or 'adult']} who is {_with_article(noun)}"
     else:
-        sex = {"feminine": "female ", "masculine": "male "}.get(gender or "", "")
-        word = f"{'young ' if age == 'child' else ''}{sex}{noun}"
+        word = f"{AGED.get(age or '', '')}{SEX.get(gender or '', '')}{noun}"
     rest = f"{adjectives}{word}"
     if noun in ("someone", "somebody") and not article and word != noun:
         article = "a "
     if article in ("a ", "an "):
-        article = "an " if rest[0] in "aeiou" else "a "
+        article, rest = "", _with_article(rest)
     return f"{prompt[: found.start()]}{article}{rest}{skin}{prompt[found.end() :]}"
+
+
+def _with_article(text: str) -> str:
+    return f"{'an' if text[0] in 'aeiou' else 'a'} {text}"

@@ -1,0 +1,87 @@
+"""Trains every embedded model on one GPU, side by side, within one time budget: `castmark train all`.
+
+OUT/base, OUT/reference, OUT/clip    what ships as the embedded models
+OUT/reader                           the truth reader of the benchmarks
+
+First the autoencoder and the subject encoder, for the denoiser learns from what they make of pictures; then
+the teacher; then the student. The judge and the truth reader learn beside all of that, from processes of
+their own that render for them. What lies in ``out`` is where each starts.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable
+from dataclasses import replace
+from multiprocessing.process import BaseProcess
+
+from castmark.training import autoencoder, judge, student, subject_encoder, teacher, truth_reader
+from castmark.training.common import Clock, TrainSettings
+from castmark.training.parallel import Rank
+
+FIRST, TEACHER = 0.16, 0.5
+"""Shares of the time budget, one after the other; the student has the rest."""
+BESIDE = 0.85
+"""Share of it that the judge and the reader have."""
+CLOSING = 0.5
+"""Minutes of the budget for writing what was learned."""
+RENDERING_FIRST, RENDERING_BESIDE = 0.3, 0.2
+"""Shares of the workers that render for each of the first two, and for each of those beside."""
+
+
+def train(settings: TrainSettings) -> None:
+    """Train all models; the folders of `TrainSettings` hold one subfolder a model.
+
+    Raises:
+        RuntimeError: training of one of them failed; the others have been stopped.
+    """
+    context, clock = multiprocessing.get_context("spawn"), Clock(settings.minutes)
+
+    def part(name: str, work: str, share: float, workers: float) -> TrainSettings:
+        return replace(
+            settings,
+            minutes=settings.minutes * share,
+            out=settings.out / name,
+            work=settings.work / work,
+            workers=max(1, round(settings.workers * workers)),
+        )
+
+    def start(run: Callable[[TrainSettings], object], of: TrainSettings) -> BaseProcess:
+        process = context.Process(target=run, args=(of,), name=of.work.name)
+        process.start()
+        return process
+
+    denoiser = part("base", "denoiser", TEACHER, 1 - RENDERING_BESIDE)
+    first = [
+        start(autoencoder.train, part("base/vae", "autoencoder", FIRST, RENDERING_FIRST)),
+        start(subject_encoder.learn, part("reference", "subject_encoder", FIRST, RENDERING_FIRST)),
+    ]
+    beside = [
+        start(judge.learn, part("clip", "judge", BESIDE, RENDERING_BESIDE)),
+        start(truth_reader.learn, part("reader", "reader", BESIDE, RENDERING_BESIDE)),
+    ]
+    learning = start(_teach, denoiser)  # it compiles while the first two learn, and then waits for shards
+    try:
+        _finish(first)
+        with teacher.sharding(denoiser):
+            _finish([learning])
+        beside.append(start(subject_encoder.close, part("reference", "closing", 0, 0)))
+        left = settings.minutes - clock.spent / 60 - CLOSING
+        student.train(replace(denoiser, minutes=max(left, 0.1)))
+        _finish(beside)
+        judge.document(settings.out / "clip")
+        truth_reader.document(settings.out / "reader")
+    finally:
+        for process in (*first, *beside, learning):
+            process.terminate()
+
+
+def _teach(settings: TrainSettings) -> None:
+    teacher.train_teacher(settings, Rank())
+
+
+def _finish(processes: list[BaseProcess]) -> None:
+    for process in processes:
+        process.join()
+        if process.exitcode:
+            raise RuntimeError(f"{process.name}: training failed with exit code {process.exitcode}")
