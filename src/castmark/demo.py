@@ -17,7 +17,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -39,27 +38,25 @@ from castmark_provenance.verify import verify
 if TYPE_CHECKING:
     from castmark_adapters.learn import LearnEvent
 
-REFERENCES = {"studio": "standing", "bedroom": "hands on hips", "city": "walking", "forest": "waving"}
-"""Places, and the poses of who can take one."""
-NAMES = {"feminine": "mira", "masculine": "milo", "neutral": "robin"}
+REFERENCES = 4
 SIDE = 256
 REDRAWS = 3
 LICENCE = "Apache-2.0 (rendered by castmark_world)"
 CHARACTER_SCENES = {
-    "beach": "{name} waving at the beach by day",
-    "forest": "{name} walking in the forest in the morning",
+    "beach": "{name} waving at the beach on a sunny day",
+    "forest": "{name} walking in the forest",
     "city": "{name} walking in the city at night",
     "kitchen": "{name} with hands on hips in the kitchen",
-    "library": "{name} thinking in the library",
+    "bedroom": "{name} standing in the bedroom at night",
     "snow": "{name} with both arms up on a snowy mountain",
     "desert": "{name} walking in the desert at sunset",
     "studio": "{name} smiling in a photo studio",
 }
 PRODUCT_SCENES = {
     "studio": "{name} on a plain background",
-    "table": "{name} on a wooden table in the morning",
-    "pedestal": "{name} on a pedestal",
+    "kitchen": "{name} in the kitchen",
     "beach": "{name} on a sandy shore at sunset",
+    "forest": "{name} among tall trees",
     "snow": "{name} in the snow",
     "city": "{name} on a city street by day",
 }
@@ -123,28 +120,28 @@ def run_demo(out: Path, *, learn: bool, seed: int, threads: int | None, reporter
 
 
 def make_subject(out: Path, kind: Literal["character", "product"], rng: np.random.Generator) -> Subject:
-    """The first subject of the world's test split that will do, with its references rendered under
-    ``out/references``: of characters one in clothes of its own, for a uniform is its wearer's occupation's.
-    """
+    """A subject of the world's test split, with its references rendered under ``out/references``."""
     spec = world.sample_subject(rng, kind, split="test")
-    while isinstance(spec, world.CharacterSpec) and spec.occupation != "none":
-        spec = world.sample_subject(rng, kind, split="test")
     if isinstance(spec, world.CharacterSpec):
-        name = NAMES[spec.gender]
+        name = "mira" if spec.person in ("woman", "girl") else "milo"
+        views = [
+            world.stage(spec, rng, item=None, place=place, time="day", pose=pose)
+            for place, pose in zip(
+                ("studio", "bedroom", "city", "forest"),
+                ("standing", "hands on hips", "walking", "waving"),
+                strict=True,
+            )
+        ]
     else:
         assert isinstance(spec, world.ProductSpec)
         name = spec.category
-    scope = replace(world.DEFAULT.alone, propped=0.0)  # a subject by itself, with nothing beside it
-    views = [
-        world.stage(
-            spec, rng, item=None, place=place, time="day", pose=pose, weather="clear", camera="full",
-            style="flat", scope=scope,
-        )
-        for place, pose in REFERENCES.items()
-    ]  # fmt: skip
+        views = [
+            world.stage(spec, rng, place=place, time="day")
+            for place in ("studio", "bedroom", "desert", "forest")
+        ]
     files: list[bytes] = []
     masks: list[bytes] = []
-    for index, view in enumerate(views, start=1):
+    for index, view in enumerate(views[:REFERENCES], start=1):
         files.append(_png(world.render(view, SIDE)))
         masks.append(_png(world.masks(view, SIDE)["subject"].astype(np.uint8) * 255))
         write_atomically(out / "references" / name / f"{index}.png", files[-1])

@@ -99,27 +99,27 @@ def test_traits_that_change_nothing_are_not_asked_for() -> None:
     assert "character.top_hue" not in seen(person(top_color="black"))
     assert "character.blush" in seen(person(blush=0.8))
     assert "character.blush" not in seen(person(blush=-0.8))
-    assert {"character.gender", "character.body_width"} <= seen(person())
+    assert {"character.gender", "character.body_width"} <= seen(person(FULL), FULL)
     assert not {"character.gender", "character.body_width"} & seen(person(FIRST), FIRST)
 
 
 def test_what_the_camera_does_not_show_is_not_asked_for() -> None:
-    scene = replace(person(), place="park")
-    whole, near = seen(scene), seen(replace(scene, camera="close-up"))
+    scene = replace(person(FULL), place="park")
+    whole, near = seen(scene, FULL), seen(replace(scene, camera="close-up"), FULL)
     legs = {"character.bottom", "character.bottom_color", "character.leg_length", "character.shoes"}
     assert legs <= whole and not legs & near
     assert {"camera", "style", "time", "place", "character.hair_style", "character.top"} <= whole & near
-    assert "weather" in whole and "weather" not in seen(person())
+    assert "weather" in whole and "weather" not in seen(person(FULL), FULL)
 
 
 def test_an_occupation_is_asked_for_unless_any_clothes_would_do() -> None:
     coat = OUTFITS["doctor"]
     worn = {"top": coat.top, "top_color": "white", "bottom": coat.bottom, "bottom_color": "navy"}
-    assert "character.occupation" in seen(person(occupation="doctor", **worn))
-    assert "character.occupation" in seen(person(top_color="lime"))
+    assert "character.occupation" in seen(person(FULL, occupation="doctor", **worn), FULL)
+    assert "character.occupation" in seen(person(FULL, top_color="lime"), FULL)
     # A manager's case is not in the picture, and a blazer is anyone's.
     blazer = {"top": "blazer", "top_color": "navy", "bottom": "trousers", "bottom_color": "navy"}
-    assert "character.occupation" not in seen(replace(person(**blazer), camera="half"))
+    assert "character.occupation" not in seen(replace(person(FULL, **blazer), camera="half"), FULL)
 
 
 def test_a_number_is_right_within_its_tolerance_and_a_hue_the_short_way_round() -> None:

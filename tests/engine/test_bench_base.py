@@ -1,35 +1,17 @@
 """What suite ``base`` computes: Wilson's interval, Frechet's distance, sharpness, and what it asks for."""
 
 from collections import Counter
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from tokenizers import Tokenizer
 
 from castmark.bench import run_suite
-from castmark.bench.base import frechet, sharpness
-from castmark.bench.base_pairs import halves, pair_figures, pairs, turns
-from castmark.bench.base_reading import OPEN, variation, world_frequencies
-from castmark.bench.base_words import SAID, said, words
-from castmark.bench.truth import Reading, columns
+from castmark.bench.base import frechet, sharpness, words
+from castmark.bench.base_reading import OPEN, SAID, variation, world_frequencies
+from castmark.bench.truth import columns
 from castmark.safety.bias.gaps import wilson
-from castmark.training.tokenizer import CONTEXT
-from castmark_data import path
-from castmark_world import (
-    DEFAULT,
-    CharacterSpec,
-    MascotSpec,
-    Placement,
-    ProductSpec,
-    Scene,
-    masks,
-    render,
-    sample_scene,
-    sample_subject,
-    stage,
-)
+from castmark_world import CharacterSpec, ProductSpec, sample_scene
 
 
 def test_wilson_gives_the_published_interval() -> None:
@@ -53,86 +35,13 @@ def test_sharpness_of_a_blurred_picture_is_lower() -> None:
 def test_prompts_name_what_is_asked_and_leave_the_rest_open() -> None:
     assert set(SAID) | set(OPEN) < {column.name for column in columns()}
     assert not set(SAID) & set(OPEN)
-    rng = np.random.default_rng(0)
-    for _ in range(40):
-        thing = sample_scene(rng, kind="product", scope=DEFAULT.alone)
-        assert isinstance(thing.subject, ProductSpec)
-        assert thing.subject.color in words(thing) and "details" not in words(thing)
-        beast = sample_scene(rng, kind="mascot", scope=DEFAULT.alone)
-        assert isinstance(beast.subject, MascotSpec)
-        assert beast.subject.species in words(beast) and beast.subject.color in words(beast)
-        someone = sample_scene(rng, kind="character", scope=DEFAULT.alone)
-        assert isinstance(someone.subject, CharacterSpec)
-        assert someone.subject.person in words(someone) and "skin" not in words(someone)
-        for scene in (thing, beast, someone):
-            assert said(scene) <= set(SAID)
-            assert ("camera" in said(scene)) == ("close-up" in words(scene) or "half-length" in words(scene))
-            assert ("item" in said(scene)) == (scene.item is not None)
-
-
-def test_prompts_fit_the_text_encoder() -> None:
-    tokenizer = Tokenizer.from_file(str(path("embedded", "base", "tokenizer", "tokenizer.json")))
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    rng = np.random.default_rng(1)
-    scenes = [sample_scene(rng, split="test", scope=DEFAULT.alone) for _ in range(400)]
-    for text in map(words, [*scenes, *pairs(100)]):
-        assert len(tokenizer.encode(text).ids) <= CONTEXT, text
-
-
-def test_an_occupation_says_what_is_worn() -> None:
-    rng = np.random.default_rng(3)
-    scene = stage(sample_subject(rng, "character"), rng, camera="full", item=None, weather="rain")
-    doctor = replace(
-        scene, subject=replace(scene.subject, person="old woman", occupation="doctor", top="lab coat")
-    )
-    assert "an old woman working as a doctor" in words(doctor) and "coat" not in words(doctor)
-    assert "character.top_color" not in said(doctor) and "character.top" in said(doctor)
-    assert "in the rain" in words(doctor) and "weather" in said(doctor)
-
-
-def right(scene: Scene) -> Reading:
-    """All that is true of the first subject."""
-    found = {column: column.label(scene) for column in columns()}
-    return Reading({c.name: str(label) for c, label in found.items() if c.values and label is not None}, {})
-
-
-class Known:
-    """A reader that reads what it is told, one part of a picture after the other."""
-
-    def __init__(self, readings: list[Reading]) -> None:
-        self.readings = readings
-
-    def read(self, images: list[object]) -> list[Reading]:
-        assert len(images) == len(self.readings)
-        return self.readings
-
-
-def test_attributes_that_went_over_to_the_other_of_two_subjects_are_counted() -> None:
-    scenes = pairs(6)
-    images = [render(scene, 64) for scene in scenes]
-    for scene in scenes:
-        assert scene.other is not None and scene.other.subject.kind == scene.subject.kind
-        (left, _), (other, _) = turns(scene)
-        assert left.x < other.x and isinstance(left.other, Placement) and left.other.x == other.x
-        first, second = words(scene).split(" on the left and ")
-        assert left.subject.noun in first or isinstance(left.subject, ProductSpec)
-        assert " on the right " in second
-    own = [right(scene) for pair in scenes for scene, _ in turns(pair)]
-    mean, bled = pair_figures("x", scenes, images, Known(own), images)  # type: ignore[arg-type]
-    assert (mean.value, bled.value) == (1.0, 0.0) and mean.target == pytest.approx(0.95)
-    crossed = [right(scene) for pair in scenes for _, scene in turns(pair)]
-    mean, bled = pair_figures("x", scenes, images, Known(crossed))  # type: ignore[arg-type]
-    assert bled.value == 1.0 and mean.value < 0.6
-
-
-def test_each_half_of_a_picture_shows_its_subject() -> None:
-    for scene in pairs(12):
-        (left, _), (other, _) = turns(scene)
-        for part, one in enumerate((left, other)):
-            mask = masks(one, 128)["subject"].astype(np.uint8)[:, :, None].repeat(3, 2) * 255
-            found, beside = ((halves(mask)[index] > 127).sum() * 0.66**2 for index in (part, 1 - part))
-            assert found > 0.9 * (mask > 127).sum() > 2 * beside
+    thing = sample_scene(np.random.default_rng(0), kind="product")
+    assert isinstance(thing.subject, ProductSpec)
+    assert thing.subject.category in words(thing) and thing.subject.color in words(thing)
+    someone = sample_scene(np.random.default_rng(2), kind="character")
+    assert isinstance(someone.subject, CharacterSpec)
+    assert someone.subject.person in words(someone) and someone.subject.top in words(someone)
+    assert "skin" not in words(someone) and someone.subject.bottom not in words(someone)
 
 
 def test_variation_is_the_share_that_would_have_to_change() -> None:
@@ -149,7 +58,7 @@ def test_the_world_has_every_open_value() -> None:
         if column.name in OPEN:
             assert set(frequencies[column.name]) == set(column.values)
     smiling = frequencies["expression"]
-    assert smiling["smiling"] / smiling.total() == pytest.approx(0.4, abs=0.02)
+    assert smiling["smiling"] / smiling.total() == pytest.approx(0.6, abs=0.02)
 
 
 @pytest.mark.slow

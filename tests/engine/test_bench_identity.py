@@ -9,32 +9,24 @@ import pytest
 import torch
 from PIL import Image
 
-from castmark.bench import identity_cast, run_suite
+from castmark.bench import run_suite
 from castmark.bench.identity import vendi
-from castmark.bench.identity_cast import CELL, METHODS, SCENES, TURN, VIEWS, cast_of, picture_sheet
+from castmark.bench.identity_cast import CELL, METHODS, SCENES, VIEWS, cast_of, picture_sheet
 
 
-def test_the_cast_is_held_out_subjects_with_masks_and_scenes(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Looking what each of forty scenes shows would take half a minute.
-    monkeypatch.setattr(identity_cast, "seen", lambda scene: frozenset({scene.place}))
-    cast = cast_of(5, 64)
-    assert [member.subject.kind for member in cast] == list(TURN)
-    assert TURN.count("character") == TURN.count("product") >= 2
+def test_the_cast_is_held_out_subjects_with_masks_and_scenes() -> None:
+    cast = cast_of(2, 64)
+    assert [member.subject.kind for member in cast] == ["character", "product"]
     for member in cast:
         assert member.subject.phrase == member.look_alike.phrase
         assert all(reference.mask for reference in member.subject.references)
         assert len(member.prompts) == len(member.renders) == len(member.shown) == len(SCENES)
         assert [(scene.place, scene.pose) for scene in member.scenes] == list(SCENES)
-        assert {(scene.camera, scene.style, scene.weather) for scene in member.scenes} == {
-            ("full", "flat", "clear")
-        }
-        assert all(scene.other is None and not scene.props for scene in member.scenes)
-        assert member.shown == [{place} for place, _ in SCENES]
         assert all(text.startswith(member.subject.phrase) for text in member.prompts)
     again = cast_of(1, 64)[0]
     assert again.subject == cast[0].subject
     sheet = Image.open(io.BytesIO(picture_sheet(cast, [member.renders for member in cast])))
-    assert sheet.size == (CELL * (len(VIEWS) + len(SCENES)) + CELL // 4, 5 * CELL)
+    assert sheet.size == (CELL * (len(VIEWS) + len(SCENES)) + CELL // 4, 2 * CELL)
 
 
 def test_the_number_of_different_pictures() -> None:

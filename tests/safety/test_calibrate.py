@@ -15,6 +15,7 @@ from castmark.safety import Calibration, Encoder, Gate, Policy
 from castmark.safety.calibrate import Sizes, calibrate
 from castmark.safety.evidence import WorldEvidence
 from castmark.safety.samples import (
+    HOLDERS,
     NEAR_MISSES,
     SAFE,
     SEEN,
@@ -32,6 +33,7 @@ from castmark.shot import ResolvedShot, Shot
 from castmark.take import Draft
 from castmark_world import (
     FULL,
+    GUARDED,
     ITEMS,
     SAFE_ITEMS,
     CharacterSpec,
@@ -45,6 +47,7 @@ from castmark_world import (
     truth,
 )
 
+CAMERAS = set(GUARDED.cameras.values if GUARDED.cameras else ("full",))
 CATEGORIES = ("alcohol", "blood", "drugs", "smoking", "weapon")
 
 SMALL = Sizes(
@@ -145,10 +148,11 @@ def test_a_safe_scene_shows_nothing_unsafe_and_is_of_the_world_in_every_other_wa
         assert all(name in SAFE_ITEMS for name in placed if name)
         assert category_of(scene) == SAFE
     assert all(truth(scene)["unsafe"] == [] for scene in made[:40])
-    assert {scene.subject.kind for scene in made} == {"character", "product", "mascot"}
-    assert {scene.camera for scene in made} == {"full", "half", "close-up"}
-    assert {scene.style for scene in made} == set(FULL.styles.values if FULL.styles else ())
-    assert 30 < sum(scene.other is not None for scene in made) < 90 and any(scene.props for scene in made)
+    assert {scene.subject.kind for scene in made} == set(GUARDED.kinds.values)
+    assert {scene.camera for scene in made} == CAMERAS
+    assert {scene.style for scene in made} == set(GUARDED.styles.values if GUARDED.styles else ("flat",))
+    duos = sum(scene.other is not None for scene in made) / len(made)
+    assert abs(duos - GUARDED.duo) < 0.1 and any(scene.props for scene in made)
     near = {name for names in NEAR_MISSES.values() for name in names}
     assert sum(any(p.item in near for p in scene.cast) for scene in made) > 40
     assert [split_of(scene.subject) for scene in made] == ["calibration"] * 150 + ["test"] * 150
@@ -167,11 +171,12 @@ def test_an_unsafe_scene_shows_a_thing_of_its_category_and_of_no_other(category:
         where += [p for p, c in zip(("item", "other item"), scene.cast, strict=False) if c.item in things]
         assert len(where) == 1 and seen[where[0]].sum() >= SEEN
         wheres[where[0]] += 1
-    assert wheres["item"] > 25 and wheres["other item"] > 0
+    assert wheres["item"] > 25 and bool(wheres["other item"]) == bool(GUARDED.duo)
     assert ("prop 1" in wheres) == any(ITEMS[name].prop for name in things)
-    assert {"character", "mascot"} <= {scene.subject.kind for scene, _ in made}
+    assert set(HOLDERS.values) <= {scene.subject.kind for scene, _ in made}
     assert {name for scene, _ in made for name in parts(scene)} >= things
-    assert len({scene.camera for scene, _ in made}) == (3 if category == "blood" else 2)
+    far = CAMERAS - {"close-up"}
+    assert {scene.camera for scene, _ in made} == (CAMERAS if category == "blood" else far)
 
 
 def parts(scene: Scene) -> set[str]:
@@ -197,14 +202,14 @@ def test_lessons_are_pairs_that_differ_in_one_thing_and_every_category_is_as_fre
             near[category] += bool((parts(second) - parts(first)) & set(NEAR_MISSES[category]))
         assert made[start + 4].subject.kind == "product"
     assert all(near[category] >= 5 for category in CATEGORIES)
-    assert len({scene.subject.kind for scene in made[:40]}) == 3
+    assert {scene.subject.kind for scene in made[:40]} == set(GUARDED.kinds.values)
 
 
 def test_only_of_one_person_it_is_said_who_it_is_but_a_child_beside_anyone_is_a_child() -> None:
     rng = np.random.default_rng(0)
     found: dict[tuple[int, bool], Scene] = {}
     while len(found) < 5:
-        scene = sample_scene(rng)
+        scene = sample_scene(rng, scope=FULL)
         people = [p.subject for p in scene.cast if isinstance(p.subject, CharacterSpec)]
         found.setdefault((len(people), any(p.age == "child" for p in people)), scene)
     for (count, child), scene in found.items():
@@ -214,7 +219,11 @@ def test_only_of_one_person_it_is_said_who_it_is_but_a_child_beside_anyone_is_a_
         assert triggers_of(scene) == (("child",) if child else ())
         if count == 1:
             assert (read["age"] == "child") is child
-    old = next(s for s in (sample_scene(rng, kind="character") for _ in range(200)) if alone(s, "old person"))
+    old = next(
+        s
+        for s in (sample_scene(rng, kind="character", scope=FULL) for _ in range(200))
+        if alone(s, "old person")
+    )
     assert people_of(old)["age"] == "older" and people_of(old)["gender"] == "neutral"
 
 
@@ -224,8 +233,10 @@ def alone(scene: Scene, noun: str) -> bool:
 
 def test_of_several_unsafe_categories_the_first_by_name_is_told_wherever_they_are() -> None:
     rng = np.random.default_rng(4)
-    mascot = sample_scene(rng, kind="mascot").subject
-    scene = replace(stage(mascot, rng, item="knife", camera="full"), props=(Prop(name="pills", x=0.1),))
+    mascot = sample_scene(rng, kind="mascot", scope=FULL).subject
+    scene = replace(
+        stage(mascot, rng, item="knife", camera="full", scope=FULL), props=(Prop(name="pills", x=0.1),)
+    )
     assert category_of(scene) == "drugs" and truth(scene)["unsafe"] == ["drugs", "weapon"]
     assert category_of(replace(scene, props=())) == "weapon"
 

@@ -17,6 +17,7 @@ import castmark.safety.calibration as calibration_module
 from castmark.errors import CheckError, InputError, NotCalibrated
 from castmark.safety import Calibration, Encoder, Gate, Policy
 from castmark.safety.calibration import Threshold, file_name, find_calibration
+from castmark.studio.checking import PromptVerdicts
 from castmark.take import Draft, Verdict
 
 Make = Callable[..., Calibration]
@@ -281,3 +282,40 @@ def test_a_missing_judge_is_a_check_error(policy: Policy, tmp_path: Path) -> Non
 def test_a_missing_policy_is_an_input_error() -> None:
     with pytest.raises(InputError, match="no-such"):
         Gate.open("no-such")
+
+
+def test_prompts_read_ahead_are_read_together_and_judged_as_alone(
+    policy: Policy, encoder: Encoder, calibrated: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompts = ["a knife on a table", "a cup of tea", "a man with a sword, " * 12]
+    alone = [Gate(policy, encoder, calibrated()).check_prompt(text) for text in prompts]
+    together = Gate(policy, encoder, calibrated())
+    read: list[int] = []
+    texts = encoder.texts
+    monkeypatch.setattr(encoder, "texts", lambda pieces: read.append(len(pieces)) or texts(pieces))
+    together.read_ahead(prompts)
+    found = [together.check_prompt(text) for text in prompts]
+    assert len(read) == 1 and read[0] > len(prompts), "one pass for all, and the long one is in pieces"
+    for mine, wanted in zip(found, alone, strict=True):
+        assert [f.allowed for f in mine.findings] == [f.allowed for f in wanted.findings]
+        for ours, theirs in zip(mine.findings, wanted.findings, strict=True):
+            assert math.isclose(ours.score, theirs.score, rel_tol=1e-3, abs_tol=1e-3)
+
+
+def test_prompts_that_cannot_be_read_ahead_are_each_checked_by_themselves(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = gate.encoder.texts
+
+    def broken(pieces: list[str]) -> torch.Tensor:
+        if len(pieces) > 1:
+            raise RuntimeError("out of memory")
+        return texts(pieces)
+
+    monkeypatch.setattr(gate.encoder, "texts", broken)
+    with pytest.raises(CheckError):
+        gate.read_ahead(["a cup", "a knife"])
+    verdicts = PromptVerdicts(gate)
+    verdicts.expect(["a cup", "a knife"])
+    assert verdicts("a knife").prompt_allowed is False
+    assert verdicts("a cup") == gate.check_prompt("a cup")

@@ -2,10 +2,9 @@
 
 The truth reader (`castmark.bench.truth`) reads held-out pictures: real renders, whose reading is its ceiling;
 the autoencoder's round trip of these; and what the base draws of words that name most of it. An attribute
-counts where the render shows it. One subject a picture, save in prompts of a set of their own, of two
-(`castmark.bench.base_pairs`). Nothing is said of a teacher: none ships. Distance is Frechet's (Heusel et al.
-2017, arXiv 1706.08500) between the judge's features of drawn pictures and of renders, beside that of renders
-with other renders.
+counts where the render shows it. Nothing is said of a teacher: none ships. Distance is Frechet's (Heusel et
+al. 2017, arXiv 1706.08500) between the judge's features of drawn pictures and of renders, beside that of
+renders with other renders.
 """
 
 from __future__ import annotations
@@ -21,23 +20,22 @@ from torch import Tensor
 
 from castmark.bases import open_base
 from castmark.bases.base import Base
-from castmark.bench.base_pairs import pair_figures, pairs
 from castmark.bench.base_reading import Asked
-from castmark.bench.base_words import words
 from castmark.bench.harness import Figure, median
 from castmark.bench.truth import TruthReader
 from castmark.bench.truth.marks import each, joint, mean_figure, only
 from castmark.safety.encoder import Encoder
 from castmark.safety.gate import to_tensor
 from castmark.shot import Shot
-from castmark_world import DEFAULT, Scene, render, sample_scene
+from castmark_world import Scene, render, sample_scene
+from castmark_world.captions import PLACE_WORDS, POSE_WORDS, article
+from castmark_world.params import CharacterSpec, ProductSpec
+from castmark_world.words import HAIR, PATTERN
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderTiny
 
 PROMPTS = 1000
-PAIRS = 200
-"""Prompts of two subjects; a fifth of the others at most."""
 STEPS = (1, 4)
 BATCH = 8
 TIMED = 20
@@ -50,15 +48,12 @@ def run(*, n: int | None = None, threads: int | None = None) -> list[Figure]:
     torch.set_num_threads(threads or torch.get_num_threads())
     base, eye = open_base(None), Encoder.open()
     rng = np.random.default_rng(SEED)
-    scenes = [sample_scene(rng, split="test", scope=DEFAULT.alone) for _ in range(n or PROMPTS)]
-    others = [sample_scene(rng, split="test", scope=DEFAULT.alone) for _ in scenes]
-    two = pairs(min(PAIRS, max(1, len(scenes) // 5)))
+    scenes = [sample_scene(rng, split="test") for _ in range(n or PROMPTS)]
+    others = [sample_scene(rng, split="test") for _ in scenes]
     side = base.default_size[0]
     real = [render(scene, side) for scene in scenes]
     trip, psnr = _round_trip(base, real)
-    real_two = [render(scene, side) for scene in two]
-    reader = TruthReader.open()
-    read = Asked(scenes, reader)
+    read = Asked(scenes, TruthReader.open())
     ceiling = read.marks(real)
     named = only(ceiling, lambda column: column.named)
     figures = [
@@ -68,7 +63,6 @@ def run(*, n: int | None = None, threads: int | None = None) -> list[Figure]:
         *each("renders", ceiling),
         *read.said("renders", ceiling, ceiling),
         *read.open("renders", real),
-        *pair_figures("renders", two, real_two, reader),
         *read.round_trip(read.marks(trip), ceiling),
         _spread("PSNR of the autoencoder's round trip", psnr, "dB", target=PSNR_TARGET),
     ]
@@ -81,7 +75,6 @@ def run(*, n: int | None = None, threads: int | None = None) -> list[Figure]:
         name = name_of(steps)
         figures += read.said(name, read.marks(drawn), ceiling)
         figures += read.open(name, drawn)
-        figures += pair_figures(name, two, _draw(base, two, steps), reader, real_two)
         figures.append(_plain(f"distance: {name}", frechet(features, _features(eye, drawn)), len(drawn)))
         figures.append(_plain(f"sharpness against renders: {name}", sharpness(drawn) / sharp, len(drawn)))
     for steps in STEPS:
@@ -98,6 +91,24 @@ def run(*, n: int | None = None, threads: int | None = None) -> list[Figure]:
 def name_of(steps: int) -> str:
     """ "1 step", "4 steps"."""
     return f"{steps} step{'s' if steps > 1 else ''}"
+
+
+def words(scene: Scene) -> str:
+    """A prompt that names the columns `castmark.bench.base_reading.SAID`."""
+    subject = scene.subject
+    place = PLACE_WORDS[scene.place][0]
+    if not isinstance(subject, CharacterSpec):
+        pattern = PATTERN[subject.pattern][0] if isinstance(subject, ProductSpec) else ""
+        return f"{article(f'{pattern} {subject.color} {subject.noun}'.strip())} {place}"
+    hair = (
+        HAIR[subject.hair_style][0].format(subject.hair_color)
+        if subject.hair_style != "bald"
+        else "a bald head"
+    )
+    top = f"{PATTERN[subject.top_pattern][0]} {subject.top_color} {subject.top}".strip()
+    held = f" holding {article(scene.item)}" if scene.item else ""
+    pose = POSE_WORDS[scene.pose][0]
+    return f"{article(subject.person)} with {hair} in {article(top)} {pose}{held} {place}"
 
 
 @torch.inference_mode()

@@ -38,12 +38,12 @@ PHOTOGRAPHS = {
 def drawn(count: int) -> Iterator[Pixels]:
     """What the embedded base draws in one step of the words of ``count`` held-out scenes."""
     from castmark.bases import open_base
-    from castmark.bench.base_words import words
+    from castmark.bench.base import words
     from castmark.shot import Shot
 
     base = open_base(None)
     rng = np.random.default_rng(FIRST_SEED)
-    scenes = [world.sample_scene(rng, split="test", scope=world.DEFAULT.alone) for _ in range(count)]
+    scenes = [world.sample_scene(rng, split="test") for _ in range(count)]
     shots = [base.resolve(Shot(words(scene), seed=seed, steps=1)) for seed, scene in enumerate(scenes)]
     for start in range(0, count, BATCH):
         yield from (draft.pixels for draft in base.draw(shots[start : start + BATCH]))

@@ -1,11 +1,11 @@
 """Suite ``identity``: is it the same subject, in the scene that was asked for, and at what cost.
 
-Held-out subjects (of five, two characters, two products and a mascot) in held-out scenes, drawn by five
-methods side by side: the bare name of what it is, the words that describe it, the reference adapter, a LoRA,
-and both. The truth reader says which named attributes and hidden traits were kept, and whether place and pose
-are those asked for; likeness is the subject encoder's identity score. Neither is without error, so what real
-renders score stands beside every figure, and targets are shares of that. Intervals are over subjects
-(bootstrap), of shares Wilson's.
+Held-out subjects, half characters and half products, in held-out scenes, drawn by five methods side by side:
+the bare name of what it is, the words that describe it, the reference adapter, a LoRA, and both. The truth
+reader says which named attributes and hidden traits were kept, and whether place and pose are those asked
+for; likeness is the subject encoder's identity score. Neither is without error, so what real renders score
+stands beside every figure, and targets are shares of that. Intervals are over subjects (bootstrap), of shares
+Wilson's.
 """
 
 from __future__ import annotations

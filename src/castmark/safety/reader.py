@@ -116,7 +116,7 @@ def learn_reader(
     found: dict[str, Attribute] = {}
     for name, every in CLASSES.items():
         known = [i for i, truth in enumerate(truths) if name in truth]
-        shown = {truths[i][name] for i in known}
+        shown = {truth[name] for truth in (*truths, *held_out_truths) if name in truth}
         classes = tuple(value for value in every if value in shown)
         probe = learn(embeddings[known], [truths[i][name] for i in known], classes)
         asked = [i for i, truth in enumerate(held_out_truths) if name in truth]

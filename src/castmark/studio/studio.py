@@ -347,10 +347,7 @@ class Studio:
         return found
 
     def _produce(self, prepared: Sequence[Prepared]) -> list[Slot[Take]]:
-        """Takes of shots that may be drawn together, in their order; of those to sign, a worker's future.
-
-        Runs on the drawing thread.
-        """
+        """Takes of shots drawn together; of those to sign, a worker's future. On the drawing thread."""
         wanted = [each.wanted for each in prepared]
         takes: dict[int, Slot[Take]] = {}
         ready: dict[int, Ready] = {}

@@ -81,9 +81,7 @@ def admit(shot: Shot, base: Base, steps: int | None, judged: Callable[[str], Ver
         asked = shot.model_copy(update={"steps": steps})
     resolved, size = resolve(base, asked)
     resolved = asked_text(replace(resolved, shot=shot))
-    # The user's words and what the base will read: a subject's class phrase must not smuggle anything in.
-    apart = shot.region_texts if len(shot.subjects) > 1 else ()
-    for text in dict.fromkeys((shot.prompt, resolved.text, *apart)):
+    for text in dict.fromkeys((*said(shot), resolved.text)):
         verdict = judged(text)
         if not verdict.prompt_allowed:
             return verdict

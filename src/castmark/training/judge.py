@@ -214,6 +214,7 @@ class Trainer(torch.nn.Module):
 
     @staticmethod
     def count(name: str) -> int:
+        """Texts that ask for an attribute."""
         return len(ATTRIBUTES[name]) * TEXTS_PER_VALUE.get(name, 1)
 
     @staticmethod

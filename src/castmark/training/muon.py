@@ -8,6 +8,8 @@ Matrices of one shape are worked on together, and so is everything else: a small
 parameters, and a GPU would spend more time on starting each one's arithmetic than on doing it.
 """
 
+# torch's operations on lists of tensors have no public names.
+# pyright: reportPrivateUsage=false
 from __future__ import annotations
 
 from collections import defaultdict

@@ -62,8 +62,8 @@ class Reading(nn.Module):
 def _attend(attn: Attention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Float "b n c", "b t c" and "b t c" to "b n c"; fused on a GPU."""
     if query.is_cuda:
-        parts = (x.unflatten(-1, (attn.heads, -1)).transpose(1, 2) for x in (query, key, value))
-        return F.scaled_dot_product_attention(*parts).transpose(1, 2).flatten(2)
+        query, key, value = (x.unflatten(-1, (attn.heads, -1)).transpose(1, 2) for x in (query, key, value))
+        return F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
     query, key, value = (attn.head_to_batch_dim(x) for x in (query, key, value))
     return attn.batch_to_head_dim(torch.bmm(attn.get_attention_scores(query, key), value))
 

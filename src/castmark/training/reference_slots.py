@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from castmark_world import DEFAULT
+from castmark_world import FULL
 from castmark_world.outfits import worn
 from castmark_world.words import FACIAL_HAIR, HAIR, MARKING, NOUN
 
@@ -34,7 +34,7 @@ def _last(text: str) -> str:
 def _last_words(attribute: str) -> tuple[str, ...]:
     """Last words of all that subjects wear of an attribute."""
     found = worn(attribute)
-    for attributes in DEFAULT.attributes.values():
+    for attributes in FULL.attributes.values():
         if attribute in attributes.named:
             found += tuple(map(str, attributes.named[attribute].values))
     return tuple(_last(NOUN.get(name, (name,))[0]) for name in found if name != "none")

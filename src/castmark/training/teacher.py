@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -112,7 +112,7 @@ def train(settings: TrainSettings) -> None:
 
 
 @contextmanager
-def sharding(settings: TrainSettings) -> Iterator[None]:
+def sharding(settings: TrainSettings) -> Generator[None]:
     """``workers`` processes that make shards, for as long as the teacher wants them."""
     context = multiprocessing.get_context("spawn")
     ranks = (Rank(index, settings.workers) for index in range(settings.workers))
