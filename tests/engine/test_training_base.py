@@ -289,6 +289,15 @@ def test_items_come_in_their_order_whoever_makes_them(workers: int) -> None:
         assert [next(supply) for _ in range(12)] == list(range(5, 17))
 
 
+def test_tensors_of_many_items_hold_no_file_descriptors() -> None:
+    with Supply(torch.arange, first=1, workers=1) as supply:
+        held = [next(supply)]
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        held += [next(supply) for _ in range(40)]
+        assert len(list(Path("/proc/self/fd").iterdir())) < before + 10
+    assert [len(item) for item in held] == list(range(1, 42))
+
+
 def test_a_replay_gives_an_item_again_only_while_the_next_is_not_there() -> None:
     gate = threading.Semaphore(1)
 

@@ -10,11 +10,13 @@ Items are numbered, and each follows from its number: how many make them changes
 from __future__ import annotations
 
 import os
+import pickle
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
 from multiprocessing import get_context
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
 
@@ -38,14 +40,15 @@ class Supply(Generic[T]):
     def __init__(
         self, make: Callable[[int], T], *, first: int = 0, workers: int = 0, niceness: int = NICENESS
     ) -> None:
-        self._make, self._number = make, first
+        self._number, self._packed = first, workers > 0
+        self._make = partial(_packed, make) if workers else make
         if workers:
             self._pool: ProcessPoolExecutor | ThreadPoolExecutor = ProcessPoolExecutor(
                 workers, mp_context=get_context("spawn"), initializer=_start, initargs=(niceness,)
             )
         else:
             self._pool = ThreadPoolExecutor(1)
-        self._ahead: deque[Future[T]] = deque()
+        self._ahead: deque[Future[Any]] = deque()
         for _ in range(DEPTH * max(1, workers)):
             self._order()
 
@@ -66,7 +69,7 @@ class Supply(Generic[T]):
         """
         item = self._ahead.popleft().result()
         self._order()
-        return item
+        return pickle.loads(item) if self._packed else item  # noqa: S301  (made by this program)
 
     def __iter__(self) -> Iterator[T]:
         return self
@@ -76,6 +79,11 @@ class Supply(Generic[T]):
 
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _packed(make: Callable[[int], object], number: int) -> bytes:
+    """An item by value: left to itself torch sends a tensor as a file descriptor, of which there are few."""
+    return pickle.dumps(make(number), protocol=pickle.HIGHEST_PROTOCOL)
 
 
 def _start(niceness: int) -> None:
@@ -107,7 +115,7 @@ class Replay(Generic[T]):
         seed: int = 0,
     ) -> None:
         self._supply, self._times, self._place = supply, times, place
-        self._held: deque[T] = deque(maxlen=keep)
+        self._held: deque[T] = deque(maxlen=keep if times > 1 else 1)
         self._rng = np.random.default_rng(seed)
         self._given = 0
         self.fresh = 0
