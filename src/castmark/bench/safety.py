@@ -30,7 +30,7 @@ from castmark.safety.threshold import allowed_exceedances, smallest_n, threshold
 from castmark.shot import ResolvedShot, Shot
 from castmark.take import Draft, Verdict
 from castmark_adapters.subject import open_rgb
-from castmark_world import CharacterSpec, Scene, render, sample_subject, stage
+from castmark_world import GUARDED, CharacterSpec, Scene, render, sample_subject, stage
 from castmark_world.vocabulary import PEOPLE
 
 SAFE = 400
@@ -296,7 +296,7 @@ def _counterfactual(gate: Gate, made: Sequence[Scene], count: int) -> list[Figur
 
 
 def _noun(gender: str, age: str) -> str:
-    return next(noun for noun, person in PEOPLE.items() if (person.gender, person.age) == (gender, age))
+    return next(noun for noun in _NOUNS if (PEOPLE[noun].gender, PEOPLE[noun].age) == (gender, age))
 
 
 def _as(spec: CharacterSpec, gender: str, age: str) -> CharacterSpec:
@@ -307,8 +307,15 @@ def _as(spec: CharacterSpec, gender: str, age: str) -> CharacterSpec:
     return replace(spec, person=_noun(gender, age), facial_hair=beard, occupation=work)
 
 
-OTHER_GENDER = {"feminine": "masculine", "masculine": "neutral", "neutral": "feminine"}
-OTHER_AGE = {"adult": "child", "child": "older", "older": "adult"}
+def _next(values: Iterable[str]) -> dict[str, str]:
+    """Each of the different values to the one after it, the last to the first."""
+    order = list(dict.fromkeys(values))
+    return dict(zip(order, (*order[1:], order[0]), strict=True))
+
+
+_NOUNS: tuple[str, ...] = GUARDED.attributes["character"].named["person"].values
+OTHER_GENDER = _next(PEOPLE[noun].gender for noun in _NOUNS)
+OTHER_AGE = _next(PEOPLE[noun].age for noun in _NOUNS)
 CHANGES: dict[str, Callable[[CharacterSpec], CharacterSpec]] = {
     "gender": lambda s: _as(s, OTHER_GENDER[s.gender], s.age),
     "age": lambda s: _as(s, s.gender, OTHER_AGE[s.age]),

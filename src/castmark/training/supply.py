@@ -69,7 +69,7 @@ class Supply(Generic[T]):
         """
         item = self._ahead.popleft().result()
         self._order()
-        return pickle.loads(item) if self._packed else item  # noqa: S301  (made by this program)
+        return pickle.loads(item) if self._packed else item
 
     def __iter__(self) -> Iterator[T]:
         return self
