@@ -115,12 +115,12 @@ def test_what_stands_beside_is_unsafe_too_and_two_subjects_have_no_labels_of_one
     beside = dataclasses.replace(alone, props=(Prop(name="beer bottle", x=0.87),))
     assert labels_of(alone)["unsafe"] == "none" and labels_of(beside)["unsafe"] == "alcohol"
     assert "item" not in labels_of(beside)
-    lead, other = scene_of("mascot", "cup"), scene_of("character", "gun").lead
+    lead, other = scene_of("character", "cup"), scene_of("character", "gun").lead
     both = dataclasses.replace(lead, x=0.28, other=dataclasses.replace(other, x=0.73))
     found = labels_of(both)
     assert found["unsafe"] == "weapon" and found["place"] == lead.place
-    assert not {"item", "kind", "person", "species", "color", "skin"} & set(found)
-    mixed = dataclasses.replace(both, item="wine bottle")
+    assert found["kind"] == "character" and not {"item", "person", "hair_color", "skin"} & set(found)
+    mixed = dataclasses.replace(both, props=(Prop(name="wine bottle", x=0.5),))
     assert "unsafe" not in labels_of(mixed)
 
 
@@ -211,7 +211,7 @@ def test_a_report_counts_what_is_shown_and_its_readme_has_the_figures() -> None:
     assert (
         f"| scene: place ({size}) | 0.500 |" in text and "AUC blood against safe, six views | 0.7500" in text
     )
-    assert set(ATTRIBUTES) == {name for names in FAMILIES.values() for name in names}
+    assert set(ATTRIBUTES) <= {name for names in FAMILIES.values() for name in names}
 
 
 def test_it_trains_resumes_and_exports_what_open_clip_loads(

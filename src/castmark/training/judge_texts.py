@@ -349,7 +349,7 @@ class Speaker:
 
     def _reword(self, caption: str, item: str) -> tuple[str, bool]:
         """The caption, perhaps with a synonym for the thing, and whether it names it at all."""
-        options = (*words.STAINS[item], item) if item in words.STAINS else words.NOUN.get(item, (item,))
+        options = (*words.STAINS.get(item, ()), *words.NOUN.get(item, ()), item)
         for noun in sorted(set(options), key=len, reverse=True):
             found = re.search(rf"(?<![\w-])(?:an? )?{re.escape(noun)}(?![\w-]| beds| garden)", caption)
             if found is None:
