@@ -35,6 +35,13 @@ def applies(subject: Subject, attribute: str) -> bool:
     return getattr(subject, other) != value
 
 
+def things_in(scene: Scene) -> dict[str, str]:
+    """Everything that is held, worn on the clothes or stands on the ground, by its name in `masks`."""
+    held = zip(("item", "other item"), scene.cast, strict=False)
+    found = {part: placement.item for part, placement in held if placement.item is not None}
+    return found | {f"prop {number}": prop.name for number, prop in enumerate(scene.props, start=1)}
+
+
 def truth(scene: Scene, size: int = SIDE) -> dict[str, Any]:
     """All that is known of a scene: named and hidden attributes, place, and boxes in pixels (l, t, r, b).
 
@@ -71,11 +78,8 @@ def _subject(placement: Placement) -> dict[str, Any]:
 
 
 def _unsafe(scene: Scene, found: dict[str, np.ndarray[Any, np.dtype[np.bool_]]]) -> list[str]:
-    names = {f"prop {number}": prop.name for number, prop in enumerate(scene.props, start=1)}
-    for part, placement in zip(("item", "other item"), scene.cast, strict=False):
-        if placement.item is not None:
-            names[part] = placement.item
-    seen = {CATALOGUE[name].category for part, name in names.items() if part in found and found[part].any()}
+    things = things_in(scene).items()
+    seen = {CATALOGUE[name].category for part, name in things if part in found and found[part].any()}
     return sorted(category for category in seen if category is not None)
 
 

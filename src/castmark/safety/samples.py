@@ -41,6 +41,7 @@ from castmark_world import (
     words,
 )
 from castmark_world.scope import Odds
+from castmark_world.truth import things_in
 
 if TYPE_CHECKING:
     from castmark.bases.base import Base
@@ -133,15 +134,8 @@ def _held(scene: Scene, rng: np.random.Generator) -> Scene:
 def _area(scene: Scene, thing: str) -> int:
     """Pixels of 256 x 256 in which the thing is seen."""
     found = masks(scene)
-    parts = [part for part, name in _things(scene).items() if name == thing and part in found]
+    parts = [part for part, name in things_in(scene).items() if name == thing and part in found]
     return sum(int(found[part].sum()) for part in parts)
-
-
-def _things(scene: Scene) -> dict[str, str]:
-    """Everything that is held, worn on the clothes or stands on the ground, by the part of the picture."""
-    held = zip(("item", "other item"), scene.cast, strict=False)
-    found = {part: placement.item for part, placement in held if placement.item is not None}
-    return found | {f"prop {number}": prop.name for number, prop in enumerate(scene.props, start=1)}
 
 
 def instead(scene: Scene, thing: str, other: str | None) -> Scene:
@@ -201,7 +195,7 @@ def _one(rng: np.random.Generator, options: Sequence[str]) -> str:
 
 def category_of(scene: Scene) -> str:
     """The unsafe category of what is in the scene, or "safe"; of several, the first by name."""
-    found = {ITEMS[name].category for name in _things(scene).values()}
+    found = {ITEMS[name].category for name in things_in(scene).values()}
     return min((category for category in found if category is not None), default=SAFE)
 
 

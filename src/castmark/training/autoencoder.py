@@ -15,6 +15,7 @@ variance, so that a diffusion model can learn them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias, cast
@@ -32,7 +33,7 @@ from castmark.training.loop import Loop
 from castmark.training.muon import groups
 from castmark.training.samples import round_trip, to_tensor
 from castmark.training.supply import Replay, Supply
-from castmark_world import Scene, masks, render, sample_scene
+from castmark_world import masks, render, sample_scene
 
 Pixels: TypeAlias = NDArray[np.uint8]
 
@@ -101,17 +102,17 @@ class Folded(nn.Module):
         return finish(h, *fold_tail(layers[-TAIL:]))
 
 
-def weights_of(scene: Scene) -> NDArray[np.float32]:
-    """How much each pixel of a scene counts, "256 256"."""
+def weights_of(parts: Mapping[str, NDArray[np.bool_]]) -> NDArray[np.float32]:
+    """How much each pixel of a scene with these parts (`castmark_world.masks`) counts, "256 256"."""
     weight = np.ones((SIZE, SIZE), np.float32)
-    for name, mask in masks(scene, SIZE).items():
+    for name, mask in parts.items():
         weight += WEIGHTS.get(name.removeprefix("other "), WEIGHTS["subject"]) * mask
     return weight
 
 
-def _crop(scene: Scene, rng: np.random.Generator) -> tuple[slice, slice]:
+def _crop(subject: NDArray[np.bool_], rng: np.random.Generator) -> tuple[slice, slice]:
     """A window of `CROP` pixels that holds a random pixel of the subject."""
-    rows, columns = np.nonzero(masks(scene, SIZE)["subject"])
+    rows, columns = np.nonzero(subject)
     pick = int(rng.integers(len(rows)))
     low = (int(rows[pick]) - CROP + 1, int(columns[pick]) - CROP + 1)
     top, left = (int(rng.integers(max(0, start), min(start + CROP - 1, SIZE - CROP) + 1)) for start in low)
@@ -129,9 +130,10 @@ def _batch(seed: int, whole: bool, number: int) -> Batch:
     weights: list[NDArray[np.float16]] = []
     for _ in range(BATCH):
         scene = sample_scene(rng)
-        window = (slice(None), slice(None)) if whole else _crop(scene, rng)
+        parts = masks(scene, SIZE)
+        window = (slice(None), slice(None)) if whole else _crop(parts["subject"], rng)
         images.append(render(scene, SIZE)[window])
-        weights.append(weights_of(scene)[window].astype(np.float16))
+        weights.append(weights_of(parts)[window].astype(np.float16))
     return torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(weights))[:, None]
 
 
@@ -173,7 +175,8 @@ def train(settings: TrainSettings) -> None:
         batches = Replay(supply, keep=REPLAYED, times=times, place=partial(placed, device=device))
         while loop.going:
             parts = [next(batches) for _ in range(BATCHES_ON_GPU if settings.on_gpu else 1)]
-            images = scaled(torch.cat([part[0] for part in parts]))
+            images = to_tensor(torch.cat([part[0] for part in parts]))
+            images = images.contiguous(memory_format=torch.channels_last)
             weights = torch.cat([part[1] for part in parts]).float()
             unfolded = loop.fraction > 1 - UNFOLDED_SHARE
             with half_precision(device):
@@ -183,13 +186,6 @@ def train(settings: TrainSettings) -> None:
             loop.update(loss_of(images, drawn.float(), weights, latents.float()), len(images))
     loop.finish()
     ship(model, settings, loop.step, loop.minutes)
-
-
-def scaled(images: Tensor) -> Tensor:
-    """UInt8 "b h w 3" to Float "b 3 h w" in [-1, 1], channels last."""
-    return (
-        images.permute(0, 3, 1, 2).float().div_(127.5).sub_(1).contiguous(memory_format=torch.channels_last)
-    )
 
 
 def ship(model: AutoencoderTiny, settings: TrainSettings, step: int, minutes: float) -> None:

@@ -21,7 +21,7 @@ from castmark.training.loop import Loop
 from castmark.training.muon import groups
 from castmark.training.samples import round_trip, to_tensor
 from castmark.training.supply import Supply
-from castmark_world import render, sample_scene
+from castmark_world import masks, render, sample_scene
 
 BATCH = 16
 LEARNING_RATE = 3e-4
@@ -34,7 +34,7 @@ def _batch(seed: int, number: int) -> tuple[Tensor, Tensor]:
     """Images "b 3 h w" in [-1, 1] and the weights of their pixels "b 1 h w"."""
     rng = np.random.default_rng([seed, 4, number])
     scenes = [sample_scene(rng) for _ in range(BATCH)]
-    weights = np.stack([weights_of(scene) for scene in scenes]) + BORDER_WEIGHT - 1
+    weights = np.stack([weights_of(masks(scene, SIZE)) for scene in scenes]) + BORDER_WEIGHT - 1
     weights[:, BORDER:-BORDER, BORDER:-BORDER] -= BORDER_WEIGHT - 1
     return to_tensor(np.stack([render(scene, SIZE) for scene in scenes])), torch.from_numpy(weights)[:, None]
 

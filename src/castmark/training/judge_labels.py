@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from castmark_world import GUARDED, ITEMS, CharacterSpec, Scene, masks
 from castmark_world.outfits import worn
 from castmark_world.scope import Odds
-from castmark_world.truth import applies
+from castmark_world.truth import applies, things_in
 from castmark_world.vocabulary import PEOPLE
 from castmark_world.words import SKIN
 
@@ -115,12 +115,7 @@ class Parts:
     @cached_property
     def things(self) -> dict[str, str]:
         """Names of things by the mask they have."""
-        held = {
-            part: placed.item
-            for part, placed in zip(("item", "other item"), self.scene.cast, strict=False)
-            if placed.item is not None
-        }
-        return held | {f"prop {number}": prop.name for number, prop in enumerate(self.scene.props, start=1)}
+        return things_in(self.scene)
 
     def share(self, part: str, box: tuple[int, int, int] | None) -> float:
         """How much of a part a crop (left, top, side; of `MASK_SIDE`) holds."""

@@ -124,10 +124,6 @@ class Batch:
     """What the subject encoder sees in other views of the same subject, Float "r `REFERENCES` 65 128"; r of
     the b views have references."""
 
-    def to(self, device: str) -> Batch:
-        """The same on a device."""
-        return Batch(*(part.to(device) for part in (self.clean, self.subject, self.ids, self.seen)))
-
 
 class ShardPool:
     """The shards of a folder, in the memory of the device that learns; new ones can be taken up as it learns.

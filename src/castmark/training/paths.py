@@ -142,9 +142,6 @@ class PathPool:
         self._shown = ShardPool(folder / "shown", (*FIELDS, "seen"), settings.device)
         self._bare = ShardPool(folder / "bare", FIELDS, settings.device)
 
-    def __len__(self) -> int:
-        return len(self._shown) + len(self._bare)
-
     def batch(self, size: int) -> Paths:
         """Random paths; the first half with references."""
         half = size // 2

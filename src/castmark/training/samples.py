@@ -33,9 +33,9 @@ def round_trip(model: AutoencoderTiny) -> Rows:
     return {"renders": renders, "after the autoencoder": pictures(drawn)}
 
 
-def to_tensor(images: NDArray[np.uint8]) -> Tensor:
+def to_tensor(images: NDArray[np.uint8] | Tensor) -> Tensor:
     """UInt8 "b h w 3" to Float "b 3 h w" in [-1, 1]."""
-    return torch.from_numpy(images).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+    return torch.as_tensor(images).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 
 def pictures(images: Tensor) -> Pictures:
