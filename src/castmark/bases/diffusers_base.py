@@ -27,15 +27,15 @@ from castmark.bases.facts import BaseFacts
 from castmark.bases.family import Family
 from castmark.bases.fast import DTYPES, keep_shapes, make_fast, place
 from castmark.bases.folding import FoldedDecoder, folds
-from castmark.bases.prompts import PromptCache
 from castmark.bases.sizes import nearest_size
 from castmark.bases.sizing import Weights
 from castmark.bases.speed import Hardware, SpeedSettings, decide
 from castmark.bases.words import unknown_words
 from castmark.errors import BaseError
+from castmark.remembered import Remembered
 from castmark.shot import ResolvedShot, Shot
 from castmark.take import Draft
-from castmark_adapters.host import ReferenceSource
+from castmark_adapters.host import ReferenceSource, Words
 from castmark_adapters.learn import LearnSettings
 
 
@@ -136,7 +136,7 @@ class DiffusersBase:
         plain = device == "cpu" and self.dtype == torch.float32 and family.plane_latents
         if not exact and plain and folds(self.pipeline.vae):
             self._folded = FoldedDecoder(self.pipeline.vae)
-        self._words = PromptCache(self.model.encode_text, family.words_kept)
+        self._words = Remembered(self._encoded, family.words_kept)
 
     @property
     def host(self) -> DiffusersBase:
@@ -220,7 +220,7 @@ class DiffusersBase:
             begun = time.perf_counter()
             with self._no_gradients():
                 self.model.run(
-                    self._words(["a warm-up"] * count),
+                    self._words.all_of(["a warm-up"] * count),
                     (width, height),
                     self.default_steps,
                     list(range(count)),
@@ -279,7 +279,7 @@ class DiffusersBase:
         """Draw a batch; see `castmark.bases.base.Base.draw`."""
 
         def drawn(size: tuple[int, int], steps: int) -> Tensor:
-            words, seeds = self._words([shot.text for shot in shots]), [shot.seed for shot in shots]
+            words, seeds = self._words.all_of([shot.text for shot in shots]), [shot.seed for shot in shots]
             if self._folded is None:
                 return self.model.run(words, size, steps, seeds, self.call_arguments)
             latents = self.model.run(words, size, steps, seeds, self.call_arguments, output="latent")
@@ -304,13 +304,19 @@ class DiffusersBase:
             lambda size, steps: self.model.run_from(
                 images,
                 start.strength,
-                self._words([shot.text for shot in shots]),
+                self._words.all_of([shot.text for shot in shots]),
                 size,
                 steps,
                 [shot.seed for shot in shots],
                 self.call_arguments,
             ),
         )
+
+    def _encoded(self, texts: Sequence[str]) -> list[Words]:
+        """Every text by itself, so that its embedding, and with it the picture, does not depend on which
+        other prompts happen to be in its batch.
+        """
+        return [self.model.encode_text(text) for text in texts]
 
     def _no_gradients(self) -> torch.no_grad | torch.inference_mode:
         """Weights that are moved in inference mode could not be learned over afterwards."""

@@ -25,6 +25,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from castmark.errors import CheckError
+from castmark.remembered import Remembered
 from castmark.safety.bias.image import drift_findings, reading_findings
 from castmark.safety.calibration import Calibration, find_calibration
 from castmark.safety.concepts import Concepts
@@ -35,7 +36,6 @@ from castmark.safety.ladder import audit_findings
 from castmark.safety.policy import DEFAULT_POLICY, Action, Fairness, Policy
 from castmark.safety.prompt import WordList, chunks
 from castmark.safety.reader import Reading
-from castmark.safety.remembered import Remembered
 from castmark.shot import ResolvedShot, Shot
 from castmark.take import Draft, Finding, Verdict
 from castmark_adapters.subject import Subject, open_rgb

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -13,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from castmark.errors import CheckError, InputError
+from castmark.remembered import Remembered
 from castmark.safety.gate import ReadsAhead
 from castmark.take import UNKNOWN_WORDS, Draft, Finding, Verdict
 from castmark_adapters.encoder import squared
@@ -28,18 +28,18 @@ PROMPTS_KEPT = 4096
 
 
 class PromptVerdicts:
-    """The checker's verdicts on prompts, remembered; the longest unused goes first. For one thread."""
+    """The checker's verdicts on prompts, remembered."""
 
     def __init__(self, checker: Checker, kept: int = PROMPTS_KEPT) -> None:
-        self._checker, self._kept = checker, kept
-        self._known: OrderedDict[str, Verdict] = OrderedDict()
+        self._checker = checker
+        self._known = Remembered(lambda texts: list(map(checker.check_prompt, texts)), kept)
 
     def expect(self, texts: Iterable[str]) -> None:
         """Let the checker read together what it is asked about one by one soon, if it can.
 
         What goes wrong is left to the one prompt that it goes wrong with.
         """
-        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        new = self._known.new(texts)
         if len(new) > 1 and isinstance(self._checker, ReadsAhead):
             with suppress(CheckError):
                 self._checker.read_ahead(new)
@@ -50,13 +50,7 @@ class PromptVerdicts:
         Raises:
             CheckError: the check could not be completed; nothing is remembered then.
         """
-        verdict = self._known.pop(text, None)
-        if verdict is None:
-            verdict = self._checker.check_prompt(text)
-        self._known[text] = verdict
-        while len(self._known) > self._kept:
-            self._known.popitem(last=False)
-        return verdict
+        return self._known.of(text)
 
 
 def _part(draft: Draft, subject: Subject) -> Draft:

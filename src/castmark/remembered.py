@@ -1,9 +1,12 @@
-"""Results of a function of many items at once, remembered by item; the longest unused goes first."""
+"""Results of a function of many items at once, remembered by item; the longest unused goes first.
+
+A job says the same thing with many seeds: what a prompt means and whether it may be drawn is worked out once.
+"""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from threading import Lock
 from typing import Generic, TypeVar
 
@@ -23,6 +26,15 @@ class Remembered(Generic[K, V]):
         self._work, self._kept = work, kept
         self._known: OrderedDict[K, V] = OrderedDict()
         self._lock = Lock()
+
+    def of(self, item: K) -> V:
+        """The result of one item."""
+        return self.all_of([item])[0]
+
+    def new(self, items: Iterable[K]) -> list[K]:
+        """Those of the items, once each, of which nothing is remembered."""
+        with self._lock:
+            return [item for item in dict.fromkeys(items) if item not in self._known]
 
     def all_of(self, items: Sequence[K]) -> list[V]:
         """The result of each item; new ones are worked on together."""
