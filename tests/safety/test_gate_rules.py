@@ -18,8 +18,8 @@ from castmark.errors import CheckError, InputError, NotCalibrated
 from castmark.safety import Calibration, Encoder, Gate, Policy
 from castmark.safety.calibration import Rate, Threshold
 from castmark.safety.domain import Kind, strangeness, texture
-from castmark.safety.gate import to_tensor
 from castmark.safety.ladder import audit_findings
+from castmark.safety.pictures import to_tensor
 from castmark.safety.policy import Escalation
 from castmark.safety.probe import learn
 from castmark.safety.reader import CLASSES, Reader, learn_reader

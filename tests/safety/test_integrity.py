@@ -5,8 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from castmark.safety.gate import to_tensor
 from castmark.safety.integrity import integrity_findings
+from castmark.safety.pictures import to_tensor
 from castmark_world import render, sample_scene
 
 RNG = np.random.default_rng(0)

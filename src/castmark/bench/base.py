@@ -25,7 +25,7 @@ from castmark.bench.harness import Figure, median
 from castmark.bench.truth import TruthReader
 from castmark.bench.truth.marks import each, joint, mean_figure, only
 from castmark.safety.encoder import Encoder
-from castmark.safety.gate import to_tensor
+from castmark.safety.pictures import to_tensor
 from castmark.shot import Shot
 from castmark_world import Scene, render, sample_scene
 from castmark_world.captions import PLACE_WORDS, POSE_WORDS, article

@@ -29,7 +29,7 @@ from castmark.bench.identity_cast import METHODS, SCENES, Member, cast_of, pictu
 from castmark.bench.truth import Column, TruthReader, marks
 from castmark.bench.truth.marks import mean, mean_figure, only
 from castmark.safety.encoder import Encoder
-from castmark.safety.gate import to_tensor
+from castmark.safety.pictures import to_tensor
 from castmark.shot import Shot
 from castmark.studio.opening import learn_subject, open_reference, open_scorer
 from castmark.take import write_atomically

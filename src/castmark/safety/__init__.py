@@ -12,8 +12,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from castmark.safety.calibration import Calibration, find_calibration
+from castmark.safety.checker import Checker
 from castmark.safety.encoder import Encoder
-from castmark.safety.gate import Checker, Gate
+from castmark.safety.gate import Gate
 from castmark.safety.policy import DEFAULT_POLICY, Category, Policy, shipped_policies
 
 __all__ = [

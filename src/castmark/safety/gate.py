@@ -17,10 +17,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, Protocol, TypeVar, runtime_checkable
+from typing import Literal, TypeVar
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -33,6 +32,7 @@ from castmark.safety.domain import strangeness, texture
 from castmark.safety.encoder import Encoder
 from castmark.safety.integrity import integrity_findings
 from castmark.safety.ladder import audit_findings
+from castmark.safety.pictures import by_size, is_picture, to_tensor
 from castmark.safety.policy import DEFAULT_POLICY, Action, Fairness, Policy
 from castmark.safety.prompt import WordList, chunks
 from castmark.safety.reader import Reading
@@ -44,51 +44,6 @@ T = TypeVar("T")
 PROMPTS_KEPT = 4096
 DOMAIN = "of a calibrated kind (distance)"
 STRICTNESS: tuple[Action, ...] = ("block", "review", "redraw", "warn")
-
-
-class Checker(Protocol):
-    """Judges prompts and drafts under one policy."""
-
-    @property
-    def policy_digest(self) -> str:
-        """sha256 of the policy."""
-        ...
-
-    @property
-    def fingerprint(self) -> str:
-        """sha256 of the judge."""
-        ...
-
-    @property
-    def max_redraws(self) -> int:
-        """How often a refused image may be drawn again."""
-        ...
-
-    @property
-    def fairness(self) -> Fairness:
-        """Declared shares of people whom prompts leave open."""
-        ...
-
-    def check_prompt(self, text: str) -> Verdict:
-        """A verdict with L1 findings only (it names no pixels); see ``Verdict.prompt_allowed``."""
-        ...
-
-    def check(self, drafts: Sequence[Draft]) -> list[Verdict]:
-        """One verdict per draft, bound to its pixels.
-
-        Raises:
-            CheckError: the check could not be completed. Never a pass.
-        """
-        ...
-
-
-@runtime_checkable
-class ReadsAhead(Protocol):
-    """A checker that reads many prompts in less time than one by one."""
-
-    def read_ahead(self, texts: Sequence[str]) -> None:
-        """Read prompts that are about to be checked, and remember what was found."""
-        ...
 
 
 class Gate:
@@ -184,8 +139,8 @@ class Gate:
         """
 
         def work() -> list[dict[str, Reading]]:
-            rows: list[dict[str, Reading]] = [{} for draft in drafts if _is_picture(draft)]
-            for indices, pixels in _by_size(drafts):
+            rows: list[dict[str, Reading]] = [{} for draft in drafts if is_picture(draft)]
+            for indices, pixels in by_size(drafts):
                 for index, reading in zip(indices, self._readings(self.encoder.images(pixels)), strict=True):
                     rows[index] = reading
             return rows
@@ -193,9 +148,9 @@ class Gate:
         return _guarded("reading the pictures", work)
 
     def _check(self, drafts: Sequence[Draft]) -> list[Verdict]:
-        digests = [draft.pixel_digest for draft in drafts if _is_picture(draft)]
+        digests = [draft.pixel_digest for draft in drafts if is_picture(draft)]
         rows: list[tuple[Finding, ...]] = [()] * len(drafts)
-        for indices, pixels in _by_size(drafts):
+        for indices, pixels in by_size(drafts):
             found = self._findings(pixels, [drafts[index].resolved for index in indices])
             for index, findings in zip(indices, found, strict=True):
                 rows[index] = findings
@@ -412,28 +367,6 @@ def _at_most(
         binding=action != "warn",
         action=action,
     )
-
-
-def _is_picture(draft: Draft) -> bool:
-    pixels = draft.pixels
-    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8:  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise CheckError("a draft's pixels are not 8-bit; it cannot be checked")
-    if pixels.ndim != 3 or pixels.shape[2] != 3 or min(pixels.shape) < 1:
-        raise CheckError(f"a draft's pixels have the shape {pixels.shape}, not (height, width, 3)")
-    return True
-
-
-def _by_size(drafts: Sequence[Draft]) -> list[tuple[list[int], Tensor]]:
-    """Drafts of one size stacked: indices and pixels in [0, 1] "b 3 h w"."""
-    sizes: dict[tuple[int, ...], list[int]] = {}
-    for index, draft in enumerate(drafts):
-        sizes.setdefault(draft.pixels.shape, []).append(index)
-    return [(rows, to_tensor([drafts[i].pixels for i in rows])) for rows in sizes.values()]
-
-
-def to_tensor(pictures: Sequence[np.ndarray]) -> Float[Tensor, "b 3 h w"]:
-    """UInt8 pictures "h w 3" of one size as a batch in [0, 1]."""
-    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255
 
 
 def _guarded(what: str, work: Callable[[], T]) -> T:

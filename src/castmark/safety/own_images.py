@@ -26,7 +26,7 @@ from castmark.safety.calibration import OWN_IMAGES
 from castmark.safety.domain import texture
 from castmark.safety.encoder import Encoder
 from castmark.safety.evidence import Lessons, Pictures
-from castmark.safety.gate import to_tensor
+from castmark.safety.pictures import to_tensor
 from castmark.safety.samples import embed_prompts, prompts, read_sections, sections
 from castmark_adapters.subject import open_rgb
 from castmark_world import Split

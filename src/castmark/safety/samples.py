@@ -22,7 +22,7 @@ from torch import Tensor
 import castmark_data
 from castmark.safety.domain import texture
 from castmark.safety.encoder import Encoder
-from castmark.safety.gate import to_tensor
+from castmark.safety.pictures import to_tensor
 from castmark.safety.prompt import chunks
 from castmark.shot import Shot
 from castmark_world import (

@@ -13,7 +13,7 @@ from PIL import Image
 
 from castmark.errors import CheckError, InputError
 from castmark.remembered import Remembered
-from castmark.safety.gate import ReadsAhead
+from castmark.safety.checker import ReadsAhead
 from castmark.take import UNKNOWN_WORDS, Draft, Finding, Verdict
 from castmark_adapters.encoder import squared
 

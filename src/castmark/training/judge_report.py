@@ -13,7 +13,7 @@ from torch import Tensor
 
 from castmark.safety.concepts import Concepts
 from castmark.safety.encoder import Encoder
-from castmark.safety.gate import to_tensor
+from castmark.safety.pictures import to_tensor
 from castmark.safety.policy import Policy
 from castmark.training.judge_labels import ATTRIBUTES, CATEGORIES, KINDS, NONE, labels_of
 from castmark.training.judge_texts import Speaker
