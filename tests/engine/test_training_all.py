@@ -22,6 +22,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrainSettings:
         "judge": SimpleNamespace(learn=trainers.judge, document=trainers.document),
         "truth_reader": SimpleNamespace(learn=trainers.reader, document=trainers.document),
         "student": SimpleNamespace(train=trainers.student),
+        "polish": SimpleNamespace(train=trainers.polish),
     }
     for name, part in parts.items():
         monkeypatch.setattr(everything, name, part)
@@ -40,7 +41,9 @@ def test_what_is_learned_from_comes_before_what_learns_from_it(settings: TrainSe
     assert ran["judge"]["start"] < ran["teacher"]["end"], "beside the others"
     assert ran["closing"]["start"] >= ran["teacher"]["end"], "it writes what the shards are made with"
     after = ran["student"]["start"] - min(each["start"] for each in ran.values())
-    assert ran["student"]["minutes"] == pytest.approx(10 - after / 60 - everything.CLOSING, abs=0.5)
+    assert ran["polish"]["start"] >= ran["student"]["end"]
+    last = ran["student"]["minutes"] + ran["polish"]["minutes"]
+    assert last == pytest.approx(10 - after / 60 - everything.CLOSING, abs=0.5)
     assert ran["autoencoder"]["minutes"] + ran["teacher"]["minutes"] < 10 > ran["judge"]["minutes"]
     assert ran["autoencoder"]["workers"] + ran["encoder"]["workers"] <= settings.workers
     assert [

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import threading
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -13,8 +15,22 @@ from diffusers import AutoencoderTiny, StableDiffusionPipeline
 from ranks import average_of_ranks
 
 import castmark_data
-from castmark.training import autoencoder, decoder, denoiser, latents, muon, parallel, student, teacher
+from castmark.bench.truth import columns
+from castmark.training import (
+    autoencoder,
+    critic,
+    decoder,
+    denoiser,
+    latents,
+    muon,
+    parallel,
+    paths,
+    polish,
+    student,
+    teacher,
+)
 from castmark.training.common import TrainSettings, load_checkpoint
+from castmark.training.labels import of_subject
 from castmark.training.paths import Paths, guided_paths
 from castmark.training.supply import Replay, Supply
 from castmark.training.tokenizer import load_tokenizer
@@ -79,6 +95,23 @@ def test_a_shard_holds_sets_of_views_with_readable_captions(work: Path) -> None:
         texts = [load_tokenizer().decode(ids, skip_special_tokens=True) for ids in shard["tokens"][0, 0]]
     assert all(len(text.split()) >= 2 for text in texts)
     assert len(texts[-1]) < len(max(texts, key=len)), "the last caption names the subject by kind alone"
+
+
+def test_of_a_view_with_references_all_that_is_the_subjects_is_asked(work: Path) -> None:
+    pool = latents.LatentPool(work / "latents", np.random.default_rng(0))
+    batch = pool.batch(12, referenced=6)
+    own = torch.from_numpy(of_subject())
+    assert bool(batch.asked[:6, own].all())
+    names = [column.name for column in columns()]
+    assert not bool(batch.asked[6:, names.index("character.blush")].any()), "no caption says a hidden trait"
+    assert bool(batch.asked[:, names.index("kind")].all())
+
+
+def test_a_face_and_what_is_held_weigh_most_in_a_shard(work: Path) -> None:
+    with np.load(work / "latents" / "shard-0000.npz") as shard:
+        weight = shard["weight"]
+    assert weight.min() == 1.0 and weight.max() <= 1 + latents.SUBJECT_WEIGHT + 2 * latents.DETAIL_WEIGHT
+    assert (weight > 1 + latents.SUBJECT_WEIGHT).any()
 
 
 def test_references_of_a_view_are_other_views_of_its_subject(work: Path) -> None:
@@ -160,6 +193,59 @@ def test_teacher_and_student_go_on_from_checkpoints_and_ship_plain_pipelines(
     assert (worn - plain).abs().max() > 1e-3
 
 
+def test_a_student_is_polished_from_where_it_shipped_and_goes_on(
+    work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(polish, "BATCH", 2)
+    monkeypatch.setattr(paths, "PATH_BATCH", 2)
+    monkeypatch.setattr(critic, "BATCH", 2)
+    out = tmp_path / "base"
+    shutil.copytree(castmark_data.path("embedded", "base"), out)
+    shutil.copytree(castmark_data.path("embedded", "reference"), tmp_path / "reference")
+    before = denoiser.new_model(out, tmp_path / "reference").state_dict()
+    taught = json.loads((out / "card.json").read_text())["teacher"]
+    settings = TrainSettings(minutes=0.05, work=tmp_path / "work", out=out, threads=1)
+    shutil.copytree(work / "latents", settings.work / "latents")
+    polish.train(settings)
+    first = load_checkpoint(settings.work / "polished.pt")
+    assert first is not None and first["step"] > 0
+    changed = {name for name, value in first["model"].items() if not torch.equal(before[name], value)}
+    assert any(name.startswith("unet.") for name in changed)
+    assert any(name.startswith("text_encoder.") for name in changed)
+    card = json.loads((out / "card.json").read_text())
+    assert card["polished"] and card["teacher"] == taught
+    student_before = card["student"]
+    polish.train(settings)
+    second = load_checkpoint(settings.work / "polished.pt")
+    assert second is not None and second["step"] > first["step"]
+    card = json.loads((out / "card.json").read_text())
+    assert card["steps"] == second["step"] and card["student"] == student_before
+
+
+@torch.no_grad()
+def test_of_several_paths_the_one_whose_end_is_least_wrong_is_kept(encoder: SubjectEncoder) -> None:
+    torch.manual_seed(0)
+    model = denoiser.TextToLatents(
+        denoiser.new_text_encoder(denoiser.prompt_tokenizer()), denoiser.new_unet(), encoder
+    ).eval()
+    seen: list[torch.Tensor] = []
+
+    class Picky:
+        def wrong(self, ends: torch.Tensor, *_: object) -> torch.Tensor:
+            seen.append(ends)
+            return torch.tensor([0.1, 0.9, 0.5, 0.2])
+
+    path, clean = denoiser.NoisePath("cpu"), torch.randn(2, 16, 16, 16)
+    ids = torch.randint(5, 100, (2, 48))
+    batch = latents.Batch(clean, torch.ones(2, 1, 16, 16), ids, torch.randn(1, 3, 65, 128), *nothing(2))
+    found = polish.best_paths(model, cast("critic.Critic", Picky()), path, batch, torch.Generator())
+    torch.testing.assert_close(found.target, seen[0][[0, 3]])
+    images = model.look(batch.seen, 2)
+    for level in range(4):
+        arrived = student.arrived(model, path, found.noisy[:, 0], model.embed(ids), images, level)
+        torch.testing.assert_close(found.noisy[:, level], arrived, rtol=1e-3, atol=1e-4)
+
+
 def test_a_finished_decoder_draws_the_same_latents_better(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -180,6 +266,11 @@ def test_a_finished_decoder_draws_the_same_latents_better(
     assert figures[0]["psnr_db"] > autoencoder.evaluate(before, 2)["psnr_db"]
 
 
+def nothing(count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Labels of no column, of which none is asked."""
+    return torch.zeros(count, 0), torch.zeros(count, 0, dtype=torch.bool)
+
+
 class Host:
     """A pipeline to wear adapters on."""
 
@@ -196,7 +287,7 @@ def test_guided_paths_of_one_step_start_with_the_guided_prediction(encoder: Subj
     ).eval()
     path, noise = denoiser.NoisePath("cpu"), torch.randn(2, 16, 16, 16)
     ids, empty = torch.randint(5, 100, (2, 48)), torch.zeros(48, dtype=torch.long)
-    batch = latents.Batch(noise, torch.ones(2, 1, 16, 16), ids, torch.randn(1, 3, 65, 128))
+    batch = latents.Batch(noise, torch.ones(2, 1, 16, 16), ids, torch.randn(1, 3, 65, 128), *nothing(2))
     when = torch.full((2,), 999)
     images = model.look(batch.seen, 2)
     said = model(noise, when, model.embed(ids), images)
@@ -225,8 +316,8 @@ def test_a_student_arrives_where_the_base_draws(encoder: SubjectEncoder) -> None
         torch.testing.assert_close(found, noisy, rtol=1e-4, atol=1e-4)
         clean = model(noisy, now.expand(2), embeds, images)
         noisy = scheduler.step(clean, now, noisy, return_dict=False)[0]
-    paths = Paths(torch.stack([noise] * 4, 1), ids, torch.zeros(0, 3, 65, 128), noisy)
-    own, crossing = (float(student.student_loss(model, path, paths, 3, own=own)) for own in (True, False))
+    made = Paths(torch.stack([noise] * 4, 1), ids, torch.zeros(0, 3, 65, 128), noisy, *nothing(2))
+    own, crossing = (float(student.student_loss(model, path, made, 3, own=own)[0]) for own in (True, False))
     assert own < 1e-6 < crossing, "the last step from its own place ends where the base does"
 
 

@@ -66,8 +66,13 @@ def sharding(settings: TrainSettings) -> Generator[None]:
 
 
 def student(settings: TrainSettings) -> None:
-    """The last."""
+    """The last but one."""
     _note(settings, "student", 0.1)
+
+
+def polish(settings: TrainSettings) -> None:
+    """The last."""
+    _note(settings, "polish", 0.1)
 
 
 def document(folder: Path) -> None:

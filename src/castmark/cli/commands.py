@@ -52,6 +52,7 @@ TRAINERS = {
     "decoder": "castmark.training.decoder:train",
     "teacher": "castmark.training.teacher:train",
     "student": "castmark.training.student:train",
+    "polish": "castmark.training.polish:train",
     "judge": "castmark.training.judge:train_judge",
     "encoder": "castmark.training.subject_encoder:train",
     "reference": "castmark.training.reference:train",
@@ -260,7 +261,7 @@ def train(
 
     settings = TrainSettings(
         minutes=minutes,
-        work=work or Path(".training") / ("teacher" if model == "student" else model),
+        work=work or Path(".training") / ("teacher" if model in ("student", "polish") else model),
         out=out,
         threads=threads,
         seed=seed,

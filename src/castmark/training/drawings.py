@@ -38,7 +38,8 @@ class Drawings:
     def of_teacher(self) -> Rows:
         """Along the guided path."""
         nobody = torch.zeros(0, 1, 1, 1, device=self._device)
-        batch = Batch(self._noise, self._noise[:, :1], self._ids[:COUNT], nobody)
+        nothing = torch.zeros(COUNT, 0, device=self._device)
+        batch = Batch(self._noise, self._noise[:, :1], self._ids[:COUNT], nobody, nothing, nothing.bool())
         found = guided_paths(
             self._model.eval(), NoisePath(self._device), self._noise, batch, self._ids[COUNT]
         ).target

@@ -4,8 +4,8 @@ OUT/base, OUT/reference, OUT/clip    what ships as the embedded models
 OUT/reader                           the truth reader of the benchmarks
 
 First the autoencoder and the subject encoder, for the denoiser learns from what they make of pictures; then
-the teacher; then the student. The judge and the truth reader learn beside all of that, from processes of
-their own that render for them. What lies in ``out`` is where each starts.
+the teacher; then the student, which is polished last. The judge and the truth reader learn beside all of
+that, from processes of their own that render for them. What lies in ``out`` is where each starts.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from multiprocessing.process import BaseProcess
 
-from castmark.training import autoencoder, judge, student, subject_encoder, teacher, truth_reader
+from castmark.training import autoencoder, judge, polish, student, subject_encoder, teacher, truth_reader
 from castmark.training.common import Clock, TrainSettings
 from castmark.training.parallel import Rank
 
 FIRST, TEACHER = 0.16, 0.5
 """Shares of the time budget, one after the other; the student has the rest."""
+POLISH = 0.3
+"""Share of what the student has that polishes it."""
 BESIDE = 0.85
 """Share of it that the judge and the reader have."""
 CLOSING = 0.5
@@ -66,8 +68,9 @@ def train(settings: TrainSettings) -> None:
         with teacher.sharding(denoiser):
             _finish([learning])
         beside.append(start(subject_encoder.close, part("reference", "closing", 0, 0)))
-        left = settings.minutes - clock.spent / 60 - CLOSING
-        student.train(replace(denoiser, minutes=max(left, 0.1)))
+        left = max(settings.minutes - clock.spent / 60 - CLOSING, 0.1)
+        student.train(replace(denoiser, minutes=left * (1 - POLISH)))
+        polish.train(replace(denoiser, minutes=left * POLISH))
         _finish(beside)
         judge.document(settings.out / "clip")
         truth_reader.document(settings.out / "reader")

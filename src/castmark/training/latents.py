@@ -1,15 +1,16 @@
 """Latents of rendered scenes with their captions' tokens, kept in shards, so that a denoiser need not encode.
 
 Scenes come in sets: one subject seen in `VIEWS` scenes, so that any view may be drawn with the others as its
-references. Each shard holds `SETS` sets: latents Float16 "n v 16 16 16", the subject's share of each latent
-cell Float16 "n v 16 16", token ids Int16 "n v 3 48" (three captions a view; the last one names the subject by
-kind alone), and what the subject encoder sees in each view, Float16 "n v 65 128". Shards are seeded by their
-number: made again, they are the same.
+references. Each shard holds `SETS` sets: latents Float16 "n v 16 16 16", how much each latent cell weighs
+Float16 "n v 16 16", token ids Int16 "n v 3 48" (three captions a view; the last one names the subject by kind
+alone), what the subject encoder sees in each view, Float16 "n v 65 128", the truth by column (see
+`castmark.training.labels`) Float32 "n v k", and which columns each caption says, Bool "n v 3 k". Shards are
+seeded by their number: made again, they are the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -21,6 +22,7 @@ from torch import Tensor
 
 from castmark.training.autoencoder import SIZE, STRIDE, Folded
 from castmark.training.common import half_precision
+from castmark.training.labels import labels_of, of_subject, said
 from castmark.training.reference_pool import plain_caption, reference_picture
 from castmark.training.samples import to_tensor
 from castmark.training.subject_views import normalised
@@ -37,7 +39,11 @@ SETS = 64
 VIEWS = 4
 CAPTIONS = 3
 REFERENCES = VIEWS - 1
-NAMES = ("latents", "subject", "tokens", "seen")
+NAMES = ("latents", "weight", "tokens", "seen", "labels", "said")
+SUBJECT_WEIGHT, DETAIL_WEIGHT = 4.0, 4.0
+"""How much more than its surroundings a cell of the subject weighs, and on top of that one of its face and of
+what it holds."""
+DETAILS = frozenset(("face", "item", "other face", "other item"))
 
 
 def make_shards(
@@ -81,25 +87,29 @@ def _sets(
         images = to_tensor(np.stack(drawn)).contiguous(memory_format=torch.channels_last)
         latents = folded.encode(images).float()
     states = encoder.model(normalised(seen), output_hidden_states=True).hidden_states[-2]
-    texts = [
-        text
-        for scene in scenes
-        for text in (*(caption(scene, rng) for _ in range(CAPTIONS - 1)), plain_caption(scene, rng))
-    ]
-    share = np.stack([_share(masks(scene, SIZE)["subject"]) for scene in scenes])
+    speak = (*(caption,) * (CAPTIONS - 1), plain_caption)
+    voices = [(say, int(rng.integers(2**62))) for _ in scenes for say in speak]
+    tellings = list(zip([scene for scene in scenes for _ in speak], voices, strict=True))
+    texts = [say(scene, np.random.default_rng(seed)) for scene, (say, seed) in tellings]
+    told = np.stack([said(scene, say, seed) for scene, (say, seed) in tellings])
     found: dict[str, NDArray[Any]] = {
         "latents": latents.numpy().astype(np.float16),
-        "subject": share,
+        "weight": np.stack([_weight(masks(scene, SIZE)) for scene in scenes]),
         "tokens": token_ids(tokenizer, texts).numpy().astype(np.int16).reshape(len(scenes), CAPTIONS, -1),
         "seen": states.numpy().astype(np.float16),
+        "labels": np.stack([labels_of(scene) for scene in scenes]),
+        "said": told.reshape(len(scenes), CAPTIONS, -1),
     }
     return {name: values.reshape(count, VIEWS, *values.shape[1:]) for name, values in found.items()}
 
 
-def _share(mask: NDArray[np.bool_]) -> NDArray[np.float16]:
-    """Share of each latent cell that the mask covers."""
+def _weight(parts: Mapping[str, NDArray[np.bool_]]) -> NDArray[np.float16]:
+    """Weight of each latent cell."""
     side = SIZE // STRIDE
-    return mask.reshape(side, STRIDE, side, STRIDE).mean((1, 3)).astype(np.float16)
+    pixels = 1 + SUBJECT_WEIGHT * parts["subject"]
+    for part in DETAILS & parts.keys():
+        pixels += DETAIL_WEIGHT * parts[part]
+    return pixels.reshape(side, STRIDE, side, STRIDE).mean((1, 3)).astype(np.float16)
 
 
 def write_shard(path: Path, **arrays: NDArray[Any]) -> None:
@@ -116,13 +126,17 @@ class Batch:
 
     clean: Tensor
     """Latents Float "b 16 16 16"."""
-    subject: Tensor
-    """The subject's share of each cell, Float "b 1 16 16"."""
+    weight: Tensor
+    """Of each cell, Float "b 1 16 16"."""
     ids: Tensor
     """Token ids of a caption each, Long "b 48"."""
     seen: Tensor
     """What the subject encoder sees in other views of the same subject, Float "r `REFERENCES` 65 128"; r of
     the b views have references."""
+    labels: Tensor
+    """The truth by column, Float "b k"."""
+    asked: Tensor
+    """What the caption says or the references show, Bool "b k"."""
 
 
 class ShardPool:
@@ -165,6 +179,7 @@ class LatentPool(ShardPool):
     def __init__(self, folder: Path, rng: np.random.Generator, device: str = "cpu") -> None:
         super().__init__(folder, NAMES, device)
         self.rng = rng
+        self._of_subject = torch.from_numpy(of_subject()).to(device)
 
     def batch(self, size: int, referenced: int) -> Batch:
         """Random views of random subjects; the first ``referenced`` of them with references.
@@ -179,11 +194,15 @@ class LatentPool(ShardPool):
         others = np.take_along_axis(others, np.arange(REFERENCES)[None] % counts, axis=1)
         which = self.rng.integers(CAPTIONS, size=size)
         rows, view, caption, shown = self._take(where, target, which, others)
+        asked = self.held["said"][rows, view, caption].clone()
+        asked[:referenced] |= self._of_subject
         return Batch(
             self.held["latents"][rows, view].float(),
-            self.held["subject"][rows, view].float()[:, None],
+            self.held["weight"][rows, view].float()[:, None],
             self.held["tokens"][rows, view, caption].long(),
             self.held["seen"][rows[:referenced, None], shown].float(),
+            self.held["labels"][rows, view],
+            asked,
         )
 
     def _take(self, *indices: NDArray[np.int64]) -> list[Tensor]:

@@ -7,8 +7,10 @@ shards of a folder, and reused. Half of them have references, and are guided by 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -30,7 +32,9 @@ GUIDANCE = 2.5
 STEPS_BETWEEN = 2
 """Steps of the teacher's path from one drawing timestep to the next, and from the last one to the end."""
 PATH_BATCH = 64
-FIELDS = ("noisy", "ids", "target")
+PATHS = "paths"
+"""Folder of the teacher's paths in the work folder."""
+FIELDS = ("noisy", "ids", "target", "labels", "asked")
 
 
 @dataclass(frozen=True)
@@ -45,10 +49,15 @@ class Paths:
     """References of the first r of them, Float "r refs 65 128"."""
     target: Tensor
     """Latents Float "b 16 16 16"."""
+    labels: Tensor
+    """The truth of the scenes that captions and references are of, Float "b k"."""
+    asked: Tensor
+    """What of it these say or show, Bool "b k"."""
 
     def to(self, device: str) -> Paths:
         """The same on a device."""
-        return Paths(*(part.to(device) for part in (self.noisy, self.ids, self.seen, self.target)))
+        parts = (self.noisy, self.ids, self.seen, self.target, self.labels, self.asked)
+        return Paths(*(part.to(device) for part in parts))
 
 
 @torch.no_grad()
@@ -82,7 +91,8 @@ def guided_paths(
             clean = unsaid + guidance * (said - unsaid)
             noisy = path.onward(noisy, clean, now, after)
         crossings.append(noisy)
-    return Paths(torch.stack(crossings[:-1], 1), batch.ids, batch.seen, clean)
+    crossed = torch.stack(crossings[:-1], 1)
+    return Paths(crossed, batch.ids, batch.seen, clean, batch.labels, batch.asked)
 
 
 def load_teacher(settings: TrainSettings) -> TextToLatents:
@@ -96,12 +106,29 @@ def load_teacher(settings: TrainSettings) -> TextToLatents:
 
 
 def follow(settings: TrainSettings, minutes: float, rank: Rank) -> None:
-    """Follow paths for so many minutes, into ``work``/paths, beside those that are there.
-
-    Those with references go into the folder ``shown`` there, the others into ``bare``.
-    """
+    """Follow the teacher's paths for so many minutes, into ``work``/paths."""
     torch.set_num_threads(1)
-    folder = settings.work / "paths"
+    model, path = load_teacher(settings).eval(), NoisePath(settings.device)
+    empty = token_ids(prompt_tokenizer(), [""])[0].to(settings.device)
+
+    def guided(batch: Batch, generator: torch.Generator) -> Paths:
+        noise = torch.randn(batch.clean.shape, generator=generator, device=settings.device)
+        return guided_paths(model, path, noise, batch, empty)
+
+    fill(settings, minutes, rank, settings.work / PATHS, guided)
+
+
+def fill(
+    settings: TrainSettings,
+    minutes: float,
+    rank: Rank,
+    folder: Path,
+    make: Callable[[Batch, torch.Generator], Paths],
+) -> None:
+    """Make paths for so many minutes, into a folder, beside those that are there.
+
+    Those with references go into its folder ``shown``, the others into ``bare``.
+    """
     for name in ("shown", "bare"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     number = len(list((folder / "bare").glob(f"{rank.index}-*.npz")))
@@ -109,20 +136,18 @@ def follow(settings: TrainSettings, minutes: float, rank: Rank) -> None:
     device, size = settings.device, batch_size(settings, PATH_BATCH)
     generator = seeded(np.random.default_rng(seeds), device)
     pool = LatentPool(settings.work / "latents", np.random.default_rng(seeds), device)
-    model, path = load_teacher(settings).eval(), NoisePath(device)
-    empty = token_ids(prompt_tokenizer(), [""])[0].to(device)
     half = size // 2
     clock = Clock(minutes)
     made = 0
     while clock.fraction < 1:
-        batch = pool.batch(size, referenced=half)
-        noise = torch.randn(batch.clean.shape, generator=generator, device=device)
         with half_precision(device):
-            found = guided_paths(model, path, noise, batch, empty).to("cpu")
+            found = make(pool.batch(size, referenced=half), generator).to("cpu")
         whole = {
             "noisy": found.noisy.half().numpy(),
             "ids": found.ids.short().numpy(),
             "target": found.target.half().numpy(),
+            "labels": found.labels.numpy(),
+            "asked": found.asked.numpy(),
         }
         file = f"{rank.index}-{number:05d}.npz"
         shown = {name: values[:half] for name, values in whole.items()}
@@ -136,11 +161,10 @@ def follow(settings: TrainSettings, minutes: float, rank: Rank) -> None:
 class PathPool:
     """The paths of a folder, in the memory of the device that learns."""
 
-    def __init__(self, settings: TrainSettings, rng: np.random.Generator) -> None:
-        folder = settings.work / "paths"
-        self._rng, self._device = rng, settings.device
-        self._shown = ShardPool(folder / "shown", (*FIELDS, "seen"), settings.device)
-        self._bare = ShardPool(folder / "bare", FIELDS, settings.device)
+    def __init__(self, folder: Path, rng: np.random.Generator, device: str = "cpu") -> None:
+        self._rng, self._device = rng, device
+        self._shown = ShardPool(folder / "shown", (*FIELDS, "seen"), device)
+        self._bare = ShardPool(folder / "bare", FIELDS, device)
 
     def batch(self, size: int) -> Paths:
         """Random paths; the first half with references."""
@@ -150,7 +174,8 @@ class PathPool:
             name: torch.cat([self._shown.held[name][shown], self._bare.held[name][bare]]) for name in FIELDS
         }
         seen = self._shown.held["seen"][shown].float()
-        return Paths(both["noisy"].float(), both["ids"].long(), seen, both["target"].float())
+        noisy, target = both["noisy"].float(), both["target"].float()
+        return Paths(noisy, both["ids"].long(), seen, target, both["labels"], both["asked"])
 
     def _random(self, pool: ShardPool, count: int) -> Tensor:
         return torch.from_numpy(self._rng.integers(len(pool), size=count)).to(self._device)

@@ -23,7 +23,7 @@ from castmark.training.drawings import Drawings
 from castmark.training.loop import Loop
 from castmark.training.muon import groups
 from castmark.training.parallel import Rank
-from castmark.training.paths import GUIDANCE, PATH_BATCH, PathPool, Paths, follow, load_teacher
+from castmark.training.paths import GUIDANCE, PATH_BATCH, PATHS, PathPool, Paths, follow, load_teacher
 from castmark.training.teacher import TIMES_ON_GPU
 
 BATCH = 48
@@ -38,8 +38,10 @@ LEARNING_RATE = 8e-4
 HUBER = 0.1
 
 
-def student_loss(model: TextToLatents, path: NoisePath, paths: Paths, level: int, *, own: bool) -> Tensor:
-    """Pseudo-Huber distance from the answers at one drawing timestep to the paths' ends.
+def student_loss(
+    model: TextToLatents, path: NoisePath, paths: Paths, level: int, *, own: bool
+) -> tuple[Tensor, Tensor]:
+    """Pseudo-Huber distance from the answers at one drawing timestep to the paths' ends; and the answers.
 
     Args:
         level: which of the drawing timesteps, 0 is pure noise.
@@ -50,7 +52,20 @@ def student_loss(model: TextToLatents, path: NoisePath, paths: Paths, level: int
     noisy = arrived(model, path, paths.noisy[:, 0], embeds, images, level) if own else paths.noisy[:, level]
     predicted = model(noisy, path.drawn_at[level].expand(count), embeds, images).float()
     square = (predicted - paths.target).square()
-    return ((square + HUBER**2).sqrt() - HUBER).mean()
+    return ((square + HUBER**2).sqrt() - HUBER).mean(), predicted
+
+
+class Levels:
+    """Where the steps of a run start: the same for all processes, for a step takes as long as the slowest."""
+
+    def __init__(self, settings: TrainSettings, step: int) -> None:
+        self._generator = seeded(np.random.default_rng([settings.seed, 6, step]))
+        self._shares = torch.tensor(SHARES)
+
+    def next(self) -> tuple[int, bool]:
+        """Which of the drawing timesteps, and whether from where the student's own steps have led."""
+        level = int(torch.multinomial(self._shares, 1, generator=self._generator))
+        return level, float(torch.rand((), generator=self._generator)) < OWN_SHARE
 
 
 @torch.no_grad()
@@ -86,8 +101,7 @@ def train(settings: TrainSettings) -> None:
         "distilled": True,
         "batch": batch_size(settings, BATCH, TIMES_ON_GPU) * processes,
         "guidance_distilled": GUIDANCE,
-        "paths": batch_size(settings, PATH_BATCH)
-        * len(list((settings.work / "paths" / "bare").glob("*.npz"))),
+        "paths": batch_size(settings, PATH_BATCH) * len(list((settings.work / PATHS / "bare").glob("*.npz"))),
         "teacher": {"steps": taught["step"], "minutes": round(taught["minutes"], 1)},
     }
     ship(settings, "student.pt", facts)
@@ -106,15 +120,13 @@ def _train_student(settings: TrainSettings, minutes: float, rank: Rank) -> None:
         rank=rank,
         samples=Drawings(settings, model).of_student if rank.leads else None,
     )
-    pool = PathPool(settings, np.random.default_rng([settings.seed, 6, rank.index, loop.step]))
-    # The same for all processes: a step takes as long as the slowest of them.
-    generator = seeded(np.random.default_rng([settings.seed, 6, loop.step]))
-    shares = torch.tensor(SHARES)
+    seeds = [settings.seed, 6, rank.index, loop.step]
+    pool = PathPool(settings.work / PATHS, np.random.default_rng(seeds), device)
+    levels = Levels(settings, loop.step)
     while loop.going:
         paths = pool.batch(size)
-        level = int(torch.multinomial(shares, 1, generator=generator))
-        own = float(torch.rand((), generator=generator)) < OWN_SHARE
+        level, own = levels.next()
         with half_precision(device):
-            loss = student_loss(model, path, paths, level, own=own)
+            loss, _ = student_loss(model, path, paths, level, own=own)
         loop.update(loss, size)
     loop.finish()

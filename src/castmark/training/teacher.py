@@ -6,7 +6,8 @@ saw words has no use for what words don't say. The other half is the base alone.
 
 The loss is the velocity loss (Salimans & Ho 2022, arXiv 2202.00512, appendix D), which for x-prediction is
 the squared error times SNR + 1; SNR is capped as in min-SNR (Hang et al. 2023, arXiv 2303.09556). The
-subject's cells weigh more than its surroundings, which are most of every picture and easily learned.
+subject's cells weigh more than its surroundings, which are most of every picture and easily learned; its face
+and what it holds, a few cells of which all depends, still more.
 """
 
 from __future__ import annotations
@@ -59,7 +60,6 @@ LEARNING_RATE = 2.5e-3
 TEXT_RATE = 0.3
 CAPTION_DROP = 0.1
 SNR_CAP = 8.0
-SUBJECT_WEIGHT = 4.0
 COMPILE_MINUTES = 30.0
 """Runs longer than this compile the UNet, which takes a few minutes and then saves a fifth."""
 COMPILE_ON_GPU = 1.0
@@ -86,9 +86,8 @@ def teacher_loss(model: TextToLatents, path: NoisePath, batch: Batch, generator:
     images = model.look(batch.seen, len(clean))
     predicted = model(alpha * clean + sigma * noise, timesteps, model.embed(batch.ids), images)
     by_snr = (alpha / sigma).square().clamp(max=SNR_CAP) + 1
-    by_place = 1 + SUBJECT_WEIGHT * batch.subject
     error = (predicted.float() - clean).square()
-    return (by_snr * by_place * error).mean() / by_place.mean()
+    return (by_snr * batch.weight * error).mean() / batch.weight.mean()
 
 
 def train(settings: TrainSettings) -> None:
@@ -105,7 +104,7 @@ def train(settings: TrainSettings) -> None:
         with sharding(settings):
             train_teacher(settings, Rank())
     else:
-        parallel.run(_make_shards, settings.threads, settings, SHARDS)
+        parallel.run(shard, settings.threads, settings, SHARDS)
         parallel.run(train_teacher, processes, settings)
     size = batch_size(settings, BATCH, TIMES_ON_GPU) * processes
     ship(settings, "teacher.pt", {"distilled": False, "batch": size})
@@ -116,7 +115,7 @@ def sharding(settings: TrainSettings) -> Generator[None]:
     """``workers`` processes that make shards, for as long as the teacher wants them."""
     context = multiprocessing.get_context("spawn")
     ranks = (Rank(index, settings.workers) for index in range(settings.workers))
-    makers = [context.Process(target=_make_shards, args=(settings, SHARDS_FOR_GPU, rank)) for rank in ranks]
+    makers = [context.Process(target=shard, args=(settings, SHARDS_FOR_GPU, rank)) for rank in ranks]
     for maker in makers:
         maker.start()
     try:
@@ -127,7 +126,8 @@ def sharding(settings: TrainSettings) -> Generator[None]:
             maker.join()
 
 
-def _make_shards(settings: TrainSettings, shards: int, rank: Rank) -> None:
+def shard(settings: TrainSettings, shards: int, rank: Rank) -> None:
+    """Make this process's part of so many shards, in ``work``/latents."""
     torch.set_num_threads(1)
     autoencoder = AutoencoderTiny.from_pretrained(settings.out / "vae")
     numbers = range(rank.index, shards, rank.count)
@@ -178,7 +178,8 @@ def warm_up(model: TextToLatents, path: NoisePath, size: int, device: str) -> No
     ids = token_ids(prompt_tokenizer(), [""]).to(device).expand(size, -1)
     width = model.resampler.proj_in.in_features
     seen = torch.randn(size // 2, REFERENCES, 5, width, device=device)
-    batch = Batch(latents, latents[:, :1].abs(), ids, seen)
+    nothing = torch.zeros(size, 0)
+    batch = Batch(latents, latents[:, :1].abs(), ids, seen, nothing, nothing.bool())
     with half_precision(device):
         teacher_loss(model, path, batch, generator).backward()
     model.zero_grad()

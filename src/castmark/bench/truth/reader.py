@@ -50,49 +50,39 @@ class Block(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.first, self.second = _convolution(width, width), _convolution(width, width)
+        self.first, self.second = convolution(width, width), convolution(width, width)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """The same shape."""
         return F.relu(x + self.second(F.relu(self.first(x))))
 
 
-class Network(nn.Module):
-    """Pictures "b 3 256 256" in [0, 1] to the outputs "b n" of every column, one after the other."""
+class Columns(nn.Module):
+    """Maps "b width 16 16", which ``trunk`` makes, to the outputs "b n" of all columns one after another."""
 
-    def __init__(self, read: Sequence[Column]) -> None:
+    def __init__(self, read: Sequence[Column], trunk: nn.Module, width: int) -> None:
         super().__init__()
-        near, far = WIDTHS
-        self.trunk = nn.Sequential(
-            nn.PixelUnshuffle(PATCH),
-            _convolution(3 * PATCH**2, near, 2),
-            nn.ReLU(),
-            Block(near),
-            _convolution(near, far, 2),
-            nn.ReLU(),
-            Block(far),
-            Block(far),
-        )
-        self.place = nn.Parameter(torch.zeros(far, SIDE // 16, SIDE // 16))
-        self.looks = nn.Conv2d(far, len(read) * HEADS, 1)
-        self.shows = nn.Conv2d(far, far, 1)
-        self.column = nn.Parameter(0.1 * torch.randn(len(read), far))
+        self.trunk = trunk
+        self.place = nn.Parameter(torch.zeros(width, SIDE // 16, SIDE // 16))
+        self.looks = nn.Conv2d(width, len(read) * HEADS, 1)
+        self.shows = nn.Conv2d(width, width, 1)
+        self.column = nn.Parameter(0.1 * torch.randn(len(read), width))
         self.between = nn.ModuleList(
             nn.TransformerEncoderLayer(
-                far, HEADS, 2 * far, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+                width, HEADS, 2 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
             )
             for _ in range(LAYERS)
         )
-        self.norm = nn.LayerNorm(far)
+        self.norm = nn.LayerNorm(width)
         sizes = [column.outputs for column in read]
-        self.weight = nn.Parameter(torch.randn(sum(sizes), far) / math.sqrt(far))
+        self.weight = nn.Parameter(torch.randn(sum(sizes), width) / math.sqrt(width))
         self.bias = nn.Parameter(torch.zeros(sum(sizes)))
         of = torch.arange(len(read)).repeat_interleave(torch.tensor(sizes))
         self.of = nn.Buffer(of, persistent=False)
 
-    def forward(self, images: Float[Tensor, "b 3 256 256"]) -> Float[Tensor, "b n"]:
-        """See the class."""
-        h = self.trunk(images.mul(2).sub(1).contiguous(memory_format=torch.channels_last)) + self.place
+    def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n"]:
+        """See the class; what the trunk takes."""
+        h = self.trunk(images.contiguous(memory_format=torch.channels_last)) + self.place
         looks = self.looks(h).flatten(2).unflatten(1, (-1, HEADS)).softmax(-1)  # b k heads cells
         shows = self.shows(h).flatten(2).unflatten(1, (HEADS, -1))  # b heads c cells
         x = torch.einsum("bkhp,bhcp->bkhc", looks, shows).flatten(2) + self.column
@@ -102,7 +92,30 @@ class Network(nn.Module):
         return torch.einsum("bnc,nc->bn", x[:, self.of], self.weight) + self.bias
 
 
-def _convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+class Network(Columns):
+    """Pictures "b 3 256 256" in [0, 1] to the outputs "b n" of every column."""
+
+    def __init__(self, read: Sequence[Column]) -> None:
+        near, far = WIDTHS
+        trunk = nn.Sequential(
+            nn.PixelUnshuffle(PATCH),
+            convolution(3 * PATCH**2, near, 2),
+            nn.ReLU(),
+            Block(near),
+            convolution(near, far, 2),
+            nn.ReLU(),
+            Block(far),
+            Block(far),
+        )
+        super().__init__(read, trunk, far)
+
+    def forward(self, images: Float[Tensor, "b 3 256 256"]) -> Float[Tensor, "b n"]:
+        """See the class."""
+        return super().forward(images.mul(2).sub(1))
+
+
+def convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    """Three by three, with normalisation."""
     return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs))
 
 

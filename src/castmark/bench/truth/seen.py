@@ -56,7 +56,7 @@ def seen(scene: Scene, scope: Scope = DEFAULT) -> frozenset[str]:
             continue
         least = HAIR_PIXELS if column.field in HAIR else PIXELS
         if column.field in ("kind", "place") or all(
-            _change(base, other) >= least for other in _otherwise(column, scene, label, scope)
+            _change(base, other) >= least for other in otherwise(column, scene, label, scope)
         ):
             found.add(column.name)
     return frozenset(found)
@@ -72,7 +72,7 @@ def _change(base: np.ndarray[Any, np.dtype[np.int16]], other: Scene) -> int:
     return int((np.abs(base - render(other, VIEW)).max(-1) >= LEVELS).sum())
 
 
-def _otherwise(column: Column, scene: Scene, label: Label, scope: Scope) -> Iterator[Scene]:
+def otherwise(column: Column, scene: Scene, label: Label, scope: Scope) -> Iterator[Scene]:
     """The scene with each other value of the column, or with its number a tolerance away on either side."""
     field = column.field
     if isinstance(label, float):
