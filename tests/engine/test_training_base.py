@@ -16,6 +16,7 @@ from ranks import average_of_ranks
 
 import castmark_data
 from castmark.bench.truth import columns
+from castmark.errors import InputError
 from castmark.training import (
     autoencoder,
     critic,
@@ -136,6 +137,14 @@ def test_a_pool_takes_up_shards_that_came_since(work: Path, tmp_path: Path) -> N
     pool.refresh()
     assert len(pool) == 6 and pool.held["tokens"].shape[0] == 6
     torch.testing.assert_close(pool.held["seen"][:3], pool.held["seen"][3:])
+
+
+def test_a_shard_of_an_earlier_version_is_named(work: Path, tmp_path: Path) -> None:
+    with np.load(work / "latents" / "shard-0000.npz") as shard:
+        kept = {name: shard[name] for name in shard.files if name not in ("labels", "said")}
+    np.savez(tmp_path / "shard-0000.npz", **kept)
+    with pytest.raises(InputError, match=r"shard-0000.npz: holds no labels, said.*delete"):
+        latents.LatentPool(tmp_path, np.random.default_rng(0))
 
 
 def test_teacher_and_student_go_on_from_checkpoints_and_ship_plain_pipelines(

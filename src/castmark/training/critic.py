@@ -39,7 +39,7 @@ LEARNT_UNTIL = 450
 """Timestep up to which it learns: beyond, little is left to read."""
 ASKED_FROM, ASKED_UNTIL = 50, 400
 NUMBERS_WEIGHT, HUBER = 1.5, 0.2
-SHARE = 0.4
+SHARE = 1.0
 """The critic's gradient in a student's answers, as a share of the regression's."""
 
 

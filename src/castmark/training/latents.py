@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from castmark.errors import InputError
 from castmark.training.autoencoder import SIZE, STRIDE, Folded
 from castmark.training.common import half_precision
 from castmark.training.labels import labels_of, of_subject, said
@@ -154,13 +155,22 @@ class ShardPool:
         self.refresh()
 
     def refresh(self) -> None:
-        """Take up shards that came since."""
+        """Take up shards that came since.
+
+        Raises:
+            InputError: one was made by an earlier version, which kept other things.
+        """
         parts: dict[str, list[Tensor]] = {name: [] for name in self._names}
         for path in sorted(self._folder.glob("*.npz")):
             if path.name in self._read:
                 continue
             self._read.add(path.name)
             with np.load(path) as shard:
+                if missing := set(self._names) - set(shard.files):
+                    raise InputError(
+                        f"{path}: holds no {', '.join(sorted(missing))}; an earlier version made it: "
+                        f"delete {self._folder}, and it is made anew"
+                    )
                 for name, held in parts.items():
                     held.append(torch.from_numpy(shard[name]).to(self._device))
         if not next(iter(parts.values())):

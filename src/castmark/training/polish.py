@@ -25,10 +25,12 @@ from castmark.training.loop import Loop
 from castmark.training.muon import groups
 from castmark.training.parallel import Rank
 from castmark.training.paths import PathPool, Paths, fill
-from castmark.training.student import BATCH, Levels, student_loss
+from castmark.training.student import Levels, student_loss
 
-CRITIC_SHARE, PATH_SHARE = 0.12, 0.14
+CRITIC_SHARE, PATH_SHARE = 0.35, 0.1
 """Shares of the time budget for the critic, and for the student's own paths."""
+BATCH = 16
+"""Examples a step and process, half of them with references: steps are what a critic's gradient lacks."""
 CANDIDATES = 2
 OWN = "own"
 """Folder of the student's paths in the work folder."""
