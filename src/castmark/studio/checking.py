@@ -32,7 +32,10 @@ class PromptVerdicts:
 
     def __init__(self, checker: Checker, kept: int = PROMPTS_KEPT) -> None:
         self._checker = checker
-        self._known = Remembered(lambda texts: list(map(checker.check_prompt, texts)), kept)
+        self._known = Remembered(self._checked, kept)
+
+    def _checked(self, texts: Sequence[str]) -> list[Verdict]:
+        return [self._checker.check_prompt(text) for text in texts]
 
     def expect(self, texts: Iterable[str]) -> None:
         """Let the checker read together what it is asked about one by one soon, if it can.
