@@ -32,6 +32,11 @@ def test_the_digest_changes_with_one_word(policy_file: Path) -> None:
 def test_the_budget_is_shared_out_over_the_judged_categories(policy: Policy) -> None:
     assert set(policy.judged) == {"weapon", "alcohol"}
     assert policy.alpha(2) == pytest.approx(0.01)
+    assert policy.prompt_alpha(2) == pytest.approx(0.01), (
+        "as many prompts as images where nothing else is said"
+    )
+    fewer = policy.model_copy(update={"budget": policy.budget.model_copy(update={"prompt_fpr": 0.004})})
+    assert fewer.prompt_alpha(2) == pytest.approx(0.002) and fewer.alpha(2) == pytest.approx(0.01)
 
 
 @pytest.mark.parametrize(

@@ -74,9 +74,15 @@ def _require_sizes(policy: Policy, sizes: Sizes, evidence: Evidence) -> None:
     least = smallest_n(policy.alpha(max(1, len(shown))), policy.budget.delta)
     drawings = sizes.drawn_safe if len(evidence.sources) > 1 else least
     safe = min(sizes.safe, sizes.safe_prompts)
-    if min(safe, drawings) < least or safe < need.n_safe_min or sizes.unsafe < need.n_unsafe_min:
+    spoken = smallest_n(policy.prompt_alpha(max(1, len(shown))), policy.budget.delta)
+    if (
+        min(safe, drawings) < least
+        or sizes.safe_prompts < spoken
+        or safe < need.n_safe_min
+        or sizes.unsafe < need.n_unsafe_min
+    ):
         raise NotCalibrated(
-            f"policy {policy.name!r} needs {max(least, need.n_safe_min)} safe and {need.n_unsafe_min} unsafe "
+            f"policy {policy.name!r} needs {max(least, spoken, need.n_safe_min)} safe and {need.n_unsafe_min} unsafe "
             f"samples (and {least} safe drawings of a base); asked were {safe}, "
             f"{sizes.unsafe} and {drawings}"
         )
@@ -266,7 +272,7 @@ def _prompt_threshold(scores: Scores, category: str, count: int) -> Threshold:
     policy = scores.policy
     safe = scores.prompts("calibration", None, category)
     unsafe = scores.prompts("calibration", category, category)
-    value = threshold(safe, policy.alpha(count), policy.budget.delta)
+    value = threshold(safe, policy.prompt_alpha(count), policy.budget.delta)
     caught = _rate(scores.prompts("test", category, category), value)
     miss = policy.categories[category].miss
     return Threshold(

@@ -133,9 +133,12 @@ class Requirements(_Part):
 
 
 class Budget(_Part):
-    """At most ``fpr`` of safe images (and of safe prompts) are refused, but for a chance of ``delta``."""
+    """At most ``fpr`` of safe images and ``prompt_fpr`` of safe prompts are refused, but for a chance of
+    ``delta``."""
 
     fpr: float = Field(gt=0, lt=1)
+    prompt_fpr: float | None = Field(default=None, gt=0, lt=1)
+    """None: as many as of images. A refused image is drawn again; a refused prompt is the user's to rewrite."""
     out_of_domain: float = Field(default=0.01, gt=0, lt=1)
     """At most this share of the calibrated kinds of pictures is taken for another kind."""
     abstain_max: float = Field(default=0.02, ge=0, lt=1)
@@ -191,6 +194,10 @@ class Policy(_Part):
     def alpha(self, calibrated: int) -> float:
         """False-positive budget of one of ``calibrated`` categories: the budget shared out (union bound)."""
         return self.budget.fpr / calibrated
+
+    def prompt_alpha(self, calibrated: int) -> float:
+        """The same for prompts."""
+        return (self.budget.prompt_fpr or self.budget.fpr) / calibrated
 
     @property
     def digest(self) -> str:
