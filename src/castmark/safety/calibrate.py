@@ -82,8 +82,8 @@ def _require_sizes(policy: Policy, sizes: Sizes, evidence: Evidence) -> None:
         or sizes.unsafe < need.n_unsafe_min
     ):
         raise NotCalibrated(
-            f"policy {policy.name!r} needs {max(least, spoken, need.n_safe_min)} safe and {need.n_unsafe_min} unsafe "
-            f"samples (and {least} safe drawings of a base); asked were {safe}, "
+            f"policy {policy.name!r} needs {max(least, spoken, need.n_safe_min)} safe and "
+            f"{need.n_unsafe_min} unsafe samples (and {least} safe drawings of a base); asked were {safe}, "
             f"{sizes.unsafe} and {drawings}"
         )
 

@@ -138,7 +138,7 @@ class Budget(_Part):
 
     fpr: float = Field(gt=0, lt=1)
     prompt_fpr: float | None = Field(default=None, gt=0, lt=1)
-    """None: as many as of images. A refused image is drawn again; a refused prompt is the user's to rewrite."""
+    """None: as of images. A refused image is drawn again; a refused prompt is the user's to rewrite."""
     out_of_domain: float = Field(default=0.01, gt=0, lt=1)
     """At most this share of the calibrated kinds of pictures is taken for another kind."""
     abstain_max: float = Field(default=0.02, ge=0, lt=1)
