@@ -308,7 +308,7 @@ class Gate:
         return min(actions, key=STRICTNESS.index)
 
     def _prompt_findings(self, text: str, triggered: set[str]) -> tuple[Finding, ...]:
-        (scores,) = self._prompt_scores.all_of([text])
+        scores = self._prompt_scores.of(text)
         findings = [
             _at_most(
                 "L1 prompt",

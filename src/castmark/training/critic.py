@@ -28,8 +28,8 @@ from castmark.training.common import TrainSettings, batch_size, half_precision, 
 from castmark.training.denoiser import NoisePath
 from castmark.training.latents import LatentPool
 from castmark.training.loop import Loop
-from castmark.training.muon import groups
 from castmark.training.parallel import Rank
+from castmark.training.truth_reader import learning_of
 from castmark_world import DEFAULT
 
 WIDTH = 96
@@ -101,11 +101,7 @@ def learn_critic(settings: TrainSettings, minutes: float, rank: Rank) -> None:
     torch.manual_seed(settings.seed)
     device, size = settings.device, batch_size(settings, BATCH)
     critic, path = Critic().to(device).to(memory_format=torch.channels_last), NoisePath(device)
-    beside = list(critic.parameters(recurse=False))
-    learning = [
-        *groups(nn.ModuleList(critic.children())),
-        {"params": beside, "orthogonal": False, "scale": 1.0},
-    ]
+    learning = learning_of(critic)
     loop = Loop(replace(settings, minutes=minutes), "critic", critic, learning, peak=LEARNING_RATE, rank=rank)
     seeds = [settings.seed, 7, rank.index, loop.step]
     generator = seeded(np.random.default_rng(seeds), device)

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from castmark.bench.truth import Column, TruthReader, columns, marks, seen
 from castmark.bench.truth.marks import Marks, mean, only
-from castmark.bench.truth.reader import CONFIG, SIDE, WEIGHTS, Network, layout
+from castmark.bench.truth.reader import CONFIG, SIDE, WEIGHTS, Columns, Network, layout
 from castmark.training.common import TrainSettings, half_precision, hardware, write_card
 from castmark.training.degrade import degrade
 from castmark.training.loop import Loop
@@ -92,6 +92,13 @@ def loss_of(outputs: Tensor, labels: dict[str, Tensor], read: tuple[Column, ...]
     return total + NUMBERS_WEIGHT * torch.stack(numbers).mean() if numbers else total
 
 
+def learning_of(network: Columns) -> list[dict[str, Any]]:
+    """What of a network of columns learns, for the loop."""
+    layers = torch.nn.ModuleList(network.children())
+    beside = list(network.parameters(recurse=False))  # queries and outputs, of which each row learns alone
+    return [*groups(layers), {"params": beside, "orthogonal": False, "scale": 1.0}]
+
+
 def _batch(seed: int, scope: str, number: int) -> Batch:
     rng = np.random.default_rng((SEED, seed, number))
     world = SCOPES[scope]
@@ -110,11 +117,8 @@ def learn(settings: TrainSettings, scope: Scope = DEFAULT) -> None:
     torch.manual_seed(SEED + settings.seed)
     read = columns(scope)
     network = Network(read).to(settings.device).to(memory_format=torch.channels_last)
-    layers = torch.nn.ModuleList(network.children())
-    beside = list(network.parameters(recurse=False))  # queries and outputs, of which each row learns alone
-    learning = [*groups(layers), {"params": beside, "orthogonal": False, "scale": 1.0}]
     fresh = not (settings.work / "reader.pt").is_file()
-    loop = Loop(settings, "reader", network, learning, peak=PEAK_RATE if fresh else PEAK_RATE / 2)
+    loop = Loop(settings, "reader", network, learning_of(network), peak=PEAK_RATE if fresh else PEAK_RATE / 2)
     network.train()
     make = partial(_batch, settings.seed, scope.name)
     with Supply(make, first=loop.step, workers=settings.workers) as supply:
