@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import threading
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -27,6 +28,7 @@ from castmark.training import (
     parallel,
     paths,
     polish,
+    shards,
     student,
     teacher,
 )
@@ -84,8 +86,8 @@ def work(tmp_path_factory: pytest.TempPathFactory, tiny: AutoencoderTiny, encode
     """A work folder with one small shard."""
     folder = tmp_path_factory.mktemp("work")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(latents, "SETS", 3)
-        latents.make_shards(folder / "latents", tiny, denoiser.prompt_tokenizer(), encoder, range(1))
+        patch.setattr(shards, "SETS", 3)
+        shards.make_shards(folder / "latents", tiny, denoiser.prompt_tokenizer(), encoder, range(1))
     return folder
 
 
@@ -96,6 +98,27 @@ def test_a_shard_holds_sets_of_views_with_readable_captions(work: Path) -> None:
         texts = [load_tokenizer().decode(ids, skip_special_tokens=True) for ids in shard["tokens"][0, 0]]
     assert all(len(text.split()) >= 2 for text in texts)
     assert len(texts[-1]) < len(max(texts, key=len)), "the last caption names the subject by kind alone"
+
+
+def test_shards_are_the_same_where_some_draw_and_one_encodes(
+    work: Path, tiny: AutoencoderTiny, encoder: SubjectEncoder, tmp_path: Path
+) -> None:
+    folder, waiting = tmp_path / "latents", tmp_path / "waiting"
+    small, passes = encoder.model.config.image_size, iter((True, False))
+    draw = partial(shards.draw_shards, folder, waiting, denoiser.prompt_tokenizer(), small, range(1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shards, "SETS", 3)
+        draw()
+    assert [path.name for path in waiting.iterdir()] == ["shard-0000.npz"]
+    shards.encode_shards(folder, waiting, tiny, encoder, "cpu", lambda: next(passes))
+    assert not list(waiting.iterdir())
+    with np.load(work / "latents" / "shard-0000.npz") as one, np.load(folder / "shard-0000.npz") as other:
+        assert set(one.files) == set(other.files) == set(latents.NAMES)
+        for name in one.files:
+            assert one[name].dtype == other[name].dtype
+            np.testing.assert_array_equal(one[name], other[name])
+    draw()
+    assert not list(waiting.iterdir()), "what is encoded is not drawn again"
 
 
 def test_of_a_view_with_references_all_that_is_the_subjects_is_asked(work: Path) -> None:
@@ -111,8 +134,8 @@ def test_of_a_view_with_references_all_that_is_the_subjects_is_asked(work: Path)
 def test_a_face_and_what_is_held_weigh_most_in_a_shard(work: Path) -> None:
     with np.load(work / "latents" / "shard-0000.npz") as shard:
         weight = shard["weight"]
-    assert weight.min() == 1.0 and weight.max() <= 1 + latents.SUBJECT_WEIGHT + 2 * latents.DETAIL_WEIGHT
-    assert (weight > 1 + latents.SUBJECT_WEIGHT).any()
+    assert weight.min() == 1.0 and weight.max() <= 1 + shards.SUBJECT_WEIGHT + 2 * shards.DETAIL_WEIGHT
+    assert (weight > 1 + shards.SUBJECT_WEIGHT).any()
 
 
 def test_references_of_a_view_are_other_views_of_its_subject(work: Path) -> None:

@@ -1,19 +1,11 @@
-"""Latents of rendered scenes with their captions' tokens, kept in shards, so that a denoiser need not encode.
-
-Scenes come in sets: one subject seen in `VIEWS` scenes, so that any view may be drawn with the others as its
-references. Each shard holds `SETS` sets: latents Float16 "n v 16 16 16", how much each latent cell weighs
-Float16 "n v 16 16", token ids Int16 "n v 3 48" (three captions a view; the last one names the subject by kind
-alone), what the subject encoder sees in each view, Float16 "n v 65 128", the truth by column (see
-`castmark.training.labels`) Float32 "n v k", and which columns each caption says, Bool "n v 3 k". Shards are
-seeded by their number: made again, they are the same.
-"""
+"""Batches out of shards of latents (`castmark.training.shards`): what a denoiser learns from."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,96 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from castmark.errors import InputError
-from castmark.training.autoencoder import SIZE, STRIDE, Folded
-from castmark.training.common import half_precision
-from castmark.training.labels import labels_of, of_subject, said
-from castmark.training.reference_pool import plain_caption, reference_picture
-from castmark.training.samples import to_tensor
-from castmark.training.subject_views import normalised
-from castmark.training.tokenizer import token_ids
-from castmark_world import caption, masks, render, sample_subject, stage
+from castmark.training.labels import of_subject
 
-if TYPE_CHECKING:
-    from diffusers import AutoencoderTiny
-    from transformers import PreTrainedTokenizerFast
-
-    from castmark_adapters.encoder import SubjectEncoder
-
-SETS = 64
 VIEWS = 4
 CAPTIONS = 3
 REFERENCES = VIEWS - 1
 NAMES = ("latents", "weight", "tokens", "seen", "labels", "said")
-SUBJECT_WEIGHT, DETAIL_WEIGHT = 4.0, 4.0
-"""How much more than its surroundings a cell of the subject weighs, and on top of that one of its face and of
-what it holds."""
-DETAILS = frozenset(("face", "item", "other face", "other item"))
-
-
-def make_shards(
-    folder: Path,
-    autoencoder: AutoencoderTiny,
-    tokenizer: PreTrainedTokenizerFast,
-    encoder: SubjectEncoder,
-    numbers: Iterable[int],
-) -> None:
-    """Make the shards of these numbers; those already there stay."""
-    folder.mkdir(parents=True, exist_ok=True)
-    folded = Folded(autoencoder.eval())
-    for index in numbers:
-        path = folder / f"shard-{index:04d}.npz"
-        if path.exists():
-            continue
-        rng = np.random.default_rng([8, index])
-        parts: dict[str, list[NDArray[Any]]] = {name: [] for name in NAMES}
-        for start in range(0, SETS, 8):
-            made = _sets(min(8, SETS - start), folded, tokenizer, encoder, rng)
-            for name, held in parts.items():
-                held.append(made[name])
-        write_shard(path, **{name: np.concatenate(held) for name, held in parts.items()})
-
-
-@torch.no_grad()
-def _sets(
-    count: int,
-    folded: Folded,
-    tokenizer: PreTrainedTokenizerFast,
-    encoder: SubjectEncoder,
-    rng: np.random.Generator,
-) -> dict[str, NDArray[Any]]:
-    """A few sets, as a shard holds them."""
-    subjects = [sample_subject(rng) for _ in range(count)]
-    scenes = [stage(subject, rng) for subject in subjects for _ in range(VIEWS)]
-    drawn = [render(scene, SIZE) for scene in scenes]
-    small = cast("int", encoder.model.config.image_size)
-    seen = np.stack([reference_picture(s, p, rng, small) for s, p in zip(scenes, drawn, strict=True)])
-    with half_precision("cpu"):
-        images = to_tensor(np.stack(drawn)).contiguous(memory_format=torch.channels_last)
-        latents = folded.encode(images).float()
-    states = encoder.model(normalised(seen), output_hidden_states=True).hidden_states[-2]
-    speak = (*(caption,) * (CAPTIONS - 1), plain_caption)
-    voices = [(say, int(rng.integers(2**62))) for _ in scenes for say in speak]
-    tellings = list(zip([scene for scene in scenes for _ in speak], voices, strict=True))
-    texts = [say(scene, np.random.default_rng(seed)) for scene, (say, seed) in tellings]
-    told = np.stack([said(scene, say, seed) for scene, (say, seed) in tellings])
-    found: dict[str, NDArray[Any]] = {
-        "latents": latents.numpy().astype(np.float16),
-        "weight": np.stack([_weight(masks(scene, SIZE)) for scene in scenes]),
-        "tokens": token_ids(tokenizer, texts).numpy().astype(np.int16).reshape(len(scenes), CAPTIONS, -1),
-        "seen": states.numpy().astype(np.float16),
-        "labels": np.stack([labels_of(scene) for scene in scenes]),
-        "said": told.reshape(len(scenes), CAPTIONS, -1),
-    }
-    return {name: values.reshape(count, VIEWS, *values.shape[1:]) for name, values in found.items()}
-
-
-def _weight(parts: Mapping[str, NDArray[np.bool_]]) -> NDArray[np.float16]:
-    """Weight of each latent cell."""
-    side = SIZE // STRIDE
-    pixels = 1 + SUBJECT_WEIGHT * parts["subject"]
-    for part in DETAILS & parts.keys():
-        pixels += DETAIL_WEIGHT * parts[part]
-    return pixels.reshape(side, STRIDE, side, STRIDE).mean((1, 3)).astype(np.float16)
 
 
 def write_shard(path: Path, **arrays: NDArray[Any]) -> None:

@@ -30,16 +30,17 @@ from castmark.training.denoiser import (
     LATENT_SIDE,
     NoisePath,
     TextToLatents,
-    new_model,
+    learning_model,
     prompt_tokenizer,
     reference_folder,
     ship,
 )
 from castmark.training.drawings import Drawings
-from castmark.training.latents import REFERENCES, Batch, LatentPool, make_shards
+from castmark.training.latents import REFERENCES, Batch, LatentPool
 from castmark.training.loop import Loop
 from castmark.training.muon import groups
 from castmark.training.parallel import Rank
+from castmark.training.shards import draw_shards, encode_shards, make_shards
 from castmark.training.tokenizer import token_ids
 from castmark_adapters.encoder import SubjectEncoder
 from castmark_adapters.reference import ENCODER
@@ -49,6 +50,8 @@ BATCH = 48
 TIMES_ON_GPU = 32
 """So many times as many on a GPU: at 8 times, an H100 waited for its kernels to be started two thirds of the
 time."""
+LATENTS, WAITING = "latents", "waiting"
+"""Folders of the work folder: shards, and those that are drawn and wait to be encoded."""
 SHARDS = 160
 SHARDS_FOR_GPU = 100_000
 """More than any budget has time for."""
@@ -112,10 +115,12 @@ def train(settings: TrainSettings) -> None:
 
 @contextmanager
 def sharding(settings: TrainSettings) -> Generator[None]:
-    """``workers`` processes that make shards, for as long as the teacher wants them."""
+    """Shards for as long as the teacher wants them: ``workers`` processes draw, and one beside them encodes
+    on the GPU."""
     context = multiprocessing.get_context("spawn")
     ranks = (Rank(index, settings.workers) for index in range(settings.workers))
-    makers = [context.Process(target=shard, args=(settings, SHARDS_FOR_GPU, rank)) for rank in ranks]
+    makers = [context.Process(target=_draw, args=(settings, rank)) for rank in ranks]
+    makers.append(context.Process(target=_encode, args=(settings,)))
     for maker in makers:
         maker.start()
     try:
@@ -126,13 +131,26 @@ def sharding(settings: TrainSettings) -> Generator[None]:
             maker.join()
 
 
+def _draw(settings: TrainSettings, rank: Rank) -> None:
+    torch.set_num_threads(1)
+    numbers = range(rank.index, SHARDS_FOR_GPU, rank.count)
+    small = SubjectEncoder.load(reference_folder(settings.out) / ENCODER).model.config.image_size
+    draw_shards(settings.work / LATENTS, settings.work / WAITING, prompt_tokenizer(), small, numbers)
+
+
+def _encode(settings: TrainSettings) -> None:
+    autoencoder = AutoencoderTiny.from_pretrained(settings.out / "vae")
+    encoder = SubjectEncoder.load(reference_folder(settings.out) / ENCODER)
+    encode_shards(settings.work / LATENTS, settings.work / WAITING, autoencoder, encoder, settings.device)
+
+
 def shard(settings: TrainSettings, shards: int, rank: Rank) -> None:
     """Make this process's part of so many shards, in ``work``/latents."""
     torch.set_num_threads(1)
     autoencoder = AutoencoderTiny.from_pretrained(settings.out / "vae")
     numbers = range(rank.index, shards, rank.count)
     encoder = SubjectEncoder.load(reference_folder(settings.out) / ENCODER)
-    make_shards(settings.work / "latents", autoencoder, prompt_tokenizer(), encoder, numbers)
+    make_shards(settings.work / LATENTS, autoencoder, prompt_tokenizer(), encoder, numbers)
 
 
 def train_teacher(settings: TrainSettings, rank: Rank) -> None:
@@ -140,14 +158,12 @@ def train_teacher(settings: TrainSettings, rank: Rank) -> None:
     torch.set_num_threads(1)
     torch.manual_seed(settings.seed)
     device, size = settings.device, batch_size(settings, BATCH, TIMES_ON_GPU)
-    model = new_model(settings.out, reference_folder(settings.out)).to(device)
-    model = model.to(memory_format=torch.channels_last)
-    model.attend(fused=settings.on_gpu)
+    model = learning_model(settings)
     path = NoisePath(device)
     if settings.minutes > (COMPILE_ON_GPU if settings.on_gpu else COMPILE_MINUTES):
         model.unet.compile()
         warm_up(model, path, size, device)
-    folder = settings.work / "latents"
+    folder = settings.work / LATENTS
     while len(list(folder.glob("*.npz"))) < (FEWEST_ON_GPU if settings.on_gpu else 1):
         time.sleep(0.5)
     learning = [*groups(model.unet), *groups(model.resampler), *groups(model.text_encoder, TEXT_RATE)]
