@@ -151,10 +151,10 @@ def test_outputs_are_decoded_to_the_values_they_were_trained_on() -> None:
     read = columns()
     batch = truth_reader.batch_of([scene], read, np.random.default_rng(0))
     parts: list[torch.Tensor] = []
-    for column in read:
-        label = batch.labels[column.name]
+    for column, label in zip(read, batch.labels.unbind(1), strict=True):
         if column.values:
-            parts.append(10 * torch.nn.functional.one_hot(label.clamp(min=0), len(column.values)).float())
+            value = label.nan_to_num().long()
+            parts.append(10 * torch.nn.functional.one_hot(value, len(column.values)).float())
         elif column.circle:
             angle = 2 * torch.pi * label.nan_to_num()
             parts.append(torch.stack([angle.cos(), angle.sin()], 1))

@@ -129,7 +129,7 @@ class Sizes:
     test_unsafe: int = 250
     lessons: int = 15_000
     safe_prompts: int = 4000
-    drawn_lessons: int = 1000
+    drawn_lessons: int = 4000
     drawn_safe: int = 2400
     drawn_test_safe: int = 100
     drawn_unsafe: int = 40

@@ -12,13 +12,12 @@ measure and check know nothing of it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from castmark.bench.truth import Column, columns
@@ -26,6 +25,7 @@ from castmark.bench.truth.reader import Block, Columns, convolution
 from castmark.training.autoencoder import LATENT_CHANNELS
 from castmark.training.common import TrainSettings, batch_size, half_precision, load_checkpoint, seeded
 from castmark.training.denoiser import NoisePath
+from castmark.training.labels import losses
 from castmark.training.latents import LatentPool
 from castmark.training.loop import Loop
 from castmark.training.parallel import Rank
@@ -38,9 +38,7 @@ LEARNING_RATE = 2e-3
 LEARNT_UNTIL = 450
 """Timestep up to which it learns: beyond, little is left to read."""
 ASKED_FROM, ASKED_UNTIL = 50, 400
-NUMBERS_WEIGHT, HUBER = 1.5, 0.2
-SHARE = 1.0
-"""The critic's gradient in a student's answers, as a share of the regression's."""
+NUMBERS_WEIGHT = 1.5
 
 
 class Critic(Columns):
@@ -65,6 +63,15 @@ class Critic(Columns):
         critic.load_state_dict(state["model"])
         return critic.to(settings.device).eval().requires_grad_(False)
 
+    def look(self, noisy: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Features "b `WIDTH` 16 16" after every block, and the outputs "b n"."""
+        h, found = noisy.contiguous(memory_format=torch.channels_last), list[Tensor]()
+        for layer in cast("nn.Sequential", self.trunk):
+            h = layer(h)
+            if isinstance(layer, Block):
+                found.append(h)
+        return found, self.tell(h)
+
     def wrong(
         self, answers: Tensor, path: NoisePath, labels: Tensor, asked: Tensor, generator: torch.Generator
     ) -> Tensor:
@@ -74,25 +81,15 @@ class Critic(Columns):
             labels: the truth by column, Float "b k"; NaN where it does not apply.
             asked: Bool "b k".
         """
-        noisy = noised(answers, path, (ASKED_FROM, ASKED_UNTIL), generator)
-        return misread(self(noisy), labels, asked, columns(DEFAULT))
+        return misread(self(asked_in(answers, path, generator)), labels, asked, columns(DEFAULT))
 
 
 def misread(outputs: Tensor, labels: Tensor, asked: Tensor, read: Sequence[Column]) -> Tensor:
     """By picture, "b": mean cross-entropy and weighted Huber loss over what is asked and applies."""
-    known = asked & ~labels.isnan()
-    truth = labels.nan_to_num(0.0)
-    losses: list[Tensor] = []
-    parts = outputs.float().split([column.outputs for column in read], 1)
-    for column, part, label in zip(read, parts, truth.unbind(1), strict=True):
-        if column.values:
-            losses.append(F.cross_entropy(part, label.long(), reduction="none"))
-            continue
-        turn = 2 * math.pi * label
-        wanted = torch.stack([turn.cos(), turn.sin()], 1) if column.circle else label[:, None]
-        found = F.smooth_l1_loss(part, wanted, beta=HUBER, reduction="none").mean(1)
-        losses.append(NUMBERS_WEIGHT * found)
-    return (torch.stack(losses, 1) * known).sum(1) / known.sum(1).clamp(min=1)
+    found, known = losses(outputs, labels, read)
+    weights = found.new_tensor([1.0 if column.values else NUMBERS_WEIGHT for column in read])
+    counted = asked & known
+    return (found * weights * counted).sum(1) / counted.sum(1).clamp(min=1)
 
 
 def learn_critic(settings: TrainSettings, minutes: float, rank: Rank) -> None:
@@ -123,9 +120,18 @@ def noised(clean: Tensor, path: NoisePath, between: tuple[int, int], generator: 
     return alpha * clean + sigma * torch.randn(clean.shape, generator=generator, device=clean.device)
 
 
-def criticised(loss: Tensor, criticism: Tensor, answers: Tensor) -> Tensor:
-    """A loss of answers with a criticism of them, whose gradient there is `SHARE` of the loss's."""
-    mine, theirs = (
-        torch.autograd.grad(each, answers, retain_graph=True)[0].norm() for each in (loss, criticism)
-    )
-    return loss + (SHARE * mine / theirs.clamp(min=1e-12)).detach() * criticism
+def asked_in(answers: Tensor, path: NoisePath, generator: torch.Generator) -> Tensor:
+    """A student's answers, or renders beside them, under the noise in which the critic is asked."""
+    return noised(answers, path, (ASKED_FROM, ASKED_UNTIL), generator)
+
+
+def steered(loss: Tensor, answers: Tensor, beside: Sequence[tuple[float, Tensor]], others: Tensor) -> Tensor:
+    """A loss of answers, with losses of other answers beside it: each one's gradient in those, picture by
+    picture, is given a share of the first one's in its own.
+    """
+    (mine,) = torch.autograd.grad(loss, answers, retain_graph=True)
+    strength = mine.norm() * (len(answers) / len(others)) ** 0.5
+    for share, each in beside:
+        (pull,) = torch.autograd.grad(each, others, retain_graph=True)
+        loss = loss + (share * strength / pull.norm().clamp(min=1e-12) * pull * others).sum()
+    return loss

@@ -214,6 +214,13 @@ def new_model(base: Path, reference: Path) -> TextToLatents:
     return TextToLatents(text_encoder, unet, encoder, shipped)
 
 
+def learning_model(settings: TrainSettings) -> TextToLatents:
+    """The model with what lies in ``out``, where it learns."""
+    model = new_model(settings.out, reference_folder(settings.out))
+    model.attend(fused=settings.on_gpu)
+    return model.to(settings.device).to(memory_format=torch.channels_last)
+
+
 def _take(ours: nn.Module, theirs: nn.Module) -> None:
     shapes = {name: value.shape for name, value in ours.state_dict().items()}
     fitting = {k: v for k, v in theirs.state_dict().items() if shapes.get(k) == v.shape}

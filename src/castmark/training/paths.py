@@ -20,9 +20,8 @@ from castmark.training.common import Clock, TrainSettings, batch_size, half_prec
 from castmark.training.denoiser import (
     NoisePath,
     TextToLatents,
-    new_model,
+    learning_model,
     prompt_tokenizer,
-    reference_folder,
 )
 from castmark.training.latents import Batch, LatentPool, ShardPool, write_shard
 from castmark.training.parallel import Rank
@@ -99,10 +98,9 @@ def load_teacher(settings: TrainSettings) -> TextToLatents:
     """The teacher that ``work`` holds."""
     state = load_checkpoint(settings.work / "teacher.pt")
     assert state is not None
-    model = new_model(settings.out, reference_folder(settings.out))
+    model = learning_model(settings)
     model.load_state_dict(state["model"])
-    model.attend(fused=settings.on_gpu)
-    return model.to(settings.device).to(memory_format=torch.channels_last)
+    return model
 
 
 def follow(settings: TrainSettings, minutes: float, rank: Rank) -> None:
@@ -165,6 +163,12 @@ class PathPool:
         self._rng, self._device = rng, device
         self._shown = ShardPool(folder / "shown", (*FIELDS, "seen"), device)
         self._bare = ShardPool(folder / "bare", FIELDS, device)
+
+    @property
+    def asked(self) -> tuple[Tensor, Tensor]:
+        """The truth of all scenes, Float "n k", and what of it was asked, Bool "n k"."""
+        held = (self._shown.held, self._bare.held)
+        return torch.cat([each["labels"] for each in held]), torch.cat([each["asked"] for each in held])
 
     def batch(self, size: int) -> Paths:
         """Random paths; the first half with references."""

@@ -14,23 +14,30 @@ from itertools import pairwise
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from castmark.bench.truth import columns
 from castmark.training import parallel, teacher
+from castmark.training.adversary import Adversary
 from castmark.training.common import TrainSettings, batch_size, half_precision, seeded
-from castmark.training.critic import Critic, criticised, learn_critic
-from castmark.training.denoiser import Images, NoisePath, TextToLatents, new_model, reference_folder, ship
+from castmark.training.critic import Critic, asked_in, learn_critic, misread, steered
+from castmark.training.denoiser import Images, NoisePath, TextToLatents, learning_model, ship
 from castmark.training.drawings import Drawings
-from castmark.training.latents import Batch
-from castmark.training.loop import Loop
+from castmark.training.latents import Batch, LatentPool
+from castmark.training.loop import PRINT_EVERY, Loop
 from castmark.training.muon import groups
 from castmark.training.parallel import Rank
 from castmark.training.paths import PathPool, Paths, fill
-from castmark.training.student import Levels, student_loss
+from castmark.training.student import Levels, arrived, student_loss
+from castmark.training.variety import Variety
+from castmark_world import DEFAULT
 
 CRITIC_SHARE, PATH_SHARE = 0.35, 0.1
 """Shares of the time budget for the critic, and for the student's own paths."""
 BATCH = 16
 """Examples a step and process, half of them with references: steps are what a critic's gradient lacks."""
+CRITIC, ADVERSARY = 1.0, 0.5
+"""Gradients of both in the student's answers, as shares of the regression's."""
 CANDIDATES = 2
 OWN = "own"
 """Folder of the student's paths in the work folder."""
@@ -62,13 +69,6 @@ def train(settings: TrainSettings) -> None:
     ship(settings, "polished.pt", facts)
 
 
-def _student(settings: TrainSettings) -> TextToLatents:
-    """The student in ``out``."""
-    model = new_model(settings.out, reference_folder(settings.out))
-    model.attend(fused=settings.on_gpu)
-    return model.to(settings.device).to(memory_format=torch.channels_last)
-
-
 @torch.no_grad()
 def best_paths(
     model: TextToLatents, critic: Critic, path: NoisePath, batch: Batch, generator: torch.Generator
@@ -98,7 +98,7 @@ def best_paths(
 def follow_own(settings: TrainSettings, minutes: float, rank: Rank) -> None:
     """The student's own paths for so many minutes, into ``work``/own."""
     torch.set_num_threads(1)
-    model, critic = _student(settings).eval(), Critic.load(settings)
+    model, critic = learning_model(settings).eval(), Critic.load(settings)
     path = NoisePath(settings.device)
 
     def best(batch: Batch, generator: torch.Generator) -> Paths:
@@ -107,10 +107,23 @@ def follow_own(settings: TrainSettings, minutes: float, rank: Rank) -> None:
     fill(settings, minutes, rank, settings.work / OWN, best)
 
 
+def answered(
+    model: TextToLatents, path: NoisePath, batch: Batch, level: int, generator: torch.Generator
+) -> Tensor:
+    """The model's answers to a batch's captions and references at one drawing timestep, to which its own
+    steps from new noise have led: latents "b 16 16 16".
+    """
+    count = len(batch.ids)
+    embeds, images = model.embed(batch.ids), model.look(batch.seen, count)
+    noise = torch.randn(batch.clean.shape, generator=generator, device=batch.clean.device)
+    noisy = arrived(model, path, noise, embeds, images, level)
+    return model(noisy, path.drawn_at[level].expand(count), embeds, images).float()
+
+
 def _polish(settings: TrainSettings, minutes: float, rank: Rank) -> None:
     torch.set_num_threads(1)
     device, size = settings.device, batch_size(settings, BATCH, teacher.TIMES_ON_GPU)
-    model, critic, path = _student(settings), Critic.load(settings), NoisePath(device)
+    model, critic, path = learning_model(settings), Critic.load(settings), NoisePath(device)
     loop = Loop(
         replace(settings, minutes=minutes),
         "polished",
@@ -120,16 +133,30 @@ def _polish(settings: TrainSettings, minutes: float, rank: Rank) -> None:
         rank=rank,
         samples=Drawings(settings, model).of_student if rank.leads else None,
     )
-    pool = PathPool(
-        settings.work / OWN, np.random.default_rng([settings.seed, 10, rank.index, loop.step]), device
-    )
-    noise = seeded(np.random.default_rng([settings.seed, 11, rank.index, loop.step]), device)
-    levels = Levels(settings, loop.step)
+
+    def seeds(number: int) -> np.random.Generator:
+        return np.random.default_rng([settings.seed, number, rank.index, loop.step])
+
+    kept = PathPool(settings.work / OWN, seeds(10), device)
+    fresh = LatentPool(settings.work / "latents", seeds(12), device)
+    variety = Variety(columns(DEFAULT), *kept.asked)
+    adversary = Adversary(device)
+    noise, levels = seeded(seeds(11), device), Levels(settings, loop.step)
     while loop.going:
-        paths = pool.batch(size)
-        level, own = levels.next()
+        level, _ = levels.next()
+        paths, batch = kept.batch(size // 2), fresh.batch(size, referenced=size // 2)
         with half_precision(device):
-            loss, answers = student_loss(model, path, paths, level, own=own)
-            criticism = critic.wrong(answers, path, paths.labels, paths.asked, noise).mean()
-        loop.update(criticised(loss, criticism, answers), size)
+            loss, answers = student_loss(model, path, paths, level, own=False)
+            drawn = answered(model, path, batch, level, noise)
+            features, outputs = critic.look(asked_in(drawn, path, noise))
+            criticism = misread(outputs, batch.labels, batch.asked, columns(DEFAULT)).mean()
+            beside = [(CRITIC, criticism + variety.loss(outputs, batch.labels, batch.asked))]
+            with torch.no_grad():
+                known, _ = critic.look(asked_in(batch.clean, path, noise))
+            told = adversary.learn(known, features, rank)
+            if adversary.ready:
+                beside.append((ADVERSARY, adversary.doubt(features)))
+        loop.update(steered(loss, answers, beside, drawn), size)
+        if rank.leads and loop.step % PRINT_EVERY == 0:
+            print(f"critic {float(criticism):.3f}, adversary {told:.2f}, {variety}", flush=True)  # noqa: T201
     loop.finish()

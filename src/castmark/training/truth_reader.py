@@ -10,7 +10,6 @@ no other model's, so that it shares no training scene with what it measures.
 from __future__ import annotations
 
 import json
-import math
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +18,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -28,6 +26,7 @@ from castmark.bench.truth.marks import Marks, mean, only
 from castmark.bench.truth.reader import CONFIG, SIDE, WEIGHTS, Columns, Network, layout
 from castmark.training.common import TrainSettings, half_precision, hardware, write_card
 from castmark.training.degrade import degrade
+from castmark.training.labels import labels_of, losses
 from castmark.training.loop import Loop
 from castmark.training.muon import groups
 from castmark.training.supply import Replay, Supply
@@ -41,55 +40,34 @@ BATCH = 64
 REPLAYED, TIMES_ON_GPU = 300, 3
 """Batches that a GPU learns from again while others are rendered, and how often from each."""
 PEAK_RATE = 2e-3
-UNKNOWN = -1
 NUMBERS_WEIGHT = 4.0
-HUBER = 0.2
 GAIN, SHIFT = 0.04, 0.02
 """How far off colours are: little, for the hue of a thing is among what is read."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Pictures UInt8 "b 3 256 256", and the truth by column: classes (`UNKNOWN` where it does not apply) or
-    numbers (NaN)."""
+    """Pictures UInt8 "b 3 256 256", and the truth by column, Float "b k" (see `castmark.training.labels`)."""
 
     pixels: Tensor
-    labels: dict[str, Tensor]
+    labels: Tensor
 
 
 def batch_of(scenes: list[Scene], read: tuple[Column, ...], rng: np.random.Generator) -> Batch:
     """Rendered and degraded, with their labels."""
     images = torch.from_numpy(np.stack([render(scene, SIDE) for scene in scenes])).float().div_(255)
     pixels = degrade(images.permute(0, 3, 1, 2), rng, gain=GAIN, shift=SHIFT).mul_(255).round_().byte()
-    labels: dict[str, Tensor] = {}
-    for column in read:
-        found = [column.label(scene) for scene in scenes]
-        if column.values:
-            classes = [UNKNOWN if value is None else column.values.index(str(value)) for value in found]
-            labels[column.name] = torch.tensor(classes)
-        else:
-            labels[column.name] = torch.tensor([math.nan if value is None else value for value in found])
-    return Batch(pixels, labels)
+    return Batch(pixels, torch.from_numpy(np.stack([labels_of(scene, read) for scene in scenes])))
 
 
-def loss_of(outputs: Tensor, labels: dict[str, Tensor], read: tuple[Column, ...]) -> Tensor:
+def loss_of(outputs: Tensor, labels: Tensor, read: tuple[Column, ...]) -> Tensor:
     """Mean cross-entropy over columns of values, plus weighted Huber's loss over numbers."""
-    classes: list[Tensor] = []
-    numbers: list[Tensor] = []
-    for column, part in zip(read, outputs.float().split([c.outputs for c in read], 1), strict=True):
-        label = labels[column.name].to(outputs.device)
-        known = label != UNKNOWN if column.values else ~label.isnan()
-        if not bool(known.any()):
-            continue
-        if column.values:
-            classes.append(F.cross_entropy(part[known], label[known]))
-            continue
-        wanted = label[known, None].float()
-        if column.circle:
-            wanted = torch.cat([torch.cos(2 * math.pi * wanted), torch.sin(2 * math.pi * wanted)], 1)
-        numbers.append(F.smooth_l1_loss(part[known], wanted, beta=HUBER))
-    total = torch.stack(classes).mean()
-    return total + NUMBERS_WEIGHT * torch.stack(numbers).mean() if numbers else total
+    found, known = losses(outputs, labels.to(outputs.device), read)
+    by_column = (found * known).sum(0) / known.sum(0).clamp(min=1)
+    valued, there = torch.tensor([bool(column.values) for column in read]).to(known.device), known.any(0)
+    total = by_column[valued & there].mean()
+    numbers = by_column[~valued & there]
+    return total + NUMBERS_WEIGHT * numbers.mean() if len(numbers) else total
 
 
 def learning_of(network: Columns) -> list[dict[str, Any]]:

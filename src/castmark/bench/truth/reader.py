@@ -82,7 +82,11 @@ class Columns(nn.Module):
 
     def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n"]:
         """See the class; what the trunk takes."""
-        h = self.trunk(images.contiguous(memory_format=torch.channels_last)) + self.place
+        return self.tell(self.trunk(images.contiguous(memory_format=torch.channels_last)))
+
+    def tell(self, h: Float[Tensor, "b c 16 16"]) -> Float[Tensor, "b n"]:
+        """What the trunk makes of pictures, to the outputs of all columns."""
+        h = h + self.place
         looks = self.looks(h).flatten(2).unflatten(1, (-1, HEADS)).softmax(-1)  # b k heads cells
         shows = self.shows(h).flatten(2).unflatten(1, (HEADS, -1))  # b heads c cells
         x = torch.einsum("bkhp,bhcp->bkhc", looks, shows).flatten(2) + self.column
