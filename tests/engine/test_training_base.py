@@ -104,8 +104,8 @@ def test_shards_are_the_same_where_some_draw_and_one_encodes(
     work: Path, tiny: AutoencoderTiny, encoder: SubjectEncoder, tmp_path: Path
 ) -> None:
     folder, waiting = tmp_path / "latents", tmp_path / "waiting"
-    small, passes = encoder.model.config.image_size, iter((True, False))
-    draw = partial(shards.draw_shards, folder, waiting, denoiser.prompt_tokenizer(), small, range(1))
+    passes = iter((True, False))
+    draw = partial(shards.draw_shards, folder, waiting, denoiser.prompt_tokenizer(), encoder, range(1))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shards, "SETS", 3)
         draw()

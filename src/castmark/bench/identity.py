@@ -32,6 +32,7 @@ from castmark.safety.encoder import Encoder
 from castmark.safety.pictures import to_tensor
 from castmark.shot import Shot
 from castmark.studio.opening import learn_subject, open_reference, open_scorer
+from castmark.studio.wardrobe import EngineWardrobe, Outfit
 from castmark.take import write_atomically
 from castmark_adapters.host import Adapter
 from castmark_adapters.identity import IdentityScorer
@@ -197,19 +198,25 @@ def _variety(cast: Sequence[Member], drawn: Drawn, eye: Encoder) -> list[Figure]
     ]
 
 
+def _changes(
+    base: Base, cast: Sequence[Member], reference: ReferenceAdapter
+) -> tuple[list[float], list[float]]:
+    """Milliseconds for each of a few subjects to be worn as a studio wears them: the first time, whose files
+    are read and layers built; and in the place of another one, when a studio has them in memory."""
+    outfit = Outfit(base.host, EngineWardrobe(reference))
+    few = [Shot(member.prompts[0], [member.subject]) for member in cast[:BATCH]]
+    times: list[float] = []
+    for index in range(len(few) + SWITCHES):
+        start = time.perf_counter()
+        outfit.wear([few[index % len(few)]])
+        times.append(1000 * (time.perf_counter() - start))
+    outfit.off()
+    return times[: len(few)], times[len(few) :]
+
+
 def _speed(base: Base, cast: Sequence[Member], reference: ReferenceAdapter) -> list[Figure]:
     """Changing the subject, and a batch of different subjects against each alone."""
-    switches: list[float] = []
-    for index in range(SWITCHES):
-        worn = _adapters(cast[index % len(cast)], "both", reference)
-        with ExitStack() as stack:
-            start = time.perf_counter()
-            for adapter in worn:
-                stack.enter_context(adapter.worn(base.host))
-            on = time.perf_counter() - start
-            start = time.perf_counter()
-            stack.close()
-            switches.append(1000 * (on + time.perf_counter() - start))
+    first, switches = _changes(base, cast, reference)
     few = [cast[index % len(cast)] for index in range(BATCH)]
     shots = [base.resolve(Shot(member.prompts[0], seed=seed)) for seed, member in enumerate(few)]
     ratios: list[float] = []
@@ -233,6 +240,7 @@ def _speed(base: Base, cast: Sequence[Member], reference: ReferenceAdapter) -> l
         apart = (np.abs(a.astype(int) - b).max() for a, b in zip(alone, together, strict=True))
         furthest = max(furthest, *(int(value) for value in apart))
     return [
+        median("wearing a subject for the first time", first, "ms"),
         median("changing the subject, adapters in memory", switches, "ms", target=SWITCH_TARGET),
         median(
             f"mixed batch of {BATCH} subjects, time against {BATCH} alone", ratios, "", target=MIXED_TARGET

@@ -42,7 +42,7 @@ CANDIDATES = 2
 OWN = "own"
 """Folder of the student's paths in the work folder."""
 LEARNING_RATE = 6e-4
-KEPT_FACTS = ("guidance_distilled", "paths", "teacher", "student")
+KEPT_FACTS = ("guidance_distilled", "paths", "teacher", "student", "polished_before")
 
 
 def train(settings: TrainSettings) -> None:
@@ -56,7 +56,11 @@ def train(settings: TrainSettings) -> None:
     before = json.loads((settings.out / "card.json").read_text())
     if not list((settings.work / "latents").glob("*.npz")):
         parallel.run(teacher.shard, settings.threads, settings, teacher.SHARDS)
-    before.setdefault("student", {"steps": before["steps"], "minutes": before["minutes"]})
+    behind = {"steps": before["steps"], "minutes": before["minutes"]}
+    before.setdefault("student", behind)
+    if before.get("polished") and not (settings.work / "polished.pt").exists():
+        earlier = before.get("polished_before", dict.fromkeys(behind, 0))
+        before["polished_before"] = {name: value + earlier[name] for name, value in behind.items()}
     parallel.run(learn_critic, processes, settings, settings.minutes * CRITIC_SHARE)
     parallel.run(follow_own, processes, settings, settings.minutes * PATH_SHARE)
     parallel.run(_polish, processes, settings, settings.minutes * (1 - CRITIC_SHARE - PATH_SHARE))

@@ -64,17 +64,18 @@ def make_shards(
     for number in numbers:
         path = shard_path(folder, number)
         if not path.exists():
-            write_shard(path, **_joined(map(encoded, _drawn(number, tokenizer, encoded.small))))
+            write_shard(path, **_joined(map(encoded, _drawn(number, tokenizer, _side(encoder)))))
 
 
 def draw_shards(
-    folder: Path, waiting: Path, tokenizer: PreTrainedTokenizerFast, small: int, numbers: Iterable[int]
+    folder: Path,
+    waiting: Path,
+    tokenizer: PreTrainedTokenizerFast,
+    encoder: SubjectEncoder,
+    numbers: Iterable[int],
 ) -> None:
     """Draw the shards of these numbers into ``waiting``, where they are not in ``folder``, and wait where
-    too many of them do.
-
-    Args:
-        small: side of the pictures that the subject encoder sees.
+    too many of them do. Nothing is encoded: only the size of what the encoder sees matters.
     """
     waiting.mkdir(parents=True, exist_ok=True)
     for number in numbers:
@@ -82,7 +83,7 @@ def draw_shards(
             continue
         while len(list(waiting.glob("*.npz"))) >= WAITING:
             time.sleep(PAUSE)
-        write_shard(shard_path(waiting, number), **_joined(_drawn(number, tokenizer, small)))
+        write_shard(shard_path(waiting, number), **_joined(_drawn(number, tokenizer, _side(encoder))))
 
 
 def encode_shards(
@@ -118,7 +119,6 @@ class Encoding:
         self._folded = Folded(cast("Any", autoencoder).to(device).eval())
         self._encoder = encoder.model.to(device)  # pyright: ignore[reportArgumentType]
         self._device = device
-        self.small = cast("int", encoder.model.config.image_size)
 
     @torch.no_grad()
     def __call__(self, drawn: Mapping[str, NDArray[Any]]) -> Arrays:
@@ -134,6 +134,11 @@ class Encoding:
         kept = {name: values for name, values in drawn.items() if name not in PICTURES}
         made = {name: values.cpu().numpy().astype(np.float16) for name, values in found.items()}
         return kept | {name: values.reshape(*shape, *values.shape[1:]) for name, values in made.items()}
+
+
+def _side(encoder: SubjectEncoder) -> int:
+    """Of the pictures that the subject encoder sees."""
+    return cast("int", encoder.model.config.image_size)
 
 
 def _drawn(number: int, tokenizer: PreTrainedTokenizerFast, small: int) -> Iterator[Arrays]:

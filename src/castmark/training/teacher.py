@@ -134,8 +134,8 @@ def sharding(settings: TrainSettings) -> Generator[None]:
 def _draw(settings: TrainSettings, rank: Rank) -> None:
     torch.set_num_threads(1)
     numbers = range(rank.index, SHARDS_FOR_GPU, rank.count)
-    small = SubjectEncoder.load(reference_folder(settings.out) / ENCODER).model.config.image_size
-    draw_shards(settings.work / LATENTS, settings.work / WAITING, prompt_tokenizer(), small, numbers)
+    encoder = SubjectEncoder.load(reference_folder(settings.out) / ENCODER)
+    draw_shards(settings.work / LATENTS, settings.work / WAITING, prompt_tokenizer(), encoder, numbers)
 
 
 def _encode(settings: TrainSettings) -> None:
