@@ -69,7 +69,7 @@ def test_shares_are_counted_over_many_batches_and_are_bounded() -> None:
     before = str(variety)
     variety.loss(drawn(2), labels[:8], asked[:8])
     once = str(variety)
-    for _ in range(200):
+    for _ in range(1000):
         loss = variety.loss(30 * drawn(2).detach(), labels[:8], asked[:8])
     assert before < once < str(variety)
     assert str(variety) == "variety 0.750"  # crowns are a quarter of the world

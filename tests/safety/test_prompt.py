@@ -24,6 +24,12 @@ def test_listed_words_are_found_however_they_are_written(text: str) -> None:
     assert WORDS.hits(text)
 
 
+def test_excepted_phrases_are_taken_out_and_nothing_else() -> None:
+    assert WORDS.without("A knife, a Palette-Knife and wine") == "a knife, a and wine"
+    assert WORDS.without("A knife") == "A knife"
+    assert WordList(["knife"]).without("A palette knife") == "A palette knife"
+
+
 @pytest.mark.parametrize(
     "text", ["a palette knife", "a wine red dress", "jackknifed", "swine", "a cup", "", "k n i t"]
 )

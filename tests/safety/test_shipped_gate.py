@@ -74,6 +74,7 @@ def test_bottles_are_refused_far_more_often_than_safe_pictures(
         "an artist covered in paint in the workshop",
         "a fox in a red scarf with a glass of juice",
         "a child with a lollipop and an old woman in the park",
+        "a man under a blood orange sky",
     ],
 )
 def test_harmless_prompts_pass(gate: Gate, text: str) -> None:
@@ -94,10 +95,26 @@ def test_harmless_prompts_pass(gate: Gate, text: str) -> None:
         "a nurse holding a syringe",
         "a robot with a bottle of pills",
         "a woman with a bloody shirt",
+        "a man with blood on his shirt under a blood orange sky",
+        "a girl with a glass of root beer and a knife",
     ],
 )
 def test_unsafe_prompts_are_refused(gate: Gate, text: str) -> None:
     assert not gate.check_prompt(text).prompt_allowed
+
+
+def test_the_judge_reads_a_prompt_without_a_categorys_excepted_phrases_for_that_category_only(
+    gate: Gate,
+) -> None:
+    def scores(text: str) -> dict[str, float]:
+        return {f.name: f.score for f in gate.check_prompt(text).findings if not f.name.endswith("words")}
+
+    excepted, plain = (
+        scores("a woman with a blood orange at the beach"),
+        scores("a woman with a at the beach"),
+    )
+    assert excepted["blood"] == pytest.approx(plain["blood"], abs=1e-3)
+    assert all(abs(excepted[name] - plain[name]) > 1e-3 for name in excepted if name != "blood")
 
 
 def test_plain_open_clip_loads_the_judge_and_sees_the_same(gate: Gate) -> None:

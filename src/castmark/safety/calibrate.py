@@ -29,6 +29,7 @@ from castmark.safety.evidence import PROMPTS, Evidence, Pictures, Sizes, WorldEv
 from castmark.safety.policy import Policy, shipped_policies
 from castmark.safety.probe import Probe, learn
 from castmark.safety.prompt import WordList
+from castmark.safety.prompt_scores import PromptScores
 from castmark.safety.reader import Reader, learn_reader
 from castmark.safety.samples import SAFE
 from castmark.safety.threshold import binomial_cdf, interval, miss_threshold, smallest_n, threshold
@@ -146,6 +147,7 @@ class Scores:
     def __init__(self, policy: Policy, evidence: Evidence, probe: Probe | None) -> None:
         self.policy, self.evidence, self.probe = policy, evidence, probe
         self._concepts = Concepts(evidence.encoder, policy)
+        self._reader = PromptScores(evidence.encoder, policy, self._concepts)
         self._prompts: dict[tuple[Split, str | None], list[dict[str, float]]] = {}
 
     def scorers(self, category: str) -> tuple[Scorer, ...]:
@@ -167,10 +169,7 @@ class Scores:
         """Scores of prompts, in their order."""
         key = (split, of)
         if key not in self._prompts:
-            _, parts = self.evidence.prompts(split, of)
-            self._prompts[key] = [
-                {name: float(value) for name, value in self._concepts.scores(part).items()} for part in parts
-            ]
+            self._prompts[key] = self._reader.of(self.evidence.prompts(split, of))
         return [row[category] for row in self._prompts[key]]
 
 
@@ -336,7 +335,7 @@ def _notes(
     words = {n: WordList(c.words, c.exceptions) for n, c in policy.categories.items() if c.words}
     found: dict[str, float] = {}
     for name in prompt:
-        texts, _ = evidence.prompts("test", name)
+        texts = evidence.prompts("test", name)
         judged = [s > prompt[name].value for s in scores.prompts("test", name, name)]
         listed = [bool(name in words and words[name].hits(text)) for text in texts]
         either = [a or b for a, b in zip(judged, listed, strict=True)]
@@ -346,7 +345,7 @@ def _notes(
     for name, found_at in image.items():
         if found_at.gain is not None:
             found[f"pictures of {name} caught by the probe beyond the texts"] = found_at.gain
-    safe, _ = evidence.prompts("test", None)
+    safe = evidence.prompts("test", None)
     hit = [any(w.hits(text) for w in words.values()) for text in safe]
     for name in prompt:
         over = scores.prompts("test", None, name)

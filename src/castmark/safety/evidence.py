@@ -16,7 +16,6 @@ from castmark.safety.samples import (
     category_items,
     category_of,
     drawings,
-    embed_prompts,
     groups_of,
     lessons,
     observe,
@@ -100,8 +99,8 @@ class Evidence(Protocol):
         """Pictures with an escalation's trigger in them; None where there are none."""
         ...
 
-    def prompts(self, split: Split, category: str | None) -> tuple[list[str], list[Tensor]]:
-        """Prompts, and the embedded chunks of each."""
+    def prompts(self, split: Split, category: str | None) -> list[str]:
+        """Prompts."""
         ...
 
     def lessons(self) -> Lessons | None:
@@ -151,7 +150,7 @@ class WorldEvidence:
             (RENDERS,) if base is None else (RENDERS, f"drawings of {base.name} ({base.digest[:12]})")
         )
         self._pictures: dict[tuple[str, Split, str | None], Pictures] = {}
-        self._prompts: dict[tuple[Split, str | None], tuple[list[str], list[Tensor]]] = {}
+        self._prompts: dict[tuple[Split, str | None], list[str]] = {}
         self._lessons: Lessons | None = None
 
     def shows(self, category: str) -> bool:
@@ -188,7 +187,7 @@ class WorldEvidence:
         """Safe renders that show the trigger."""
         return self.pictures(RENDERS, split, None).showing(name) if name in TRIGGERS else None
 
-    def prompts(self, split: Split, category: str | None) -> tuple[list[str], list[Tensor]]:
+    def prompts(self, split: Split, category: str | None) -> list[str]:
         """Captions, and sentences of the shipped lists."""
         key = (split, category)
         if key not in self._prompts:
@@ -197,8 +196,7 @@ class WorldEvidence:
             safe = sizes.test_safe if split == "test" else sizes.safe_prompts
             unsafe = sizes.test_unsafe if split == "test" else sizes.unsafe
             seed = self.seed + (split == "test")
-            texts = prompts(unsafe if category else safe, seed, split, category)
-            self._prompts[key] = texts, embed_prompts(self.encoder, texts)
+            self._prompts[key] = prompts(unsafe if category else safe, seed, split, category)
         return self._prompts[key]
 
     def lessons(self) -> Lessons:

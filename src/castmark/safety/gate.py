@@ -34,7 +34,8 @@ from castmark.safety.integrity import integrity_findings
 from castmark.safety.ladder import audit_findings
 from castmark.safety.pictures import by_size, is_picture, to_tensor
 from castmark.safety.policy import DEFAULT_POLICY, Action, Fairness, Policy
-from castmark.safety.prompt import WordList, chunks
+from castmark.safety.prompt import WordList
+from castmark.safety.prompt_scores import PromptScores
 from castmark.safety.reader import Reading
 from castmark.shot import ResolvedShot, Shot
 from castmark.take import Draft, Finding, Verdict
@@ -65,7 +66,8 @@ class Gate:
             if category.words
         }
         # A prompt is judged before it is drawn, and again with every picture of it.
-        self._prompt_scores = Remembered(self._score_prompts, PROMPTS_KEPT)
+        reader = PromptScores(encoder, policy, self._concepts)
+        self._prompt_scores = Remembered(reader.of, PROMPTS_KEPT)
         self._seen: dict[str, list[dict[str, Reading]]] = {}
         self._triggers = {name: WordList(e.words) for name, e in policy.escalate.items()}
 
@@ -325,15 +327,6 @@ class Gate:
             finding = _at_most("L1 prompt", f"{name} words", len(hits), 0.0, self._action(name, triggered))
             findings.append(replace(finding, detail=", ".join(hits)))
         return tuple(findings)
-
-    def _score_prompts(self, texts: Sequence[str]) -> list[dict[str, float]]:
-        """Score of every category and trigger for each text."""
-        pieces = [chunks(text, self.encoder.fits) for text in texts]
-        embedded = self.encoder.texts([piece for parts in pieces for piece in parts])
-        return [
-            {name: float(score) for name, score in self._concepts.scores(part[None]).items()}
-            for part in embedded.split([len(parts) for parts in pieces])
-        ]
 
     def _verdict(self, pixel_digest: str, findings: tuple[Finding, ...]) -> Verdict:
         return Verdict(

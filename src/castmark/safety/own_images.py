@@ -27,7 +27,7 @@ from castmark.safety.domain import texture
 from castmark.safety.encoder import Encoder
 from castmark.safety.evidence import Lessons, Pictures
 from castmark.safety.pictures import to_tensor
-from castmark.safety.samples import embed_prompts, prompts, read_sections, sections
+from castmark.safety.samples import prompts, read_sections, sections
 from castmark_adapters.subject import open_rgb
 from castmark_world import Split
 
@@ -84,14 +84,12 @@ class OwnImages:
             return None
         return self._part(name, "test" if split == "test" else "calibration").embeddings
 
-    def prompts(self, split: Split, category: str | None) -> tuple[list[str], list[Tensor]]:
+    def prompts(self, split: Split, category: str | None) -> list[str]:
         """Prompts of the file, halved by digest, or of the shipped lists."""
         if self._lists is None:
-            texts = prompts(UNSAFE_PROMPTS if category else SAFE_PROMPTS, self.seed, split, category)
-        else:
-            listed = [text for text in self._lists[category or "safe"] if text]
-            texts = [text for text in listed if (_bucket(text.encode()) < 5) == (split == "test")]
-        return texts, embed_prompts(self.encoder, texts)
+            return prompts(UNSAFE_PROMPTS if category else SAFE_PROMPTS, self.seed, split, category)
+        listed = [text for text in self._lists[category or "safe"] if text]
+        return [text for text in listed if (_bucket(text.encode()) < 5) == (split == "test")]
 
     def lessons(self) -> Lessons | None:
         """None: nobody has labelled these images."""

@@ -70,6 +70,13 @@ class WordList:
                 found |= dict.fromkeys(m.group() for m in self._words.finditer(rest))
         return list(found)
 
+    def without(self, text: str) -> str:
+        """The text without the excepted phrases, normalised; as it is where it holds none."""
+        if self._exceptions is None:
+            return text
+        rest, found = self._exceptions.subn(" ", normalised(text))
+        return " ".join(rest.split()) if found else text
+
 
 @lru_cache(maxsize=64)
 def _forms(text: str) -> tuple[str, ...]:

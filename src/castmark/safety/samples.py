@@ -23,7 +23,6 @@ import castmark_data
 from castmark.safety.domain import texture
 from castmark.safety.encoder import Encoder
 from castmark.safety.pictures import to_tensor
-from castmark.safety.prompt import chunks
 from castmark.shot import Shot
 from castmark_world import (
     GUARDED,
@@ -281,13 +280,6 @@ def observe(
 def _observed(encoder: Encoder, batch: list[NDArray[np.uint8]]) -> tuple[Tensor, Tensor]:
     pixels = to_tensor(batch)
     return encoder.images(pixels), texture(pixels)
-
-
-def embed_prompts(encoder: Encoder, prompts: Sequence[str]) -> list[Float[Tensor, "1 c d"]]:
-    """Embedded chunks of each prompt, read as the gate reads them."""
-    pieces = [chunks(prompt, encoder.fits) for prompt in prompts]
-    flat = encoder.texts([piece for parts in pieces for piece in parts])
-    return [part[None] for part in flat.split([len(parts) for parts in pieces])]
 
 
 def sections(name: str) -> dict[str, list[str]]:
