@@ -2,8 +2,12 @@
 
 The student goes on from itself. Its own paths, of `CANDIDATES` the one that the critic
 (`castmark.training.critic`) finds least wrong, hold it where it draws well (rejection sampling as in RAFT,
-arXiv 2304.06767): their ends are its targets from each of its drawing timesteps. On top of that comes the
-critic's gradient in its answers, which no regression gives: an arm that is up instead of down is a few cells.
+arXiv 2304.06767): their ends are its targets from each of its drawing timesteps.
+
+What no regression gives is asked of its answers to other captions and references, drawn anew for every step:
+the critic's gradient, for an arm that is up instead of down is a few cells; that what was left open is as
+often this or that as in the world (`castmark.training.variety`); and that they look like renders
+(`castmark.training.adversary`).
 """
 
 from __future__ import annotations
@@ -35,7 +39,8 @@ from castmark_world import DEFAULT
 CRITIC_SHARE, PATH_SHARE = 0.35, 0.1
 """Shares of the time budget for the critic, and for the student's own paths."""
 BATCH = 16
-"""Examples a step and process, half of them with references: steps are what a critic's gradient lacks."""
+"""Answers a step and process, half of them with references, beside half as many paths: steps are what a
+critic's gradient lacks."""
 CRITIC, ADVERSARY = 1.0, 0.5
 """Gradients of both in the student's answers, as shares of the regression's."""
 CANDIDATES = 2
