@@ -28,8 +28,7 @@ from castmark.safety.encoder import Encoder
 from castmark.safety.evidence import PROMPTS, Evidence, Pictures, Sizes, WorldEvidence
 from castmark.safety.policy import Policy, shipped_policies
 from castmark.safety.probe import Probe, learn
-from castmark.safety.prompt import WordList
-from castmark.safety.prompt_scores import PromptScores
+from castmark.safety.prompt_scores import PromptScores, word_lists
 from castmark.safety.reader import Reader, learn_reader
 from castmark.safety.samples import SAFE
 from castmark.safety.threshold import binomial_cdf, interval, miss_threshold, smallest_n, threshold
@@ -147,7 +146,8 @@ class Scores:
     def __init__(self, policy: Policy, evidence: Evidence, probe: Probe | None) -> None:
         self.policy, self.evidence, self.probe = policy, evidence, probe
         self._concepts = Concepts(evidence.encoder, policy)
-        self._reader = PromptScores(evidence.encoder, policy, self._concepts)
+        self.lists = word_lists(policy)
+        self._reader = PromptScores(evidence.encoder, self._concepts, self.lists)
         self._prompts: dict[tuple[Split, str | None], list[dict[str, float]]] = {}
 
     def scorers(self, category: str) -> tuple[Scorer, ...]:
@@ -331,13 +331,12 @@ def _notes(
 ) -> dict[str, float]:
     """What the word lists add to the judge on test prompts, how often a safe sample is refused by anything,
     and how well people's attributes are read."""
-    policy, evidence = scores.policy, scores.evidence
-    words = {n: WordList(c.words, c.exceptions) for n, c in policy.categories.items() if c.words}
+    evidence, words = scores.evidence, scores.lists
     found: dict[str, float] = {}
     for name in prompt:
         texts = evidence.prompts("test", name)
         judged = [s > prompt[name].value for s in scores.prompts("test", name, name)]
-        listed = [bool(name in words and words[name].hits(text)) for text in texts]
+        listed = [bool(words[name].hits(text)) for text in texts]
         either = [a or b for a, b in zip(judged, listed, strict=True)]
         found[f"prompt recall, {name}: judge alone"] = sum(judged) / len(texts)
         found[f"prompt recall, {name}: word list alone"] = sum(listed) / len(texts)

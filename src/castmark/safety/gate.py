@@ -35,7 +35,7 @@ from castmark.safety.ladder import audit_findings
 from castmark.safety.pictures import by_size, is_picture, to_tensor
 from castmark.safety.policy import DEFAULT_POLICY, Action, Fairness, Policy
 from castmark.safety.prompt import WordList
-from castmark.safety.prompt_scores import PromptScores
+from castmark.safety.prompt_scores import PromptScores, word_lists
 from castmark.safety.reader import Reading
 from castmark.shot import ResolvedShot, Shot
 from castmark.take import Draft, Finding, Verdict
@@ -60,13 +60,10 @@ class Gate:
         self.policy_digest, self.fingerprint = policy.digest, encoder.fingerprint
         self._calibration_digest = calibration.digest
         self._concepts = _guarded("reading the policy", lambda: Concepts(encoder, policy))
-        self._words = {
-            name: WordList(category.words, category.exceptions)
-            for name, category in policy.categories.items()
-            if category.words
-        }
+        lists = word_lists(policy)
+        self._words = {name: listed for name, listed in lists.items() if policy.categories[name].words}
         # A prompt is judged before it is drawn, and again with every picture of it.
-        reader = PromptScores(encoder, policy, self._concepts)
+        reader = PromptScores(encoder, self._concepts, lists)
         self._prompt_scores = Remembered(reader.of, PROMPTS_KEPT)
         self._seen: dict[str, list[dict[str, Reading]]] = {}
         self._triggers = {name: WordList(e.words) for name, e in policy.escalate.items()}

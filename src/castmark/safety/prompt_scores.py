@@ -6,7 +6,7 @@ that reading counts: a text tower takes a blood orange for blood. Every other ca
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Float
@@ -18,17 +18,26 @@ from castmark.safety.policy import Policy
 from castmark.safety.prompt import WordList, chunks
 
 
-class PromptScores:
-    """Scores of prompts by category and escalation trigger."""
+def word_lists(policy: Policy) -> dict[str, WordList]:
+    """The words and excepted phrases of every category; of one without words, nothing hits."""
+    return {name: WordList(c.words, c.exceptions) for name, c in policy.categories.items()}
 
-    def __init__(self, encoder: Encoder, policy: Policy, concepts: Concepts) -> None:
+
+class PromptScores:
+    """Scores of prompts by category and escalation trigger.
+
+    Args:
+        lists: by category, whose excepted phrases are not read for it.
+    """
+
+    def __init__(self, encoder: Encoder, concepts: Concepts, lists: Mapping[str, WordList]) -> None:
         self._encoder, self._concepts = encoder, concepts
-        self._excepted = {name: WordList((), c.exceptions) for name, c in policy.judged.items()}
+        self._lists = {name: listed for name, listed in lists.items() if name in concepts.names}
 
     def of(self, texts: Sequence[str]) -> list[dict[str, float]]:
         """Score of every category and trigger for each text, in one pass of the text tower."""
         less = [
-            {name: rest for name, listed in self._excepted.items() if (rest := listed.without(text)) != text}
+            {name: rest for name, listed in self._lists.items() if (rest := listed.without(text)) != text}
             for text in texts
         ]
         distinct = list(dict.fromkeys([*texts, *(rest for each in less for rest in each.values())]))

@@ -26,7 +26,7 @@ from castmark.training.autoencoder import LATENT_CHANNELS
 from castmark.training.common import TrainSettings, batch_size, half_precision, load_checkpoint, seeded
 from castmark.training.denoiser import NoisePath
 from castmark.training.labels import losses
-from castmark.training.latents import LatentPool
+from castmark.training.latents import LATENTS, LatentPool
 from castmark.training.loop import Loop
 from castmark.training.parallel import Rank
 from castmark.training.truth_reader import learning_of
@@ -102,7 +102,7 @@ def learn_critic(settings: TrainSettings, minutes: float, rank: Rank) -> None:
     loop = Loop(replace(settings, minutes=minutes), "critic", critic, learning, peak=LEARNING_RATE, rank=rank)
     seeds = [settings.seed, 7, rank.index, loop.step]
     generator = seeded(np.random.default_rng(seeds), device)
-    pool = LatentPool(settings.work / "latents", np.random.default_rng(seeds), device)
+    pool = LatentPool(settings.work / LATENTS, np.random.default_rng(seeds), device)
     while loop.going:
         batch = pool.batch(size, referenced=0)
         with half_precision(device):

@@ -15,6 +15,8 @@ from torch import Tensor
 from castmark.errors import InputError
 from castmark.training.labels import of_subject
 
+LATENTS = "latents"
+"""Folder of the shards in the work folder."""
 VIEWS = 4
 CAPTIONS = 3
 REFERENCES = VIEWS - 1

@@ -23,7 +23,7 @@ from castmark.training.denoiser import (
     learning_model,
     prompt_tokenizer,
 )
-from castmark.training.latents import Batch, LatentPool, ShardPool, write_shard
+from castmark.training.latents import LATENTS, Batch, LatentPool, ShardPool, write_shard
 from castmark.training.parallel import Rank
 from castmark.training.tokenizer import token_ids
 
@@ -133,7 +133,7 @@ def fill(
     seeds = [settings.seed, 5, rank.index, number]
     device, size = settings.device, batch_size(settings, PATH_BATCH)
     generator = seeded(np.random.default_rng(seeds), device)
-    pool = LatentPool(settings.work / "latents", np.random.default_rng(seeds), device)
+    pool = LatentPool(settings.work / LATENTS, np.random.default_rng(seeds), device)
     half = size // 2
     clock = Clock(minutes)
     made = 0

@@ -18,7 +18,6 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from castmark.bench.truth import columns
 from castmark.training import parallel, teacher
@@ -27,12 +26,12 @@ from castmark.training.common import TrainSettings, batch_size, half_precision, 
 from castmark.training.critic import Critic, asked_in, learn_critic, misread, steered
 from castmark.training.denoiser import Images, NoisePath, TextToLatents, learning_model, ship
 from castmark.training.drawings import Drawings
-from castmark.training.latents import Batch, LatentPool
+from castmark.training.latents import LATENTS, Batch, LatentPool
 from castmark.training.loop import PRINT_EVERY, Loop
 from castmark.training.muon import groups
 from castmark.training.parallel import Rank
 from castmark.training.paths import PathPool, Paths, fill
-from castmark.training.student import Levels, arrived, student_loss
+from castmark.training.student import Levels, answered, student_loss
 from castmark.training.variety import Variety
 from castmark_world import DEFAULT
 
@@ -59,7 +58,7 @@ def train(settings: TrainSettings) -> None:
     """
     processes = parallel.trainers(settings)
     before = json.loads((settings.out / "card.json").read_text())
-    if not list((settings.work / "latents").glob("*.npz")):
+    if not list((settings.work / LATENTS).glob("*.npz")):
         parallel.run(teacher.shard, settings.threads, settings, teacher.SHARDS)
     behind = {"steps": before["steps"], "minutes": before["minutes"]}
     before.setdefault("student", behind)
@@ -116,19 +115,6 @@ def follow_own(settings: TrainSettings, minutes: float, rank: Rank) -> None:
     fill(settings, minutes, rank, settings.work / OWN, best)
 
 
-def answered(
-    model: TextToLatents, path: NoisePath, batch: Batch, level: int, generator: torch.Generator
-) -> Tensor:
-    """The model's answers to a batch's captions and references at one drawing timestep, to which its own
-    steps from new noise have led: latents "b 16 16 16".
-    """
-    count = len(batch.ids)
-    embeds, images = model.embed(batch.ids), model.look(batch.seen, count)
-    noise = torch.randn(batch.clean.shape, generator=generator, device=batch.clean.device)
-    noisy = arrived(model, path, noise, embeds, images, level)
-    return model(noisy, path.drawn_at[level].expand(count), embeds, images).float()
-
-
 def _polish(settings: TrainSettings, minutes: float, rank: Rank) -> None:
     torch.set_num_threads(1)
     device, size = settings.device, batch_size(settings, BATCH, teacher.TIMES_ON_GPU)
@@ -147,16 +133,17 @@ def _polish(settings: TrainSettings, minutes: float, rank: Rank) -> None:
         return np.random.default_rng([settings.seed, number, rank.index, loop.step])
 
     kept = PathPool(settings.work / OWN, seeds(10), device)
-    fresh = LatentPool(settings.work / "latents", seeds(12), device)
+    fresh = LatentPool(settings.work / LATENTS, seeds(12), device)
     variety = Variety(columns(DEFAULT), *kept.asked)
     adversary = Adversary(device)
     noise, levels = seeded(seeds(11), device), Levels(settings, loop.step)
     while loop.going:
         level, _ = levels.next()
         paths, batch = kept.batch(size // 2), fresh.batch(size, referenced=size // 2)
+        start = torch.randn(batch.clean.shape, generator=noise, device=device)
         with half_precision(device):
             loss, answers = student_loss(model, path, paths, level, own=False)
-            drawn = answered(model, path, batch, level, noise)
+            drawn = answered(model, path, batch, start, level, own=True)
             features, outputs = critic.look(asked_in(drawn, path, noise))
             criticism = misread(outputs, batch.labels, batch.asked, columns(DEFAULT)).mean()
             beside = [(CRITIC, criticism + variety.loss(outputs, batch.labels, batch.asked))]

@@ -45,7 +45,7 @@ what it holds."""
 DETAILS = frozenset(("face", "item", "other face", "other item"))
 PICTURES = ("drawn", "looks")
 """What is encoded, and not kept."""
-WAITING = 48
+MOST_WAITING = 48
 """Drawn shards, of 50 MiB, that may wait to be encoded."""
 PAUSE = 0.05
 Arrays = dict[str, NDArray[Any]]
@@ -81,7 +81,7 @@ def draw_shards(
     for number in numbers:
         if shard_path(folder, number).exists():
             continue
-        while len(list(waiting.glob("*.npz"))) >= WAITING:
+        while len(list(waiting.glob("*.npz"))) >= MOST_WAITING:
             time.sleep(PAUSE)
         write_shard(shard_path(waiting, number), **_joined(_drawn(number, tokenizer, _side(encoder))))
 

@@ -20,6 +20,7 @@ from castmark.training import parallel
 from castmark.training.common import TrainSettings, batch_size, half_precision, load_checkpoint, seeded
 from castmark.training.denoiser import Images, NoisePath, TextToLatents, ship
 from castmark.training.drawings import Drawings
+from castmark.training.latents import Batch
 from castmark.training.loop import Loop
 from castmark.training.muon import groups
 from castmark.training.parallel import Rank
@@ -47,12 +48,24 @@ def student_loss(
         level: which of the drawing timesteps, 0 is pure noise.
         own: from where the student's own steps have led, instead of the paths' crossings.
     """
-    count = len(paths.target)
-    embeds, images = model.embed(paths.ids), model.look(paths.seen, count)
-    noisy = arrived(model, path, paths.noisy[:, 0], embeds, images, level) if own else paths.noisy[:, level]
-    predicted = model(noisy, path.drawn_at[level].expand(count), embeds, images).float()
+    start = paths.noisy[:, 0 if own else level]
+    predicted = answered(model, path, paths, start, level, own=own)
     square = (predicted - paths.target).square()
     return ((square + HUBER**2).sqrt() - HUBER).mean(), predicted
+
+
+def answered(
+    model: TextToLatents, path: NoisePath, asked: Paths | Batch, start: Tensor, level: int, *, own: bool
+) -> Tensor:
+    """The model's answers to captions and references at one drawing timestep: latents "b 16 16 16".
+
+    Args:
+        start: latents there; with ``own`` the noise from which the model's own steps lead there.
+    """
+    count = len(start)
+    embeds, images = model.embed(asked.ids), model.look(asked.seen, count)
+    noisy = arrived(model, path, start, embeds, images, level) if own else start
+    return model(noisy, path.drawn_at[level].expand(count), embeds, images).float()
 
 
 class Levels:

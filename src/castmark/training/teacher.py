@@ -36,7 +36,7 @@ from castmark.training.denoiser import (
     ship,
 )
 from castmark.training.drawings import Drawings
-from castmark.training.latents import REFERENCES, Batch, LatentPool
+from castmark.training.latents import LATENTS, REFERENCES, Batch, LatentPool
 from castmark.training.loop import Loop
 from castmark.training.muon import groups
 from castmark.training.parallel import Rank
@@ -50,8 +50,8 @@ BATCH = 48
 TIMES_ON_GPU = 32
 """So many times as many on a GPU: at 8 times, an H100 waited for its kernels to be started two thirds of the
 time."""
-LATENTS, WAITING = "latents", "waiting"
-"""Folders of the work folder: shards, and those that are drawn and wait to be encoded."""
+WAITING = "waiting"
+"""Folder, in the work folder, of shards that are drawn and wait to be encoded."""
 SHARDS = 160
 SHARDS_FOR_GPU = 100_000
 """More than any budget has time for."""

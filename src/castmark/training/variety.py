@@ -69,7 +69,7 @@ class Variety:
 
     def _count(self, name: str, shares: Tensor, here: Tensor) -> None:
         number = int(here.sum())
-        kept = MEMORY**number if number else 1.0
+        kept = MEMORY**number
         self._drawn[name] = kept * self._drawn[name] + (1 - kept) * shares.sum(0) / max(1, number)
 
     def _weight(self, name: str) -> Tensor:
