@@ -23,7 +23,8 @@ from castmark_world.params import (
 )
 from castmark_world.render import cut_out, masks, render
 from castmark_world.sampling import look_alike, sample_scene, sample_subject, split_of, stage
-from castmark_world.scope import (
+from castmark_world.scope import Scope
+from castmark_world.scopes import (
     DEFAULT,
     FIRST,
     FULL,
@@ -32,8 +33,8 @@ from castmark_world.scope import (
     SAFE_ITEMS,
     SCENES,
     SCOPES,
+    SECOND,
     UNSAFE_ITEMS,
-    Scope,
 )
 from castmark_world.truth import truth
 from castmark_world.vocabulary import CATALOGUE, Item
@@ -48,6 +49,7 @@ __all__ = [
     "SAFE_ITEMS",
     "SCENES",
     "SCOPES",
+    "SECOND",
     "UNSAFE_ITEMS",
     "CharacterSpec",
     "Item",

@@ -13,7 +13,8 @@ import numpy as np
 from castmark_world.describe import Voice, describe, things
 from castmark_world.grammar import speak
 from castmark_world.params import CharacterSpec, ProductSpec, Scene, Subject
-from castmark_world.scope import DEFAULT, FIRST, Scope
+from castmark_world.scope import Scope
+from castmark_world.scopes import DEFAULT, FIRST
 from castmark_world.vocabulary import CATALOGUE
 from castmark_world.words import STAINS
 

@@ -26,7 +26,8 @@ from castmark_world.params import (
     Split,
     Subject,
 )
-from castmark_world.scope import DEFAULT, Attributes, Odds, Scope
+from castmark_world.scope import Attributes, Odds, Scope
+from castmark_world.scopes import DEFAULT
 from castmark_world.vocabulary import CATALOGUE, PEOPLE
 
 WITH_TOP = {"dress": "skirt", "dungarees": "trousers"}

@@ -9,7 +9,7 @@ import numpy as np
 
 from castmark_world.params import Placement, Scene, Subject
 from castmark_world.render import SIDE, masks
-from castmark_world.scope import FULL
+from castmark_world.scopes import FULL
 from castmark_world.vocabulary import CATALOGUE
 
 UNSHOWN: dict[str, tuple[str, str]] = {

@@ -20,7 +20,7 @@ def write_sample(
     seed: int,
     split: Literal["train", "calibration", "test"] = "train",
     kind: Kind | None = None,
-    scope: Literal["first", "full"] | None = None,
+    scope: Literal["first", "second", "full"] | None = None,
     size: int = 256,
 ) -> None:
     """Write ``n`` scenes as ``00000.png`` ... and ``scenes.jsonl`` (file, caption, truth).

@@ -280,7 +280,7 @@ def world_sample(
     split: Annotated[Literal["train", "calibration", "test"], typer.Option("--split")] = "train",
     kind: Annotated[Literal["character", "product", "mascot"] | None, typer.Option("--kind")] = None,
     scope: Annotated[
-        Literal["first", "full"] | None,
+        Literal["first", "second", "full"] | None,
         typer.Option("--scope", help="How much of the world. [default: what the shipped models know]"),
     ] = None,
     size: Annotated[int, typer.Option("--size", min=16, max=2048, help="Pixels a side.")] = 256,
