@@ -15,31 +15,28 @@ import math
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from castmark.errors import NotCalibrated
 from castmark.safety.calibration import Calibration, Rate, Threshold, file_name, user_folder
-from castmark.safety.concepts import Concepts
 from castmark.safety.domain import Kind, strangeness
 from castmark.safety.encoder import Encoder
 from castmark.safety.evidence import PROMPTS, Evidence, Pictures, Sizes, WorldEvidence
 from castmark.safety.policy import Policy, shipped_policies
-from castmark.safety.probe import Probe, learn
-from castmark.safety.prompt_scores import PromptScores, word_lists
+from castmark.safety.probe import learn
 from castmark.safety.reader import Reader, learn_reader
 from castmark.safety.samples import SAFE
+from castmark.safety.scores import Scorer, Scores
 from castmark.safety.threshold import binomial_cdf, interval, miss_threshold, smallest_n, threshold
-from castmark_world import Split
 
 if TYPE_CHECKING:
     from castmark.bases.base import Base
 
 PROBE_P = 0.05
 """The probe is used where a one-sided sign test says at this level that it catches more than the texts."""
-Scorer = Literal["texts", "probe"]
 HIDDEN, LESSONS_FOR_HIDDEN = 96, 4000
 """Hidden units of the probe of categories, and how many lessons they need. Of 500 held-out renders of knives,
 at 1% of 2,500 safe ones, a linear probe from 1,200 lessons caught 67%, from 12,000 85%, and one with 64 to
@@ -138,39 +135,6 @@ def calibrate_on(policy: Policy, evidence: Evidence) -> Calibration:
         kinds=kinds,
         notes=_notes(scores, image, prompt, kinds, reader),
     )
-
-
-class Scores:
-    """Scores of samples under one policy, each computed once."""
-
-    def __init__(self, policy: Policy, evidence: Evidence, probe: Probe | None) -> None:
-        self.policy, self.evidence, self.probe = policy, evidence, probe
-        self._concepts = Concepts(evidence.encoder, policy)
-        self.lists = word_lists(policy)
-        self._reader = PromptScores(evidence.encoder, self._concepts, self.lists)
-        self._prompts: dict[tuple[Split, str | None], list[dict[str, float]]] = {}
-
-    def scorers(self, category: str) -> tuple[Scorer, ...]:
-        """What can score the category."""
-        return ("texts", "probe") if self.probe and category in self.probe.classes else ("texts",)
-
-    def of(self, embeddings: Tensor, category: str, scorer: Scorer) -> list[float]:
-        """A score for each picture."""
-        if scorer == "probe":
-            assert self.probe is not None
-            return self.probe.log_odds(embeddings, category).tolist()
-        return self._concepts.scores(embeddings)[category].tolist()
-
-    def pictures(self, source: str, split: Split, of: str | None, category: str, by: Scorer) -> list[float]:
-        """Scores of a source's pictures."""
-        return self.of(self.evidence.pictures(source, split, of).embeddings, category, by)
-
-    def prompts(self, split: Split, of: str | None, category: str) -> list[float]:
-        """Scores of prompts, in their order."""
-        key = (split, of)
-        if key not in self._prompts:
-            self._prompts[key] = self._reader.of(self.evidence.prompts(split, of))
-        return [row[category] for row in self._prompts[key]]
 
 
 def _image_threshold(scores: Scores, category: str, count: int) -> Threshold:

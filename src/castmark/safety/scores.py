@@ -1,0 +1,49 @@
+"""What a policy's thresholds are found from: scores of samples, by the judge's texts or by a probe."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor
+
+from castmark.safety.concepts import Concepts
+from castmark.safety.evidence import Evidence
+from castmark.safety.policy import Policy
+from castmark.safety.probe import Probe
+from castmark.safety.prompt_scores import PromptScores, word_lists
+from castmark_world import Split
+
+Scorer = Literal["texts", "probe"]
+
+
+class Scores:
+    """Scores of samples under one policy, each computed once."""
+
+    def __init__(self, policy: Policy, evidence: Evidence, probe: Probe | None) -> None:
+        self.policy, self.evidence, self.probe = policy, evidence, probe
+        self._concepts = Concepts(evidence.encoder, policy)
+        self.lists = word_lists(policy)
+        self._reader = PromptScores(evidence.encoder, self._concepts, self.lists)
+        self._prompts: dict[tuple[Split, str | None], list[dict[str, float]]] = {}
+
+    def scorers(self, category: str) -> tuple[Scorer, ...]:
+        """What can score the category."""
+        return ("texts", "probe") if self.probe and category in self.probe.classes else ("texts",)
+
+    def of(self, embeddings: Tensor, category: str, scorer: Scorer) -> list[float]:
+        """A score for each picture."""
+        if scorer == "probe":
+            assert self.probe is not None
+            return self.probe.log_odds(embeddings, category).tolist()
+        return self._concepts.scores(embeddings)[category].tolist()
+
+    def pictures(self, source: str, split: Split, of: str | None, category: str, by: Scorer) -> list[float]:
+        """Scores of a source's pictures."""
+        return self.of(self.evidence.pictures(source, split, of).embeddings, category, by)
+
+    def prompts(self, split: Split, of: str | None, category: str) -> list[float]:
+        """Scores of prompts, in their order."""
+        key = (split, of)
+        if key not in self._prompts:
+            self._prompts[key] = self._reader.of(self.evidence.prompts(split, of))
+        return [row[category] for row in self._prompts[key]]
