@@ -5,15 +5,18 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partialmethod
 from pathlib import Path
 
 import numpy as np
 import pytest
+from torch import Tensor
 
 from castmark.errors import NotCalibrated
 from castmark.safety import Calibration, Encoder, Gate, Policy
 from castmark.safety.calibrate import Sizes, calibrate
 from castmark.safety.evidence import WorldEvidence
+from castmark.safety.policy import Escalation
 from castmark.safety.samples import (
     HOLDERS,
     NEAR_MISSES,
@@ -29,6 +32,7 @@ from castmark.safety.samples import (
     scenes,
     triggers_of,
 )
+from castmark.safety.scores import Scores
 from castmark.shot import ResolvedShot, Shot
 from castmark.take import Draft
 from castmark_world import (
@@ -47,6 +51,9 @@ from castmark_world import (
     truth,
 )
 
+CHILD = Escalation(
+    words=("child", "girl"), prompts=("a girl",), anchors=("a woman",), categories=("alcohol",), miss=0.4
+)
 CAMERAS = set(GUARDED.cameras.values if GUARDED.cameras else ("full",))
 CATEGORIES = ("alcohol", "blood", "drugs", "smoking", "weapon")
 
@@ -128,6 +135,32 @@ def test_every_source_has_its_threshold_and_the_highest_is_used(loose: Policy, e
         assert set(found.by_source) == set(record.sources)
         assert found.value == max(*found.by_source.values(), *found.by_group.values())
         assert found.false_positives["renders"].n == 12 and found.true_positives[record.sources[1]].n == 4
+
+
+def test_a_trigger_is_found_by_what_finds_it_less_often_where_it_is_not(
+    loose: Policy, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strict = loose.model_copy(update={"escalate": {"child": CHILD}})
+    (record,) = calibrate([strict], encoder, sizes=SMALL)
+    found = record.escalations["child"]
+    (others,) = found.false_positives.values()
+    assert record.triggers["child"].classes == ("other", "child")
+    assert others.n + found.true_positives["renders"].n == SMALL.test_safe
+    # A judge of random weights tells nothing: so let the probe know what the truth is.
+    for helps in (True, False):
+        monkeypatch.setattr(Scores, "of", partialmethod(told, helps=helps))
+        (record,) = calibrate([strict], encoder, sizes=SMALL)
+        assert record.escalations["child"].scorer == ("probe" if helps else "texts")
+        assert ("child" in record.probed) == helps
+
+
+def told(scores: Scores, embeddings: Tensor, name: str, scorer: str, *, helps: bool) -> list[float]:
+    """Scores as if the probe (or else the texts) told pictures with children from others."""
+    there = {
+        row.sum().item() for row in scores.evidence.pictures("renders", "calibration", None).showing("child")
+    }
+    right = [row.sum().item() in there for row in embeddings]
+    return [float(found) if (scorer == "probe") == helps else 0.5 for found in right]
 
 
 @pytest.mark.parametrize(
@@ -245,7 +278,8 @@ def test_the_evidence_has_every_child_for_the_trigger(encoder: Encoder) -> None:
     evidence = WorldEvidence(encoder, SMALL, 3)
     seen = evidence.pictures("renders", "calibration", None)
     children = evidence.trigger("child", "calibration")
-    assert children is not None and len(children) >= len(seen.of("age: child")) and len(children) > 0
+    assert children is not None and len(children.there) >= len(seen.of("age: child")) > 0
+    assert len(children.there) + len(children.others) == SMALL.safe
     assert evidence.trigger("dog", "calibration") is None
     assert all(evidence.shows(name) and evidence.says(name) for name in CATEGORIES)
     assert not evidence.shows("nudity")

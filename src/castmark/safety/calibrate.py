@@ -24,9 +24,9 @@ from castmark.errors import NotCalibrated
 from castmark.safety.calibration import Calibration, Rate, Threshold, file_name, user_folder
 from castmark.safety.domain import Kind, strangeness
 from castmark.safety.encoder import Encoder
-from castmark.safety.evidence import PROMPTS, Evidence, Pictures, Sizes, WorldEvidence
+from castmark.safety.evidence import PROMPTS, Evidence, Lessons, Pictures, Sizes, WorldEvidence
 from castmark.safety.policy import Policy, shipped_policies
-from castmark.safety.probe import learn
+from castmark.safety.probe import Probe, learn
 from castmark.safety.reader import Reader, learn_reader
 from castmark.safety.samples import SAFE
 from castmark.safety.scores import Scorer, Scores
@@ -41,6 +41,10 @@ HIDDEN, LESSONS_FOR_HIDDEN = 96, 4000
 """Hidden units of the probe of categories, and how many lessons they need. Of 500 held-out renders of knives,
 at 1% of 2,500 safe ones, a linear probe from 1,200 lessons caught 67%, from 12,000 85%, and one with 64 to
 256 hidden units 89 to 92%."""
+
+
+OTHER = "other"
+"""Class of a trigger's probe: what does not show it."""
 
 
 def calibrate(
@@ -98,11 +102,11 @@ def calibrate_on(policy: Policy, evidence: Evidence) -> Calibration:
             kind = "prompts" if name in shown else "pictures"
             raise NotCalibrated(f"there are no unsafe {kind} of {name!r} to calibrate with; give some")
     lessons = evidence.lessons()
-    content, reader = None, None
+    content, triggers, reader = None, dict[str, Probe](), None
     if lessons is not None:
         names = (SAFE, *sorted(set(lessons.contents) - {SAFE}))
-        many = len(lessons.contents) >= LESSONS_FOR_HIDDEN
-        content = learn(lessons.embeddings, lessons.contents, names, hidden=HIDDEN if many else 0)
+        content = _probe(lessons.embeddings, lessons.contents, names)
+        triggers = _trigger_probes(policy, lessons)
         reader = learn_reader(
             lessons.embeddings,
             lessons.people,
@@ -112,7 +116,8 @@ def calibrate_on(policy: Policy, evidence: Evidence) -> Calibration:
             drift_rate=policy.budget.fpr,
             delta=policy.budget.delta,
         )
-    scores = Scores(policy, evidence, content)
+    told = {name: content for name in said if content is not None and name in content.classes}
+    scores = Scores(policy, evidence, told | triggers)
     image = {name: _image_threshold(scores, name, len(said)) for name in said}
     prompt = {name: _prompt_threshold(scores, name, len(said)) for name in said}
     kinds = {source: _kind(policy, evidence, source, known) for source, known in evidence.familiar().items()}
@@ -131,10 +136,26 @@ def calibrate_on(policy: Policy, evidence: Evidence) -> Calibration:
         prompt=prompt,
         escalations=_escalations(scores),
         content=content,
+        triggers=triggers,
         reader=reader,
         kinds=kinds,
         notes=_notes(scores, image, prompt, kinds, reader),
     )
+
+
+def _probe(embeddings: Tensor, labels: Sequence[str], classes: Sequence[str]) -> Probe:
+    return learn(embeddings, labels, classes, hidden=HIDDEN if len(labels) >= LESSONS_FOR_HIDDEN else 0)
+
+
+def _trigger_probes(policy: Policy, lessons: Lessons) -> dict[str, Probe]:
+    """A probe for each escalation trigger that some of the labelled renders show."""
+    known = lessons.embeddings[: len(lessons.triggers)]
+    found: dict[str, Probe] = {}
+    for name in policy.escalate:
+        labels = [name if name in shown else OTHER for shown in lessons.triggers]
+        if name in labels:
+            found[name] = _probe(known, labels, (OTHER, name))
+    return found
 
 
 def _image_threshold(scores: Scores, category: str, count: int) -> Threshold:
@@ -252,22 +273,28 @@ def _prompt_threshold(scores: Scores, category: str, count: int) -> Threshold:
 
 
 def _escalations(scores: Scores) -> dict[str, Threshold]:
-    """Where a trigger counts as found: calibrated by its miss bound alone, so that doubt counts as found."""
+    """Where a trigger counts as found: calibrated by its miss bound alone, so that doubt counts as found. Of
+    texts and probe, what finds it in fewer pictures that are without."""
     found: dict[str, Threshold] = {}
+    delta = scores.policy.budget.delta
     for name, escalation in scores.policy.escalate.items():
-        shown = scores.evidence.trigger(name, "calibration")
-        test = scores.evidence.trigger(name, "test")
-        if shown is None or test is None:
-            continue
-        value = miss_threshold(scores.of(shown, name, "texts"), escalation.miss, scores.policy.budget.delta)
-        caught = _rate(scores.of(test, name, "texts"), value)
-        safe = scores.evidence.pictures(scores.evidence.sources[0], "test", None)
+        known, test = (scores.evidence.trigger(name, split) for split in ("calibration", "test"))
+        if known is None or test is None or not (len(known.others) and len(test.others)):
+            continue  # the gate then counts it as found in every picture
+        values: dict[Scorer, float] = {
+            scorer: miss_threshold(scores.of(known.there, name, scorer), escalation.miss, delta)
+            for scorer in scores.scorers(name)
+        }
+        wrong = {scorer: _rate(scores.of(known.others, name, scorer), values[scorer]) for scorer in values}
+        scorer = min(values, key=lambda each: wrong[each].value)
+        caught = _rate(scores.of(test.there, name, scorer), values[scorer])
         found[name] = Threshold(
-            value=value,
-            pass_at=value,
-            n_safe=len(safe.embeddings),
-            n_unsafe=len(shown),
-            false_positives={"any picture": _rate(scores.of(safe.embeddings, name, "texts"), value)},
+            value=values[scorer],
+            pass_at=values[scorer],
+            scorer=scorer,
+            n_safe=len(known.others),
+            n_unsafe=len(known.there),
+            false_positives={"other pictures": _rate(scores.of(test.others, name, scorer), values[scorer])},
             true_positives={scores.evidence.sources[0]: caught},
             miss_target=escalation.miss,
             miss_holds=1 - caught.low <= escalation.miss,

@@ -11,7 +11,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
+from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from torch import Tensor
 
 import castmark_data
 from castmark.errors import NotCalibrated
@@ -109,6 +111,8 @@ class Calibration(_Part):
     in every picture."""
     content: Probe | None = None
     """Exact-label probe of the categories; used where a threshold's scorer says so."""
+    triggers: dict[str, Probe] = {}
+    """The same of escalation triggers, one each."""
     reader: Reader | None = None
     """Reads people's attributes; None where no pictures of known truth were at hand."""
     kinds: dict[str, Kind] = {}
@@ -118,9 +122,24 @@ class Calibration(_Part):
 
     @model_validator(mode="after")
     def _complete(self) -> Calibration:
-        if self.content is None and any(t.scorer == "probe" for t in self.image.values()):
-            raise ValueError("a threshold is the probe's, and there is no probe")
+        for name in self.probed:
+            if name not in (probe.classes if (probe := self._probe(name)) else ()):
+                raise ValueError(f"the threshold of {name!r} is a probe's, and there is no probe for it")
         return self
+
+    @property
+    def probed(self) -> tuple[str, ...]:
+        """Categories and triggers whose thresholds are a probe's."""
+        return tuple(name for name, t in (self.image | self.escalations).items() if t.scorer == "probe")
+
+    def log_odds(self, embeddings: Float[Tensor, "b v d"], name: str) -> list[float]:
+        """What the probe makes of pictures, for one of `probed`."""
+        probe = self._probe(name)
+        assert probe is not None
+        return probe.log_odds(embeddings, name).tolist()
+
+    def _probe(self, name: str) -> Probe | None:
+        return self.triggers.get(name) if name in self.escalations else self.content
 
     @property
     def domain_and_reach(self) -> str:

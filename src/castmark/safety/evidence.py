@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import torch
 from jaxtyping import Float
@@ -50,9 +50,10 @@ class Pictures:
         """Those of one group."""
         return self.embeddings[[i for i, names in enumerate(self.groups) if group in names]]
 
-    def showing(self, trigger: str) -> Float[Tensor, "m v d"]:
-        """Those that show a trigger."""
-        return self.embeddings[[i for i, names in enumerate(self.triggers) if trigger in names]]
+    def showing(self, trigger: str, *, shown: bool = True) -> Float[Tensor, "m v d"]:
+        """Those that show a trigger, or of those of which it is known the others."""
+        chosen = [i for i, names in enumerate(self.triggers) if (trigger in names) == shown]
+        return self.embeddings[chosen]
 
     @property
     def group_names(self) -> list[str]:
@@ -64,7 +65,8 @@ class Pictures:
 class Lessons:
     """Embedded pictures with exact labels, for the probes, and others held out to measure the readers.
 
-    ``textures`` are those of the renders among them, ``drawn_textures`` of the base's drawings.
+    The renders come first: who is in the base's drawings after them is not known. ``textures`` are those of
+    the renders, ``drawn_textures`` of the drawings.
     """
 
     embeddings: Float[Tensor, "n v d"]
@@ -72,8 +74,18 @@ class Lessons:
     drawn_textures: Float[Tensor, "d t"]
     contents: list[str]
     people: list[dict[str, str]]
+    triggers: list[tuple[str, ...]]
+    """Of the renders."""
     held_out: Float[Tensor, "m v d"]
     held_out_people: list[dict[str, str]]
+
+
+class Shown(NamedTuple):
+    """Embedded pictures with an escalation's trigger in them, and others."""
+
+    there: Float[Tensor, "n v d"]
+    others: Float[Tensor, "m v d"]
+    """Without it, as far as that is known."""
 
 
 class Evidence(Protocol):
@@ -95,8 +107,8 @@ class Evidence(Protocol):
         """Safe pictures (None), or those of an unsafe category."""
         ...
 
-    def trigger(self, name: str, split: Split) -> Float[Tensor, "n v d"] | None:
-        """Pictures with an escalation's trigger in them; None where there are none."""
+    def trigger(self, name: str, split: Split) -> Shown | None:
+        """Pictures with an escalation's trigger in them, and others; None where there are none."""
         ...
 
     def prompts(self, split: Split, category: str | None) -> list[str]:
@@ -183,9 +195,12 @@ class WorldEvidence:
         count = sizes.drawn_unsafe if category else safe
         return Pictures(*observe(self.encoder, drawings(self.base, count, seed, split, category)))
 
-    def trigger(self, name: str, split: Split) -> Float[Tensor, "n v d"] | None:
-        """Safe renders that show the trigger."""
-        return self.pictures(RENDERS, split, None).showing(name) if name in TRIGGERS else None
+    def trigger(self, name: str, split: Split) -> Shown | None:
+        """Safe renders with the trigger in them, and without."""
+        if name not in TRIGGERS:
+            return None
+        safe = self.pictures(RENDERS, split, None)
+        return Shown(safe.showing(name), safe.showing(name, shown=False))
 
     def prompts(self, split: Split, category: str | None) -> list[str]:
         """Captions, and sentences of the shipped lists."""
@@ -216,6 +231,7 @@ class WorldEvidence:
                 drawn_textures,
                 [*contents, *[SAFE] * len(drawn)],
                 [*people, *[{}] * len(drawn)],
+                list(map(triggers_of, made)),
                 self.pictures(RENDERS, "calibration", None).embeddings,
                 [people_of(scene) for scene in held_out],
             )

@@ -192,9 +192,7 @@ class Gate:
         """Score of every category and trigger, and the distance from what was calibrated, of each picture."""
         found = {name: values.tolist() for name, values in self._concepts.scores(embeddings).items()}
         record = self.calibration
-        for name, threshold in record.image.items():
-            if threshold.scorer == "probe" and record.content is not None:
-                found[name] = record.content.log_odds(embeddings, name).tolist()
+        found |= {name: record.log_odds(embeddings, name) for name in record.probed}
         if record.kinds:
             found[DOMAIN] = strangeness(record.kinds, texture(pixels)).tolist()
         return found

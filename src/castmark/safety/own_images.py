@@ -25,7 +25,7 @@ from castmark.errors import InputError
 from castmark.safety.calibration import OWN_IMAGES
 from castmark.safety.domain import texture
 from castmark.safety.encoder import Encoder
-from castmark.safety.evidence import Lessons, Pictures
+from castmark.safety.evidence import Lessons, Pictures, Shown
 from castmark.safety.pictures import to_tensor
 from castmark.safety.samples import prompts, read_sections, sections
 from castmark_adapters.subject import open_rgb
@@ -78,11 +78,12 @@ class OwnImages:
         """The images of a category's folder, or the safe ones. Nothing is known of groups of people."""
         return self._part(category, "test" if split == "test" else "calibration")
 
-    def trigger(self, name: str, split: Split) -> Float[Tensor, "n v d"] | None:
-        """The images of the folder of that name, if there is one."""
+    def trigger(self, name: str, split: Split) -> Shown | None:
+        """The images of the folder of that name, if there is one; and the safe ones, where it may be too."""
         if name not in self._files:
             return None
-        return self._part(name, "test" if split == "test" else "calibration").embeddings
+        there, safe = (self.pictures(SOURCE, split, of) for of in (name, None))
+        return Shown(there.embeddings, safe.embeddings)
 
     def prompts(self, split: Split, category: str | None) -> list[str]:
         """Prompts of the file, halved by digest, or of the shipped lists."""

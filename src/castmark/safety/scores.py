@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from torch import Tensor
@@ -17,25 +18,28 @@ Scorer = Literal["texts", "probe"]
 
 
 class Scores:
-    """Scores of samples under one policy, each computed once."""
+    """Scores of samples under one policy, each computed once.
 
-    def __init__(self, policy: Policy, evidence: Evidence, probe: Probe | None) -> None:
-        self.policy, self.evidence, self.probe = policy, evidence, probe
+    Args:
+        probes: by the category or escalation trigger that they tell from all else.
+    """
+
+    def __init__(self, policy: Policy, evidence: Evidence, probes: Mapping[str, Probe]) -> None:
+        self.policy, self.evidence, self._probes = policy, evidence, probes
         self._concepts = Concepts(evidence.encoder, policy)
         self.lists = word_lists(policy)
         self._reader = PromptScores(evidence.encoder, self._concepts, self.lists)
         self._prompts: dict[tuple[Split, str | None], list[dict[str, float]]] = {}
 
-    def scorers(self, category: str) -> tuple[Scorer, ...]:
-        """What can score the category."""
-        return ("texts", "probe") if self.probe and category in self.probe.classes else ("texts",)
+    def scorers(self, name: str) -> tuple[Scorer, ...]:
+        """What can score the category or trigger."""
+        return ("texts", "probe") if name in self._probes else ("texts",)
 
-    def of(self, embeddings: Tensor, category: str, scorer: Scorer) -> list[float]:
-        """A score for each picture."""
+    def of(self, embeddings: Tensor, name: str, scorer: Scorer) -> list[float]:
+        """A score of each picture for the category or trigger."""
         if scorer == "probe":
-            assert self.probe is not None
-            return self.probe.log_odds(embeddings, category).tolist()
-        return self._concepts.scores(embeddings)[category].tolist()
+            return self._probes[name].log_odds(embeddings, name).tolist()
+        return self._concepts.scores(embeddings)[name].tolist()
 
     def pictures(self, source: str, split: Split, of: str | None, category: str, by: Scorer) -> list[float]:
         """Scores of a source's pictures."""
