@@ -34,6 +34,7 @@ from castmark_world.scopes import (
     SCENES,
     SCOPES,
     SECOND,
+    TAUGHT,
     UNSAFE_ITEMS,
 )
 from castmark_world.truth import truth
@@ -50,6 +51,7 @@ __all__ = [
     "SCENES",
     "SCOPES",
     "SECOND",
+    "TAUGHT",
     "UNSAFE_ITEMS",
     "CharacterSpec",
     "Item",

@@ -399,8 +399,14 @@ weather: as much of it as can be learned on a few cores."""
 SCOPES: dict[str, Scope] = {scope.name: scope for scope in (FIRST, SECOND, FULL)}
 DEFAULT = FIRST
 """The scope of the shipped base, and of what reads its pictures."""
-GUARDED = replace(FIRST, name="guarded", items=FULL.items, props=FULL.props, propped=FULL.propped)
-"""The scope of the shipped judge: the base's, with every thing that it must know, unsafe ones among them."""
+GUARDED, GUARDED_NEXT = (
+    replace(scope, name=f"{scope.name}, guarded", items=FULL.items, props=FULL.props, propped=FULL.propped)
+    for scope in (DEFAULT, SECOND)
+)
+"""The scope of the shipped judge: the base's, with every thing that it must know, unsafe ones among them; and
+that of the base to come."""
+TAUGHT: tuple[Scope, ...] = (GUARDED, GUARDED_NEXT)
+"""What the judge learns from, so that it knows the next base's pictures before there are any."""
 
 ITEMS: dict[str, Item] = GUARDED.catalogue
 SAFE_ITEMS = tuple(name for name, item in ITEMS.items() if item.category is None)

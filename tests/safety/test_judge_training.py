@@ -13,7 +13,8 @@ import pytest
 import torch
 
 import castmark_data
-from castmark.safety import Encoder
+from castmark.safety import Encoder, Policy
+from castmark.safety.prompt_scores import word_lists
 from castmark.training import judge as module
 from castmark.training.common import TrainSettings
 from castmark.training.judge import Trainer, duplicates, encode_texts, tokenizer_digest
@@ -22,7 +23,7 @@ from castmark.training.judge_labels import ATTRIBUTES, labels_of
 from castmark.training.judge_report import FAMILIES, accuracies, readme
 from castmark.training.judge_texts import UNSAFE_NOUNS, Speaker
 from castmark.training.tokenizer import FILES
-from castmark_world import DEFAULT, UNSAFE_ITEMS, Kind, Prop, Scene, caption, stage
+from castmark_world import DEFAULT, TAUGHT, UNSAFE_ITEMS, Kind, Prop, Scene, caption, stage
 from castmark_world.sampling import sample_subject
 
 
@@ -60,6 +61,20 @@ def test_a_seed_gives_the_same_batches_and_every_other_one_is_mirrored_and_unrea
     plain, mirrored = (batch.pixels.astype(float) for batch in here)
     assert np.abs(plain[..., ::-1] - mirrored).mean() < np.abs(plain - mirrored).mean()
     assert here[0].read and not here[1].read
+
+
+def test_pictures_are_of_every_scope_that_is_taught() -> None:
+    data = JudgeData(np.random.default_rng(4), 48)
+    scopes: list[str] = []
+    for _ in range(3):
+        data.batch()
+        scopes.append(data.scope.name)
+        data.batch()
+    assert set(scopes) <= {scope.name for scope in TAUGHT} and len(TAUGHT) == 2
+    labels = np.concatenate([JudgeData(np.random.default_rng(s), 48).batch().labels for s in (5, 6)])
+    occupation = ATTRIBUTES["occupation"]
+    shown = {occupation[i] for i in labels[:, list(ATTRIBUTES).index("occupation")] if i != UNKNOWN}
+    assert "none" in shown and len(shown) > 5
 
 
 def test_the_two_of_a_pair_differ_in_one_thing_and_the_pictures_too() -> None:
@@ -143,8 +158,13 @@ def test_an_unsafe_thing_is_never_said_of_a_harmless_value() -> None:
     bad = {word for nouns in UNSAFE_NOUNS.values() for noun in nouns for word in noun.split()}
     shared = {"bottle", "of", "glass", "mug", "clothes", "on", "the", "with", "bag", "white", "fresh", "dose"}
     shared |= {"red", "pen", "shirt", "kitchen", "drink", "hunting", "stains", "powder"}
-    for _ in range(300):
-        text = speaker.prompt("unsafe", "none")
+    excepted = {phrase for category in Policy.load().judged.values() for phrase in category.exceptions}
+    said = [speaker.prompt("unsafe", "none") for _ in range(300)]
+    listed = [text for text in said if text.split(", ")[-1] in excepted]
+    assert 30 < len(listed) < 150
+    for text in listed:
+        assert not any(words.hits(text) for words in word_lists(Policy.load()).values()), text
+    for text in set(said) - set(listed):
         assert not (bad - shared) & set(text.split()), text
     assert not {"knife", "beer", "cup", "red", "cigarette", "fox", "harbour"} & set(speaker.foreign)
 
@@ -153,7 +173,7 @@ def test_every_value_is_said_in_several_ways_without_holes() -> None:
     speaker = Speaker(np.random.default_rng(4))
     for name, values in ATTRIBUTES.items():
         for value in values:
-            said = {speaker.prompt(name, value) for _ in range(16)}
+            said = {speaker.prompt(name, value) for _ in range(32)}
             assert len(said) > 2, (name, value)
             assert not any("{" in text or "  " in text or not text.strip() for text in said)
     assert not {speaker.prompt("glasses", "round glasses") for _ in range(30)} & {"glasses"}
@@ -197,7 +217,10 @@ def test_a_report_counts_what_is_shown_and_its_readme_has_the_figures() -> None:
     places = ATTRIBUTES["place"]
     figures = accuracies(torch.eye(size)[:3], [{"place": places[0]}, {"place": places[2]}, {}], texts)
     assert figures == {"place": 0.5}
-    held = {"place": 0.5, "auc_blood": 0.75, "caption_top1": 0.25}
+    held = {
+        "first": {"place": 0.5, "auc_blood": 0.75, "caption_top1": 0.25},
+        "second": {"place": 0.625, "gender": 0.75, "auc_blood": 1.0},
+    }
     card = {
         "parameters": 1000,
         "model": "m",
@@ -208,9 +231,10 @@ def test_a_report_counts_what_is_shown_and_its_readme_has_the_figures() -> None:
         "hardware": "h",
     }
     text = readme(card | {"held_out": held})
-    assert (
-        f"| scene: place ({size}) | 0.500 |" in text and "AUC blood against safe, six views | 0.7500" in text
-    )
+    assert "| attribute (values) | first | second |" in text
+    assert f"| scene: place ({size}) | 0.500 | 0.625 |" in text
+    assert f"| person: gender ({len(ATTRIBUTES['gender'])}) |  | 0.750 |" in text
+    assert "| AUC blood against safe, six views | 0.7500 | 1.0000 |" in text
     assert set(ATTRIBUTES) <= {name for names in FAMILIES.values() for name in names}
 
 

@@ -41,6 +41,7 @@ from castmark.training.loop import Loop
 from castmark.training.muon import groups
 from castmark.training.supply import Supply
 from castmark.training.tokenizer import CONTEXT, load_tokenizer, make_tokenizer, token_ids
+from castmark_world import TAUGHT
 
 BATCH = 64
 CAPTIONED = 0.5
@@ -361,7 +362,7 @@ def document(folder: Path) -> Path:
 
     started = time.monotonic()
     card = json.loads((folder / "card.json").read_text())
-    card["held_out"] = held_out_figures(folder)
+    card["held_out"] = {scope.name: held_out_figures(folder, scope=scope) for scope in TAUGHT}
     card["held_out_seconds"] = round(time.monotonic() - started)
     write_card(folder, card)
     (folder / "README.md").write_text(readme(card))

@@ -24,10 +24,8 @@ from castmark.training.judge_labels import (
     ATTRIBUTES,
     CATEGORIES,
     FACE,
-    KINDS,
     MASK_SIDE,
     NONE,
-    PERSONS,
     WHOLE,
     Parts,
     item_label,
@@ -37,14 +35,15 @@ from castmark.training.judge_labels import (
 from castmark.training.judge_texts import Speaker
 from castmark_world import (
     CATALOGUE,
-    GUARDED,
     ITEMS,
     SAFE_ITEMS,
+    TAUGHT,
     UNSAFE_ITEMS,
     CharacterSpec,
     Kind,
     Prop,
     Scene,
+    Subject,
     caption,
     render,
     sample_scene,
@@ -116,6 +115,8 @@ class JudgeData:
     def __init__(self, rng: np.random.Generator, size: int) -> None:
         self.rng, self.size = rng, size
         self.speaker = Speaker(rng)
+        self.scope = TAUGHT[0]
+        """Of the picture, or pair, in the making."""
         self._fresh: Batch | None = None
 
     def batch(self) -> Batch:
@@ -136,10 +137,11 @@ class JudgeData:
         pair = 0
         while len(rows) < self.size:
             roll = self.rng.random()
+            self.scope = TAUGHT[int(self.rng.integers(len(TAUGHT)))]
             if roll < 0.02:
                 rows.append(self._nothing())
             elif roll < 0.48:
-                scope = GUARDED if self.rng.random() < 0.3 else GUARDED.alone
+                scope = self.scope if self.rng.random() < 0.3 else self.scope.alone
                 rows.append(self._row(self._armed(sample_scene(self.rng, scope=scope), 0.2)))
             else:
                 make = self._things if roll < 0.70 else self._beside if roll < 0.76 else self._people
@@ -158,6 +160,9 @@ class JudgeData:
             np.array([row.pair for row in rows]),
             np.array([row.told for row in rows]),
         )
+
+    def _subject(self, kind: Kind | None = None) -> Subject:
+        return sample_subject(self.rng, kind, scope=self.scope)
 
     def _one(self, options: tuple[str, ...]) -> str:
         return options[int(self.rng.integers(len(options)))]
@@ -186,10 +191,10 @@ class JudgeData:
 
     def _things(self, number: int) -> list[_Row]:
         """The same scene twice, with another thing in the hand or on the clothes, or with none."""
-        kind: Kind = "mascot" if "mascot" in KINDS and self.rng.random() < 0.25 else "character"
-        camera = "half" if GUARDED.cameras and self.rng.random() < 0.35 else "full"
-        subject = sample_subject(self.rng, kind)
-        scene = stage(subject, self.rng, item=None, camera=camera, scope=GUARDED.alone)
+        has_mascots = "mascot" in self.scope.attributes
+        kind: Kind = "mascot" if has_mascots and self.rng.random() < 0.25 else "character"
+        camera = "half" if self.scope.cameras and self.rng.random() < 0.35 else "full"
+        scene = stage(self._subject(kind), self.rng, item=None, camera=camera, scope=self.scope.alone)
         first, second = self._two(tuple(ITEMS))
         other = None if self.rng.random() < 0.15 else second
         pair = [Parts(replace(scene, item=item)) for item in (first, other)]
@@ -198,7 +203,7 @@ class JudgeData:
 
     def _beside(self, number: int) -> list[_Row]:
         """The same scene twice, with another thing on the ground."""
-        scene = stage(sample_subject(self.rng), self.rng, item=None, camera="full", scope=GUARDED.alone)
+        scene = stage(self._subject(), self.rng, item=None, camera="full", scope=self.scope.alone)
         at = (0.13 if scene.x >= 0.5 else 0.87) + float(self.rng.normal() * 0.02)
         scale = float(self.rng.uniform(0.8, 1.0))
         two = self._two(tuple(name for name, item in CATALOGUE.items() if item.prop))
@@ -208,9 +213,9 @@ class JudgeData:
 
     def _people(self, number: int) -> list[_Row]:
         """The same scene twice, with one thing about the person changed: skin tone, gender or age."""
-        subject = sample_subject(self.rng, "character")
+        subject = self._subject("character")
         assert isinstance(subject, CharacterSpec)
-        scene = self._armed(stage(subject, self.rng, item=None, scope=GUARDED.alone), 0.35)
+        scene = self._armed(stage(subject, self.rng, item=None, scope=self.scope.alone), 0.35)
         what = self._one(("skin_tone", "skin_tone", "gender", "age"))
         other = self._other_tone(subject) if what == "skin_tone" else self._other_person(subject, what)
         pair = [Parts(replace(scene, subject=each)) for each in (subject, other)]
@@ -235,7 +240,7 @@ class JudgeData:
         person = self._one(
             tuple(
                 name
-                for name in PERSONS
+                for name in self.scope.attributes["character"].named["person"].values
                 if getattr(PEOPLE[name], held) == getattr(subject, held)
                 and getattr(PEOPLE[name], what) != getattr(subject, what)
             )
@@ -261,7 +266,7 @@ class JudgeData:
         if box is not None:
             return self._cropped(parts, box, pair, differs, tell)
         labels = labels_of(scene, parts)
-        text, said = self.speaker.hands(caption(scene, self.rng), scene)
+        text, said = self.speaker.hands(caption(scene, self.rng, self.scope), scene)
         if tell:
             fact = self.speaker.prompt(tell, labels[tell])
             text = f"{text}, {fact}" if self.rng.random() < 0.5 else f"{fact}, {text}"

@@ -6,15 +6,16 @@ two subjects nobody could say which is meant, so there the scene alone is labell
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from castmark_world import GUARDED, ITEMS, CharacterSpec, Scene, masks
+from castmark_world import ITEMS, TAUGHT, CharacterSpec, Scene, masks
 from castmark_world.outfits import worn
-from castmark_world.scope import Odds
+from castmark_world.scope import Odds, Scope
 from castmark_world.truth import applies, things_in
 from castmark_world.vocabulary import PEOPLE
 from castmark_world.words import SKIN
@@ -22,9 +23,7 @@ from castmark_world.words import SKIN
 NONE = "none"
 CATEGORIES = tuple(dict.fromkeys(item.category for item in ITEMS.values() if item.category))
 """The unsafe ones."""
-KINDS = tuple(GUARDED.attributes)
-PERSONS: tuple[str, ...] = GUARDED.attributes["character"].named["person"].values
-"""Nouns for people."""
+KINDS = tuple(dict.fromkeys(kind for scope in TAUGHT for kind in scope.attributes))
 UNASKED = frozenset(("freckles", "top_pattern"))
 """Named attributes that are not asked about by that name, or not at all."""
 
@@ -32,7 +31,7 @@ UNASKED = frozenset(("freckles", "top_pattern"))
 def _named() -> dict[str, tuple[str, ...]]:
     """The named attributes of every kind of subject; several kinds share some."""
     found: dict[str, tuple[str, ...]] = {}
-    for attributes in GUARDED.attributes.values():
+    for attributes in (each for scope in TAUGHT for each in scope.attributes.values()):
         uniforms = "occupation" in attributes.named
         for name, odds in attributes.named.items():
             if name not in UNASKED and name != "skin_tone":
@@ -41,23 +40,26 @@ def _named() -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _values(odds: Odds | None) -> tuple[str, ...]:
-    return () if odds is None else odds.values
+def _every(of: Callable[[Scope], Iterable[Odds | None]]) -> tuple[str, ...]:
+    """All values that any scope has of something."""
+    drawn = (odds.values for scope in TAUGHT for odds in of(scope) if odds is not None)
+    return tuple(dict.fromkeys(value for values in drawn for value in values))
 
 
+_PEOPLE = [PEOPLE[noun] for noun in _named()["person"]]
 _ASKED: dict[str, tuple[str, ...]] = {
     "item": (*ITEMS, NONE),
     "unsafe": (*CATEGORIES, NONE),
     "kind": (*KINDS, "blank", "noise"),
-    "place": GUARDED.scenes,
-    "time": GUARDED.times.values,
-    "weather": tuple(dict.fromkeys(w for odds in GUARDED.weathers.values() for w in odds.values)),
-    "style": _values(GUARDED.styles),
-    "camera": _values(GUARDED.cameras),
-    "pose": GUARDED.poses.values,
-    "expression": GUARDED.expressions.values,
-    "age": tuple(dict.fromkeys(PEOPLE[person].age for person in PERSONS)),
-    "gender": tuple(dict.fromkeys(PEOPLE[person].gender for person in PERSONS)),
+    "place": _every(lambda scope: scope.places.values()),
+    "time": _every(lambda scope: [scope.times]),
+    "weather": _every(lambda scope: scope.weathers.values()),
+    "style": _every(lambda scope: [scope.styles]),
+    "camera": _every(lambda scope: [scope.cameras]),
+    "pose": _every(lambda scope: [scope.poses]),
+    "expression": _every(lambda scope: [scope.expressions]),
+    "age": tuple(dict.fromkeys(person.age for person in _PEOPLE)),
+    "gender": tuple(dict.fromkeys(person.gender for person in _PEOPLE)),
     "skin": tuple(dict.fromkeys(said[0] for said in SKIN)),
     "skin_tone": tuple(str(tone + 1) for tone in range(len(SKIN))),
     **_named(),
@@ -170,7 +172,7 @@ def labels_of(scene: Scene, parts: Parts | None = None) -> dict[str, str]:
 
 def _subject(scene: Scene) -> dict[str, str]:
     subject = scene.subject
-    named = GUARDED.attributes[subject.kind].named
+    named = {name: None for scope in TAUGHT for name in scope.attributes[subject.kind].named}
     found = {
         name: str(getattr(subject, name))
         for name in named

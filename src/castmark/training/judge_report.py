@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,9 @@ from castmark.safety.concepts import Concepts
 from castmark.safety.encoder import Encoder
 from castmark.safety.pictures import to_tensor
 from castmark.safety.policy import Policy
-from castmark.training.judge_labels import ATTRIBUTES, CATEGORIES, KINDS, NONE, labels_of
+from castmark.training.judge_labels import ATTRIBUTES, CATEGORIES, NONE, labels_of
 from castmark.training.judge_texts import Speaker
-from castmark_world import GUARDED, ITEMS, Kind, Scene, caption, render, sample_scene, stage
+from castmark_world import GUARDED, ITEMS, Kind, Scene, Scope, caption, render, sample_scene, stage
 from castmark_world.sampling import sample_subject
 
 README = """# The embedded judge
@@ -36,8 +35,9 @@ never seen a photograph and says nothing about one. Of unsafe things it has seen
 
 ## Held-out figures
 
-Subjects of the test split, whose combinations of attributes were never trained on. Zero-shot accuracy: the
-whole picture against the mean of {paraphrases} prompts a value, where the picture shows the attribute.
+Subjects of the test split, whose combinations of attributes were never trained on, in the scope of the world
+that the shipped base draws and in the one to come ("second"). Zero-shot accuracy: the whole picture against
+the mean of {paraphrases} prompts a value, where the picture shows the attribute.
 
 {accuracy}
 
@@ -62,13 +62,15 @@ FAMILIES: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 
-def held_out_figures(folder: Path, count: int = 900, seed: int = 31_000) -> dict[str, float]:
+def held_out_figures(
+    folder: Path, count: int = 900, seed: int = 31_000, scope: Scope = GUARDED
+) -> dict[str, float]:
     """Zero-shot accuracies by attribute, AUCs of each unsafe category against safe pictures, and retrieval of
     captions, by the judge in ``folder`` on the test split."""
     encoder = Encoder.open(folder)
     rng = np.random.default_rng(seed)
-    scenes = [sample_scene(rng, split="test", scope=GUARDED.alone) for _ in range(count // 2)]
-    scenes += [_holding(rng, tuple(ITEMS)) for _ in range(count - len(scenes))]
+    scenes = [sample_scene(rng, split="test", scope=scope.alone) for _ in range(count // 2)]
+    scenes += [_holding(rng, tuple(ITEMS), scope) for _ in range(count - len(scenes))]
     labels = [labels_of(scene) for scene in scenes]
     views = embedded(encoder, scenes)
     whole = views[:, 0]
@@ -79,7 +81,7 @@ def held_out_figures(folder: Path, count: int = 900, seed: int = 31_000) -> dict
         if name in scores:
             unsafe = torch.tensor([row.get("unsafe") == name for row in labels])
             figures[f"auc_{name}"] = auc(scores[name][unsafe], scores[name][safe])
-    texts = encoder.texts([caption(scene, rng) for scene in scenes[:RETRIEVED]])
+    texts = encoder.texts([caption(scene, rng, scope) for scene in scenes[:RETRIEVED]])
     order = (whole[: len(texts)] @ texts.T).argsort(dim=-1, descending=True)
     ranks = (order == torch.arange(len(texts))[:, None]).float().argmax(-1)
     figures |= {f"caption_top{n}": float((ranks < n).float().mean()) for n in (1, 5)}
@@ -122,37 +124,35 @@ def auc(high: Tensor, low: Tensor) -> float:
 
 def readme(card: dict[str, Any]) -> str:
     """The README of a judge with this card."""
-    figures: dict[str, float] = card["held_out"]
-    rows = [
-        (f"{family}: {name.replace('_', ' ')} ({len(ATTRIBUTES[name])})", f"{figures[name]:.3f}")
+    found: dict[str, dict[str, float]] = card["held_out"]
+    figures = {name for each in found.values() for name in each}
+    accuracy = {
+        f"{family}: {name.replace('_', ' ')} ({len(ATTRIBUTES[name])})": name
         for family, names in FAMILIES.items()
         for name in names
         if name in figures
-    ]
-    rest = [
-        (f"AUC {name} against safe, six views", f"{figures[f'auc_{name}']:.4f}")
-        for name in CATEGORIES
-        if f"auc_{name}" in figures
-    ]
-    rest += [
-        (f"own caption among the first {n} of {RETRIEVED}", f"{figures[f'caption_top{n}']:.3f}")
-        for n in (1, 5)
-        if f"caption_top{n}" in figures
-    ]
+    }
+    rest = {f"AUC {name} against safe, six views": f"auc_{name}" for name in CATEGORIES}
+    rest |= {f"own caption among the first {n} of {RETRIEVED}": f"caption_top{n}" for n in (1, 5)}
     return README.format(
         **card,
         things=", ".join(name for name, item in ITEMS.items() if item.category),
         paraphrases=PARAPHRASES,
-        accuracy=_table(("attribute (values)", "accuracy"), rows),
-        rest=_table(("", ""), rest),
+        accuracy=_table("attribute (values)", accuracy, found, 3),
+        rest=_table("", {what: name for what, name in rest.items() if name in figures}, found, 4),
     )
 
 
-def _table(head: tuple[str, str], rows: Iterable[tuple[str, str]]) -> str:
-    return "\n".join(f"| {left} | {right} |" for left, right in (head, ("---", "---"), *rows))
+def _table(what: str, rows: dict[str, str], found: dict[str, dict[str, float]], digits: int) -> str:
+    """A row for each figure (by its title), a column for each scope of the world."""
+    lines = [[what, *found], ["---"] * (1 + len(found))]
+    for title, name in rows.items():
+        values = [figures.get(name) for figures in found.values()]
+        lines.append([title, *("" if value is None else f"{value:.{digits}f}" for value in values)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _holding(rng: np.random.Generator, items: tuple[str, ...]) -> Scene:
-    kind: Kind = "mascot" if "mascot" in KINDS and rng.random() < 0.25 else "character"
+def _holding(rng: np.random.Generator, items: tuple[str, ...], scope: Scope) -> Scene:
+    kind: Kind = "mascot" if "mascot" in scope.attributes and rng.random() < 0.25 else "character"
     item = items[int(rng.integers(len(items)))]
-    return stage(sample_subject(rng, kind, "test"), rng, item=item, scope=GUARDED.alone)
+    return stage(sample_subject(rng, kind, "test", scope), rng, item=item, scope=scope.alone)

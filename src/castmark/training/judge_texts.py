@@ -3,8 +3,9 @@
 Besides its own caption, every picture is compared with short prompts for each attribute the renderer knows
 ("a person holding a knife", "blond hair", "at the beach"), as in UniCL (Yang et al. 2022, arXiv:2204.03610):
 the label is a text, so what is learned is what the zero-shot gate later reads. Unsafe things are said in many
-words, so that the text tower learns that a dagger is meant to look like a knife; words from outside the world
-are mixed in, so that it learns to read past what it does not know.
+words, so that the text tower learns that a dagger is meant to look like a knife; some of these are listed by
+the default policy, whose excepted phrases (a glue gun) are said of harmless pictures. Words from outside the
+world are mixed in, so that it learns to read past what it does not know.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import re
 
 import numpy as np
 
+from castmark.safety.policy import Policy
+from castmark.safety.prompt_scores import word_lists
 from castmark.training.judge_labels import ATTRIBUTES
 from castmark.training.tokenizer import word_list
 from castmark_world import Scene, words
@@ -234,6 +237,20 @@ def _said() -> set[str]:
     return {word for text in texts for word in re.findall(r"[a-z-]+", text)}
 
 
+def _listed() -> dict[str, tuple[str, ...]]:
+    """What the default policy lists of each category, and as "none" its excepted phrases: those in which no
+    category finds a word of its own."""
+    policy = Policy.load()
+    lists = word_lists(policy).values()
+    excepted = (phrase for category in policy.judged.values() for phrase in category.exceptions)
+    found = {name: tuple(category.words) for name, category in policy.judged.items()}
+    harmless = tuple(phrase for phrase in excepted if not any(listed.hits(phrase) for listed in lists))
+    return found | {"none": harmless}
+
+
+LISTED = _listed()
+LISTED_SHARE = 0.3
+"""How often what is unsafe, or is not, is said in words of a list."""
 NAMED = _said()
 """Words that are no distractors."""
 
@@ -297,6 +314,9 @@ class Speaker:
         return self.hold(self.pick(words.NOUN.get(value, (value,))))
 
     def _unsafe(self, value: str) -> str:
+        if self.rng.random() < LISTED_SHARE:
+            listed = self.pick(LISTED[value])
+            return self.pick((listed, listed, f"{self.pick(PEOPLE_WORDS)}, {listed}"))
         roll = self.rng.random()
         if value == "none":
             if roll < 0.25:
