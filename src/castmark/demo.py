@@ -38,7 +38,15 @@ from castmark_provenance.verify import verify
 if TYPE_CHECKING:
     from castmark_adapters.learn import LearnEvent
 
-REFERENCES = 4
+CHARACTER_REFERENCES = {
+    "studio": "standing",
+    "bedroom": "hands on hips",
+    "city": "walking",
+    "forest": "waving",
+}
+"""Places and poses."""
+PRODUCT_REFERENCES = dict.fromkeys(("studio", "bedroom", "desert", "forest"))
+NAMES = {"feminine": "mira", "masculine": "milo", "neutral": "robin"}
 SIDE = 256
 REDRAWS = 3
 LICENCE = "Apache-2.0 (rendered by castmark_world)"
@@ -120,28 +128,24 @@ def run_demo(out: Path, *, learn: bool, seed: int, threads: int | None, reporter
 
 
 def make_subject(out: Path, kind: Literal["character", "product"], rng: np.random.Generator) -> Subject:
-    """A subject of the world's test split, with its references rendered under ``out/references``."""
+    """The first subject of the world's test split that will do, with its references rendered under
+    ``out/references``: of characters one in clothes of its own, for a uniform is its occupation's.
+    """
     spec = world.sample_subject(rng, kind, split="test")
+    while isinstance(spec, world.CharacterSpec) and spec.occupation != "none":
+        spec = world.sample_subject(rng, kind, split="test")
     if isinstance(spec, world.CharacterSpec):
-        name = "mira" if spec.person in ("woman", "girl") else "milo"
-        views = [
-            world.stage(spec, rng, item=None, place=place, time="day", pose=pose)
-            for place, pose in zip(
-                ("studio", "bedroom", "city", "forest"),
-                ("standing", "hands on hips", "walking", "waving"),
-                strict=True,
-            )
-        ]
+        name, settings = NAMES[spec.gender], CHARACTER_REFERENCES
     else:
         assert isinstance(spec, world.ProductSpec)
-        name = spec.category
-        views = [
-            world.stage(spec, rng, place=place, time="day")
-            for place in ("studio", "bedroom", "desert", "forest")
-        ]
+        name, settings = spec.category, PRODUCT_REFERENCES
+    views = [
+        world.stage(spec, rng, item=None, place=place, time="day", pose=pose, camera="full")
+        for place, pose in settings.items()
+    ]
     files: list[bytes] = []
     masks: list[bytes] = []
-    for index, view in enumerate(views[:REFERENCES], start=1):
+    for index, view in enumerate(views, start=1):
         files.append(_png(world.render(view, SIDE)))
         masks.append(_png(world.masks(view, SIDE)["subject"].astype(np.uint8) * 255))
         write_atomically(out / "references" / name / f"{index}.png", files[-1])

@@ -1,17 +1,19 @@
 """What suite ``base`` computes: Wilson's interval, Frechet's distance, sharpness, and what it asks for."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from castmark.bench import run_suite
-from castmark.bench.base import frechet, sharpness, words
-from castmark.bench.base_reading import OPEN, SAID, variation, world_frequencies
+from castmark.bench.base import frechet, sharpness
+from castmark.bench.base_reading import OPEN, variation, world_frequencies
+from castmark.bench.base_words import SAID, said, words
 from castmark.bench.truth import columns
 from castmark.safety.bias.gaps import wilson
-from castmark_world import CharacterSpec, ProductSpec, sample_scene
+from castmark_world import SECOND, CharacterSpec, ProductSpec, sample_scene, sample_subject, stage
 
 
 def test_wilson_gives_the_published_interval() -> None:
@@ -42,6 +44,24 @@ def test_prompts_name_what_is_asked_and_leave_the_rest_open() -> None:
     assert isinstance(someone.subject, CharacterSpec)
     assert someone.subject.person in words(someone) and someone.subject.top in words(someone)
     assert "skin" not in words(someone) and someone.subject.bottom not in words(someone)
+    for scene in (thing, someone, replace(someone, item="cup"), replace(someone, item=None)):
+        assert said(scene) <= set(SAID) and ("item" in said(scene)) == (scene.item is not None)
+
+
+def test_an_occupation_says_what_is_worn_and_a_near_camera_leaves_out_the_pose() -> None:
+    rng = np.random.default_rng(3)
+    scene = stage(sample_subject(rng, "character", scope=SECOND), rng, item=None, camera="half", scope=SECOND)
+    subject = scene.subject
+    assert isinstance(subject, CharacterSpec)
+    own = replace(subject, person="old woman", occupation="none", top="hoodie", hair_style="bald")
+    doctor = replace(own, occupation="doctor", top="lab coat")
+    near = words(replace(scene, subject=doctor))
+    assert near.startswith("a half-length portrait of an old woman working as a doctor with a bald head ")
+    assert "coat" not in near and "character.top" in said(replace(scene, subject=doctor))
+    assert not {"pose", "character.top_color"} & said(replace(scene, subject=doctor))
+    whole = replace(scene, subject=own, camera="full", pose="waving")
+    assert "hoodie waving" in words(whole) and {"pose", "character.top_color"} <= said(whole)
+    assert "camera" not in said(whole)
 
 
 def test_variation_is_the_share_that_would_have_to_change() -> None:

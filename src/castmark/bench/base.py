@@ -21,6 +21,7 @@ from torch import Tensor
 from castmark.bases import open_base
 from castmark.bases.base import Base
 from castmark.bench.base_reading import Asked
+from castmark.bench.base_words import words
 from castmark.bench.harness import Figure, median
 from castmark.bench.truth import TruthReader
 from castmark.bench.truth.marks import each, joint, mean_figure, only
@@ -28,9 +29,6 @@ from castmark.safety.encoder import Encoder
 from castmark.safety.pictures import to_tensor
 from castmark.shot import Shot
 from castmark_world import Scene, render, sample_scene
-from castmark_world.captions import PLACE_WORDS, POSE_WORDS, article
-from castmark_world.params import CharacterSpec, ProductSpec
-from castmark_world.words import HAIR, PATTERN
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderTiny
@@ -91,24 +89,6 @@ def run(*, n: int | None = None, threads: int | None = None) -> list[Figure]:
 def name_of(steps: int) -> str:
     """ "1 step", "4 steps"."""
     return f"{steps} step{'s' if steps > 1 else ''}"
-
-
-def words(scene: Scene) -> str:
-    """A prompt that names the columns `castmark.bench.base_reading.SAID`."""
-    subject = scene.subject
-    place = PLACE_WORDS[scene.place][0]
-    if not isinstance(subject, CharacterSpec):
-        pattern = PATTERN[subject.pattern][0] if isinstance(subject, ProductSpec) else ""
-        return f"{article(f'{pattern} {subject.color} {subject.noun}'.strip())} {place}"
-    hair = (
-        HAIR[subject.hair_style][0].format(subject.hair_color)
-        if subject.hair_style != "bald"
-        else "a bald head"
-    )
-    top = f"{PATTERN[subject.top_pattern][0]} {subject.top_color} {subject.top}".strip()
-    held = f" holding {article(scene.item)}" if scene.item else ""
-    pose = POSE_WORDS[scene.pose][0]
-    return f"{article(subject.person)} with {hair} in {article(top)} {pose}{held} {place}"
 
 
 @torch.inference_mode()

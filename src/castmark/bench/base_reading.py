@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from castmark.bench.base_words import said
 from castmark.bench.harness import Figure
 from castmark.bench.truth import Reading, TruthReader, columns, marks, seen
 from castmark.bench.truth.marks import Marks, each, joint, mean, mean_figure, only
@@ -17,12 +18,6 @@ SEED = 52_001
 ROUND_TRIP_TARGET, STUDENT_TARGET = 0.99, 0.95
 """Shares of the ceiling."""
 TV_TARGET = 0.06
-SAID = (
-    "kind", "place", "pose", "item", "character.age", "character.gender", "character.hair_style",
-    "character.hair_color", "character.top", "character.top_color", "character.top_pattern",
-    "product.category", "product.color", "product.pattern",
-)  # fmt: skip
-"""Columns that a prompt names; nothing in the hand it cannot."""
 OPEN = (
     "expression",
     "character.skin",
@@ -44,7 +39,7 @@ class Asked:
 
     def __init__(self, scenes: Sequence[Scene], reader: TruthReader) -> None:
         self.scenes, self.reader = scenes, reader
-        self.shown = [seen(scene) for scene in scenes]
+        self.shown, self.named = [seen(scene) for scene in scenes], [said(scene) for scene in scenes]
         self.world = world_frequencies()
         self._last: tuple[Sequence[NDArray[np.uint8]], list[Reading]] = ((), [])
 
@@ -81,12 +76,8 @@ class Asked:
         """What the prompts named: the mean over attributes, all at once, and each."""
         rows, whole = (
             [
-                {
-                    name: right
-                    for name, right in row.items()
-                    if name in SAID and (name != "item" or scene.item)
-                }
-                for row, scene in zip(of, self.scenes, strict=True)
+                {name: right for name, right in row.items() if name in names}
+                for row, names in zip(of, self.named, strict=True)
             ]
             for of in (found, ceiling)
         )

@@ -38,7 +38,7 @@ PHOTOGRAPHS = {
 def drawn(count: int) -> Iterator[Pixels]:
     """What the embedded base draws in one step of the words of ``count`` held-out scenes."""
     from castmark.bases import open_base
-    from castmark.bench.base import words
+    from castmark.bench.base_words import words
     from castmark.shot import Shot
 
     base = open_base(None)

@@ -23,7 +23,8 @@ from castmark_world import (
     stage,
 )
 from castmark_world import Subject as Spec
-from castmark_world.captions import PLACE_WORDS, POSE_WORDS, article
+from castmark_world.describe import things
+from castmark_world.words import NOUN, PLACE, POSE
 
 METHODS = ("kind alone", "words", "reference", "LoRA", "both")
 SEED = 61_000
@@ -77,7 +78,7 @@ def _member(index: int, side: int) -> Member:
     kind = "product" if index % 2 else "character"
     spec = sample_subject(rng, kind, "test")
     words = class_phrase(spec)
-    bare = article(spec.noun)
+    bare = things(NOUN.get(spec.noun, (spec.noun,))[0])
     settings = [_scene_words(spec, place, pose) for place, pose in SCENES]
     subject = _card(f"s{index}", spec, rng, side)
     alike = _card(f"s{index}-alike", look_alike(spec, rng), rng, side)
@@ -97,12 +98,13 @@ def _member(index: int, side: int) -> Member:
 
 
 def _scene_words(spec: Spec, place: str, pose: str) -> str:
-    posed = f"{POSE_WORDS[pose][0]} " if isinstance(spec, CharacterSpec) else ""
-    return f"{posed}{PLACE_WORDS[place][0]}"
+    posed = f"{POSE[pose][0]} " if isinstance(spec, CharacterSpec) else ""
+    return f"{posed}{PLACE[place][0]}"
 
 
 def _stage(spec: Spec, rng: np.random.Generator, place: str, pose: str) -> Scene:
-    return stage(spec, rng, item=None, place=place, time="day", pose=pose)
+    """The whole subject by day, with nothing in its hands."""
+    return stage(spec, rng, item=None, place=place, time="day", pose=pose, camera="full")
 
 
 def _card(name: str, spec: Spec, rng: np.random.Generator, side: int) -> Subject:

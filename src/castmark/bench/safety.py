@@ -55,7 +55,7 @@ def run(*, n: int | None = None, threads: int | None = None) -> list[Figure]:
         *_near_misses(gate, names, max(4, count // 4)),
         *_base(gate, names, max(2, count // 8)),
         *_prompts(gate, names, count),
-        *group_gaps(safe, seen_safe, unsafe, seen),
+        *group_gaps(gate, safe, seen_safe, unsafe, seen),
         *counterfactual(gate, [*safe, *(s for made in unsafe.values() for s in made)], max(4, count // 4)),
         *_shaken(gate, [*safe[: count // 4], *(s for made in unsafe.values() for s in made[: count // 8])]),
         *_outside(gate),

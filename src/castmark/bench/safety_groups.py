@@ -12,21 +12,29 @@ from castmark.bench.safety_seen import Seen, counted, look
 from castmark.safety import Gate
 from castmark.safety.bias.gaps import agreement, gaps, rate
 from castmark.safety.calibration import Rate
-from castmark.safety.samples import groups_of
-from castmark_world import GUARDED, CharacterSpec, Scene, render
+from castmark.safety.samples import HARMLESS, groups_of
+from castmark_world import GUARDED, CharacterSpec, Scene, render, sample_subject, stage
 from castmark_world.vocabulary import PEOPLE
 
 SEED = 60_002
 
 
 def group_gaps(
+    gate: Gate,
     safe: Sequence[Scene],
     seen_safe: Sequence[Seen],
     unsafe: dict[str, list[Scene]],
     seen: dict[str, list[Seen]],
 ) -> list[Figure]:
-    """Upper bounds of the gaps between groups of people, in false positives and in misses."""
-    wrong = _by_group(safe, [bool(one.found) for one in seen_safe])
+    """Upper bounds of the gaps between groups of people, in false positives and in misses.
+
+    Few safe pictures are refused, so that a gap of a point shows in many only: as many people again are
+    looked at as there are safe scenes.
+    """
+    rng = np.random.default_rng(SEED + 1)
+    people = [stage(sample_subject(rng, "character", "test"), rng, scope=HARMLESS) for _ in safe]
+    refused = [bool(one.found) for one in (*seen_safe, *look(gate, map(render, people)))]
+    wrong = _by_group([*safe, *people], refused)
     made = [scene for name in unsafe for scene in unsafe[name]]
     missed = _by_group(made, [name not in one.found for name in unsafe for one in seen[name]])
     figures: list[Figure] = []
