@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import threading
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -13,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderTiny, StableDiffusionPipeline
-from ranks import average_of_ranks
 
 import castmark_data
 from castmark.bench.truth import columns
@@ -24,8 +22,6 @@ from castmark.training import (
     decoder,
     denoiser,
     latents,
-    muon,
-    parallel,
     paths,
     polish,
     shards,
@@ -35,7 +31,6 @@ from castmark.training import (
 from castmark.training.common import TrainSettings, load_checkpoint
 from castmark.training.labels import of_subject
 from castmark.training.paths import Paths, guided_paths
-from castmark.training.supply import Replay, Supply
 from castmark.training.tokenizer import load_tokenizer
 from castmark_adapters.encoder import SubjectEncoder
 from castmark_adapters.reference import ReferenceAdapter
@@ -351,86 +346,3 @@ def test_a_student_arrives_where_the_base_draws(encoder: SubjectEncoder) -> None
     made = Paths(torch.stack([noise] * 4, 1), ids, torch.zeros(0, 3, 65, 128), noisy, *nothing(2))
     own, crossing = (float(student.student_loss(model, path, made, 3, own=own)[0]) for own in (True, False))
     assert own < 1e-6 < crossing, "the last step from its own place ends where the base does"
-
-
-@pytest.mark.parametrize("shape", [(24, 40), (40, 24)])
-def test_an_orthogonal_update_has_singular_values_near_one(shape: tuple[int, int]) -> None:
-    update = muon.orthogonal(torch.randn(2, *shape, generator=torch.Generator().manual_seed(0)))
-    values = torch.linalg.svdvals(update)
-    assert update.shape == (2, *shape)
-    assert float(values.min()) > 0.5 and float(values.max()) < 1.4
-
-
-def test_muon_takes_matrices_and_leaves_embeddings_and_thin_layers_to_adamw() -> None:
-    layers = {
-        "embedding": torch.nn.Embedding(50, 32),
-        "wide": torch.nn.Conv2d(32, 32, 3),
-        "thin": torch.nn.Linear(32, 3),
-    }
-    model = torch.nn.ModuleDict(layers)
-    by_kind = {group["orthogonal"]: group["params"] for group in muon.groups(model)}
-    assert [id(p) for p in by_kind[True]] == [id(model["wide"].weight)]
-    assert len(by_kind[False]) == 4
-
-
-def test_muon_fits_a_linear_map() -> None:
-    generator = torch.Generator().manual_seed(0)
-    inputs = torch.randn(64, 32, generator=generator)
-    wanted = 0.2 * torch.randn(32, 32, generator=generator)
-    torch.manual_seed(0)
-    layer = torch.nn.Linear(32, 32)
-    optimiser = muon.Muon(muon.groups(layer), 0.05)
-    losses: list[float] = []
-    for _ in range(60):
-        loss = (layer(inputs) - inputs @ wanted).square().mean()
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        losses.append(float(loss.detach()))
-    assert losses[-1] < 0.2 * losses[0]
-
-
-def test_processes_average_gradients_and_the_value_they_agree_on(tmp_path: Path) -> None:
-    parallel.run(average_of_ranks, 2, tmp_path)
-    for index in range(2):
-        gradient, value = torch.load(tmp_path / f"{index}.pt")
-        assert gradient.tolist() == [0.5, 0.5, 0.5]
-        assert value == 5.0
-
-
-def test_an_error_while_rendering_ahead_reaches_the_trainer() -> None:
-    def broken(number: int) -> int:
-        raise OSError("no such font")
-
-    with Supply(broken) as supply, pytest.raises(OSError, match="no such font"):
-        next(supply)
-
-
-@pytest.mark.parametrize("workers", [0, 2])
-def test_items_come_in_their_order_whoever_makes_them(workers: int) -> None:
-    with Supply(abs, first=5, workers=workers) as supply:
-        assert [next(supply) for _ in range(12)] == list(range(5, 17))
-
-
-def test_tensors_of_many_items_hold_no_file_descriptors() -> None:
-    with Supply(torch.arange, first=1, workers=1) as supply:
-        held = [next(supply)]
-        before = len(list(Path("/proc/self/fd").iterdir()))
-        held += [next(supply) for _ in range(40)]
-        assert len(list(Path("/proc/self/fd").iterdir())) < before + 10
-    assert [len(item) for item in held] == list(range(1, 42))
-
-
-def test_a_replay_gives_an_item_again_only_while_the_next_is_not_there() -> None:
-    gate = threading.Semaphore(1)
-
-    def make(number: int) -> int:
-        gate.acquire()
-        return number
-
-    with Supply(make) as supply:
-        batches = Replay(supply, keep=10, times=3)
-        assert [next(batches) for _ in range(3)] == [0, 0, 0]
-        threading.Timer(0.1, gate.release, (50,)).start()
-        assert next(batches) == 1 and batches.fresh == 2, "given three times: the next one is waited for"
-        assert len({next(batches) for _ in range(20)}) > 2
