@@ -4,6 +4,7 @@ embedded/base/        a diffusers pipeline folder: the base
 embedded/clip/        an open_clip folder: the judge
 embedded/reference/   IP-Adapter weights and the subject encoder
 policies/             safety policies, and their calibrations
+terms/                what policies look for of each kind of content, in texts and words
 bench/reader/         the truth reader, which only benches use
 prompts/              prompt lists for the demo, the calibration and the benches
 """

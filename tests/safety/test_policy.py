@@ -6,6 +6,7 @@ import pytest
 
 from castmark.errors import InputError
 from castmark.safety import Policy, shipped_policies
+from castmark.safety.policy import read_terms, shipped_terms
 from castmark_world import ITEMS
 
 
@@ -20,6 +21,32 @@ def test_two_policies_ship_and_require_what_the_world_shows() -> None:
         assert not policy.categories["nudity"].judged
         assert {"alcohol", "smoking", "drugs"} <= set(policy.escalate["child"].categories)
         assert "photograph" in policy.domain
+
+
+def test_shipped_terms_come_before_a_policys_own(policy_file: Path) -> None:
+    text = policy_file.read_text()
+    policy_file.write_text(text.replace("  weapon:\n", "  weapon:\n    terms: weapon\n"))
+    with_terms, shipped = Policy.load(policy_file), read_terms("weapon")
+    weapon = with_terms.categories["weapon"]
+    assert weapon.prompts == (*shipped["prompts"], "a knife", "a sword")
+    assert weapon.words == (*shipped["words"], "knife", "sword")
+    assert weapon.exceptions == (*shipped["exceptions"], "palette knife")
+    assert Policy.model_validate(with_terms.model_dump()) == with_terms, "nothing is added twice"
+    more = text.replace("  weapon:\n", "  weapon:\n    terms: weapon\n").replace("[knife, sword]", "[knife]")
+    policy_file.write_text(more)
+    assert Policy.load(policy_file).digest != with_terms.digest
+    policy_file.write_text(text.replace("  drugs: {words: [cocaine]}", "  nudity: {terms: nudity}"))
+    assert Policy.load(policy_file).categories["nudity"].words == tuple(read_terms("nudity")["words"])
+
+
+@pytest.mark.parametrize("kind", shipped_terms())
+def test_shipped_terms_are_said_once_and_excepted_phrases_hold_a_word(kind: str) -> None:
+    terms = read_terms(kind)
+    for listed in terms.values():
+        assert len(set(listed)) == len(listed)
+    # Whole, or in a longer word (gunmetal), which the judge might take for it.
+    idle = [phrase for phrase in terms["exceptions"] if not any(word in phrase for word in terms["words"])]
+    assert not idle, f"excepted, though nothing in them is listed: {idle}"
 
 
 def test_the_digest_changes_with_one_word(policy_file: Path) -> None:
@@ -45,6 +72,13 @@ def test_the_budget_is_shared_out_over_the_judged_categories(policy: Policy) -> 
         ("on_error: block", "on_error: allow", "on_error"),
         ("fpr: 0.02", "fpr: 0", "budget.fpr"),
         ("version: 1", "version: 2", "version"),
+        (
+            "    prompts: [a knife",
+            "    terms: beards\n    prompts: [a knife",
+            "no terms of 'beards' ship.*weapon",
+        ),
+        ("    prompts: [a knife", "    terms: [weapon]\n    prompts: [a knife", "categories.weapon"),
+        ("words: [knife, sword]", "terms: weapon\n    words: knife", "categories.weapon.words"),
         ("audience: general", "audience: general\nsurprise: 1", "surprise"),
         ("anchors: [a cup, a book]", "anchors: []", "categories.weapon"),
         ("action: warn", "action: shrug", "categories.alcohol.action"),

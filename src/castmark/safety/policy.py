@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, cast
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -33,7 +33,11 @@ GROUPINGS = ("gender", "age", "skin_tone")
 
 class Category(_Part):
     """One kind of content. With ``prompts`` and ``anchors`` the judge looks for it; ``words`` are looked up
-    exactly."""
+    exactly.
+
+    All four are lists of terms. In a file, ``terms`` names a shipped kind (`shipped_terms`) whose lists come
+    before those given beside it.
+    """
 
     action: Action = "block"
     """What follows a score above the threshold."""
@@ -59,6 +63,18 @@ class Category(_Part):
     def judged(self) -> bool:
         """Whether the judge looks for it; otherwise only its words are refused."""
         return bool(self.prompts)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_terms(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or "terms" not in given:
+            return given
+        fields = cast("dict[str, Any]", given)
+        own = {key: value for key, value in fields.items() if key != "terms"}
+        for key, terms in read_terms(fields["terms"]).items():
+            beside = own.get(key) or ()
+            own[key] = [*terms, *beside] if isinstance(beside, list | tuple) else beside
+        return own
 
     @model_validator(mode="after")
     def _complete(self) -> Category:
@@ -234,6 +250,23 @@ class Policy(_Part):
 def shipped_policies() -> list[str]:
     """Names of the policies that ship."""
     return sorted(path.stem for path in castmark_data.path("policies").glob("*.yaml"))
+
+
+def shipped_terms() -> list[str]:
+    """Kinds of content whose terms ship."""
+    return sorted(path.stem for path in castmark_data.path("terms").glob("*.yaml"))
+
+
+def read_terms(kind: str) -> dict[str, list[str]]:
+    """The shipped terms of a kind of content: its prompts, anchors, words and exceptions, as far as it has
+    them.
+
+    Raises:
+        ValueError: none ship for it.
+    """
+    if kind not in shipped_terms():
+        raise ValueError(f"no terms of {kind!r} ship; there are: {', '.join(shipped_terms())}")
+    return yaml.safe_load(castmark_data.path("terms", f"{kind}.yaml").read_text(encoding="utf-8"))
 
 
 def policy_path(source: str | Path) -> Path:
