@@ -322,6 +322,7 @@ FULL = Scope(
 )
 """Everything there is."""
 
+_FIRST_PEOPLE, _PEOPLE = (scope.attributes["character"].named for scope in (FIRST, FULL))
 _SECOND_COLORS = tuple(COLORS)[:13]
 _SECOND_PLACES = Odds((*_FIRST_PLACES.values, "hospital", "classroom", "office", "laboratory"))
 
@@ -331,36 +332,23 @@ SECOND = Scope(
     attributes={
         "character": Attributes(
             named={
-                "person": Odds(tuple(PEOPLE)),
-                "skin_tone": Odds(tuple(range(len(MONK_TONES)))),
-                "occupation": FULL.attributes["character"].named["occupation"],
-                "hair_style": Odds(
-                    (
-                        "short",
-                        "bob",
-                        "long",
-                        "ponytail",
-                        "bun",
-                        "curly",
-                        "spiky",
-                        "bald",
-                        "afro",
-                        "braids",
-                    )
-                ),
+                "person": _PEOPLE["person"],
+                "skin_tone": _PEOPLE["skin_tone"],
+                "occupation": _PEOPLE["occupation"],
+                "hair_style": Odds(_PEOPLE["hair_style"].values[:10]),
                 "hair_color": Odds(
                     tuple(HAIR_COLORS)[:9], (0.2, 0.16, 0.14, 0.12, 0.1, 0.07, 0.07, 0.06, 0.08)
                 ),
-                "freckles": Odds((False, True), (0.75, 0.25)),
+                "freckles": _PEOPLE["freckles"],
                 "facial_hair": Odds(("none", "beard", "moustache"), (0.5, 0.25, 0.25)),
                 "top": Odds(("shirt", "jumper", "jacket", "dress", "hoodie")),
                 "top_color": Odds(_SECOND_COLORS),
-                "top_pattern": Odds(("plain", "striped", "dotted", "checked"), (0.4, 0.2, 0.2, 0.2)),
-                "bottom": Odds(("trousers", "shorts", "skirt")),
+                "top_pattern": _FIRST_PEOPLE["top_pattern"],
+                "bottom": _FIRST_PEOPLE["bottom"],
                 "bottom_color": Odds(_SECOND_COLORS),
-                "headwear": Odds(("none", "cap", "beanie", "sun hat", "crown"), (0.6, 0.1, 0.1, 0.1, 0.1)),
+                "headwear": _FIRST_PEOPLE["headwear"],
                 "headwear_color": Odds(_SECOND_COLORS),
-                "glasses": Odds(("none", "round glasses", "sunglasses"), (0.65, 0.2, 0.15)),
+                "glasses": _FIRST_PEOPLE["glasses"],
                 "accessory": Odds(("none", "scarf", "necklace"), (0.7, 0.15, 0.15)),
                 "accessory_color": Odds(_SECOND_COLORS),
             },
@@ -375,7 +363,7 @@ SECOND = Scope(
                     ("mug", "sneaker", "backpack", "lamp", "teapot", "bottle", "headphones", "chair")
                 ),
                 "accent_color": Odds(_SECOND_COLORS),
-                "pattern": Odds(("plain", "striped", "dotted", "checked"), (0.4, 0.2, 0.2, 0.2)),
+                "pattern": FIRST.attributes["product"].named["pattern"],
             },
             numbers=FULL.attributes["product"].numbers,
             choices={**FULL.attributes["product"].choices, "emblem": Odds(_FIRST_EMBLEMS)},

@@ -46,6 +46,11 @@ def _every(of: Callable[[Scope], Iterable[Odds | None]]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(value for values in drawn for value in values))
 
 
+_NAMES = {
+    kind: dict.fromkeys(name for scope in TAUGHT for name in scope.attributes[kind].named)
+    for kind in TAUGHT[0].attributes
+}
+"""Named attributes by kind of subject."""
 _PEOPLE = [PEOPLE[noun] for noun in _named()["person"]]
 _ASKED: dict[str, tuple[str, ...]] = {
     "item": (*ITEMS, NONE),
@@ -172,10 +177,9 @@ def labels_of(scene: Scene, parts: Parts | None = None) -> dict[str, str]:
 
 def _subject(scene: Scene) -> dict[str, str]:
     subject = scene.subject
-    named = {name: None for scope in TAUGHT for name in scope.attributes[subject.kind].named}
     found = {
         name: str(getattr(subject, name))
-        for name in named
+        for name in _NAMES[subject.kind]
         if name in ATTRIBUTES and applies(subject, name) and name != "skin_tone"
     }
     if subject.kind != "product":
