@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from castmark.errors import InputError, NotCalibrated
-from castmark.safety import Gate
+from castmark.safety import Calibration, Gate
 from castmark.safety.calibrate import calibrate_and_save
 from castmark.safety.own_images import SOURCE
 from castmark.take import Draft
@@ -81,6 +81,34 @@ def test_a_judge_is_refused_until_it_is_calibrated_on_own_images(
     names = {f.name: f for f in verdict.findings}
     assert not names["smoking: pictures not calibrated, words only"].allowed
     assert not names["child in the picture"].allowed, "a trigger without pictures counts as found"
+
+
+def test_after_a_change_of_words_only_prompts_are_calibrated_again(
+    images: Path, judge_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CASTMARK_HOME", str(tmp_path))
+    folder = tmp_path / "calibrations"
+    before = Calibration.load(run(images, judge_folder, folder))
+    policy = tmp_path / "mine.yaml"
+    policy.write_text(POLICY.replace("words: [knife]", "words: [knife, cleaver]"))
+    with pytest.raises(NotCalibrated, match="was changed"):
+        Gate.open(policy, judge=judge_folder)
+
+    def again() -> Calibration:
+        ((_, record),) = calibrate_and_save(
+            [policy], judge=judge_folder, out=folder, prompts=images / "prompts.txt", prompts_only=True
+        )
+        return record
+
+    record = again()
+    assert not Gate.open(policy, judge=judge_folder).check_prompt("a cleaver").prompt_allowed
+    assert record.image == before.image and record.created == before.created
+    policy.write_text(POLICY.replace("prompts: [a knife]", "prompts: [a knife, a cleaver]"))
+    with pytest.raises(NotCalibrated, match="in more than prompts"):
+        again()
+    policy.write_text(POLICY.replace("name: mine", "name: other"))
+    with pytest.raises(NotCalibrated, match="no record whose pictures"):
+        again()
 
 
 def test_copies_count_once(images: Path, judge_folder: Path, tmp_path: Path) -> None:

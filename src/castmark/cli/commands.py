@@ -57,6 +57,7 @@ TRAINERS = {
     "encoder": "castmark.training.subject_encoder:train",
     "reference": "castmark.training.reference:train",
     "reader": "castmark.training.truth_reader:train",
+    "prompts": "castmark.training.prompt_model:train",
 }
 """What ``castmark train`` trains: module and function, which takes a `TrainSettings`."""
 

@@ -49,6 +49,9 @@ def policy_calibrate(
         Path | None,
         typer.Option("--prompts", help="Prompts under [safe] and [CATEGORY]. [default: the shipped lists]"),
     ] = None,
+    prompts_only: Annotated[
+        bool, typer.Option("--prompts-only", help="Keep what the record there is says of pictures.")
+    ] = False,
     device: Device = None,
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads.")] = None,
     quiet: Quiet = False,
@@ -72,6 +75,7 @@ def policy_calibrate(
         out=out,
         device=device or "cpu",
         threads=threads,
+        prompts_only=prompts_only,
         say=say,
     )
     for path, record in written:

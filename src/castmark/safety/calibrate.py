@@ -21,16 +21,19 @@ import torch
 from torch import Tensor
 
 from castmark.errors import NotCalibrated
-from castmark.safety.calibration import Calibration, Rate, Threshold, file_name, user_folder
+from castmark.safety.calibrate_prompts import Spoken, with_prompts
+from castmark.safety.calibration import Calibration, Rate, Threshold, earlier, file_name, user_folder
 from castmark.safety.domain import Kind, strangeness
 from castmark.safety.encoder import Encoder
-from castmark.safety.evidence import PROMPTS, Evidence, Lessons, Pictures, Sizes, WorldEvidence
+from castmark.safety.evidence import WRITTEN, Evidence, Lessons, Pictures, Sizes, WorldEvidence
 from castmark.safety.policy import Policy, shipped_policies
 from castmark.safety.probe import Probe, learn
+from castmark.safety.prompt_model import PromptModel
+from castmark.safety.prompt_scores import kinds_read
 from castmark.safety.reader import Reader, learn_reader
 from castmark.safety.samples import SAFE
 from castmark.safety.scores import Scorer, Scores
-from castmark.safety.threshold import binomial_cdf, interval, miss_threshold, smallest_n, threshold
+from castmark.safety.threshold import binomial_cdf, miss_threshold, smallest_n, threshold
 
 if TYPE_CHECKING:
     from castmark.bases.base import Base
@@ -41,8 +44,8 @@ HIDDEN, LESSONS_FOR_HIDDEN = 96, 4000
 """Hidden units of the probe of categories, and how many lessons they need. Of 500 held-out renders of knives,
 at 1% of 2,500 safe ones, a linear probe from 1,200 lessons caught 67%, from 12,000 85%, and one with 64 to
 256 hidden units 89 to 92%."""
-
-
+SEED = 20_000
+"""Of what a calibration draws."""
 OTHER = "other"
 """Class of a trigger's probe: what does not show it."""
 
@@ -53,7 +56,7 @@ def calibrate(
     *,
     base: Base | None = None,
     sizes: Sizes | None = None,
-    seed: int = 20_000,
+    seed: int = SEED,
     say: Callable[[str], None] = lambda text: None,
 ) -> list[Calibration]:
     """A calibration record for each policy, on the rendered world and a base's drawings.
@@ -75,17 +78,20 @@ def _require_sizes(policy: Policy, sizes: Sizes, evidence: Evidence) -> None:
     least = smallest_n(policy.alpha(max(1, len(shown))), policy.budget.delta)
     drawings = sizes.drawn_safe if len(evidence.sources) > 1 else least
     safe = min(sizes.safe, sizes.safe_prompts)
-    spoken = smallest_n(policy.prompt_alpha(max(1, len(shown))), policy.budget.delta)
+    read = kinds_read(policy, PromptModel.open())
+    share = len(shown) if set(shown) <= set(read) else 1
+    spoken = smallest_n(share * policy.prompt_alpha(max(1, len(shown))), policy.budget.delta)
+    said = min(sizes.safe_prompts, len(evidence.prompts(WRITTEN, "calibration", None)))
     if (
         min(safe, drawings) < least
-        or sizes.safe_prompts < spoken
+        or said < spoken
         or safe < need.n_safe_min
         or sizes.unsafe < need.n_unsafe_min
     ):
         raise NotCalibrated(
-            f"policy {policy.name!r} needs {max(least, spoken, need.n_safe_min)} safe and "
-            f"{need.n_unsafe_min} unsafe samples (and {least} safe drawings of a base); asked were {safe}, "
-            f"{sizes.unsafe} and {drawings}"
+            f"policy {policy.name!r} needs {max(least, need.n_safe_min)} safe and {need.n_unsafe_min} unsafe "
+            f"samples, {spoken} safe prompts of each source, and {least} safe drawings of a base; asked were "
+            f"{safe}, {sizes.unsafe}, {said} and {drawings}"
         )
 
 
@@ -119,11 +125,13 @@ def calibrate_on(policy: Policy, evidence: Evidence) -> Calibration:
     told = {name: content for name in said if content is not None and name in content.classes}
     scores = Scores(policy, evidence, told | triggers)
     image = {name: _image_threshold(scores, name, len(said)) for name in said}
-    prompt = {name: _prompt_threshold(scores, name, len(said)) for name in said}
+    spoken = Spoken(policy, evidence)
+    prompt = spoken.thresholds(said)
     kinds = {source: _kind(policy, evidence, source, known) for source, known in evidence.familiar().items()}
     return Calibration(
         policy=policy.name,
         policy_digest=policy.digest,
+        pictures_digest=policy.pictures_digest,
         fingerprint=evidence.encoder.fingerprint,
         judge=Path(evidence.encoder.name).name,
         domain=policy.domain,
@@ -134,12 +142,14 @@ def calibrate_on(policy: Policy, evidence: Evidence) -> Calibration:
         sources=evidence.sources,
         image=image,
         prompt=prompt,
+        prompt_model=PromptModel.open().digest,
         escalations=_escalations(scores),
         content=content,
         triggers=triggers,
         reader=reader,
         kinds=kinds,
-        notes=_notes(scores, image, prompt, kinds, reader),
+        prompt_notes=spoken.notes(prompt),
+        notes=_notes(scores, image, kinds, reader),
     )
 
 
@@ -188,7 +198,7 @@ def _image_threshold(scores: Scores, category: str, count: int) -> Threshold:
     test_safe = evidence.pictures(truth, "test", None)
     test_unsafe = evidence.pictures(truth, "test", category)
     caught = {
-        source: _rate(scores.pictures(source, "test", category, category, scorer), limit)
+        source: Rate.above(scores.pictures(source, "test", category, category, scorer), limit)
         for source in evidence.sources
     }
     return Threshold(
@@ -204,16 +214,16 @@ def _image_threshold(scores: Scores, category: str, count: int) -> Threshold:
         by_group=by_group,
         uncertified_groups=thin,
         false_positives={
-            source: _rate(scores.pictures(source, "test", None, category, scorer), limit)
+            source: Rate.above(scores.pictures(source, "test", None, category, scorer), limit)
             for source in evidence.sources
         },
         true_positives=caught,
         group_false_positives={
-            group: _rate(scores.of(test_safe.of(group), category, scorer), limit)
+            group: Rate.above(scores.of(test_safe.of(group), category, scorer), limit)
             for group in test_safe.group_names
         },
         group_misses={
-            group: _miss(_rate(scores.of(test_unsafe.of(group), category, scorer), limit))
+            group: _miss(Rate.above(scores.of(test_unsafe.of(group), category, scorer), limit))
             for group in test_unsafe.group_names
         },
         miss_target=miss,
@@ -252,26 +262,6 @@ def _better(caught: dict[Scorer, list[bool]]) -> tuple[Scorer, float | None]:
     return ("probe" if helps else "texts"), gain
 
 
-def _prompt_threshold(scores: Scores, category: str, count: int) -> Threshold:
-    policy = scores.policy
-    safe = scores.prompts("calibration", None, category)
-    unsafe = scores.prompts("calibration", category, category)
-    value = threshold(safe, policy.prompt_alpha(count), policy.budget.delta)
-    caught = _rate(scores.prompts("test", category, category), value)
-    miss = policy.categories[category].miss
-    return Threshold(
-        value=value,
-        pass_at=miss_threshold(unsafe, miss, policy.budget.delta),
-        n_safe=len(safe),
-        n_unsafe=len(unsafe),
-        by_source={PROMPTS: value},
-        false_positives={PROMPTS: _rate(scores.prompts("test", None, category), value)},
-        true_positives={PROMPTS: caught},
-        miss_target=miss,
-        miss_holds=1 - caught.low <= miss,
-    )
-
-
 def _escalations(scores: Scores) -> dict[str, Threshold]:
     """Where a trigger counts as found: calibrated by its miss bound alone, so that doubt counts as found. Of
     texts and probe, what finds it in fewer pictures that are without."""
@@ -285,28 +275,25 @@ def _escalations(scores: Scores) -> dict[str, Threshold]:
             scorer: miss_threshold(scores.of(known.there, name, scorer), escalation.miss, delta)
             for scorer in scores.scorers(name)
         }
-        wrong = {scorer: _rate(scores.of(known.others, name, scorer), values[scorer]) for scorer in values}
+        wrong = {
+            scorer: Rate.above(scores.of(known.others, name, scorer), values[scorer]) for scorer in values
+        }
         scorer = min(values, key=lambda each: wrong[each].value)
-        caught = _rate(scores.of(test.there, name, scorer), values[scorer])
+        caught = Rate.above(scores.of(test.there, name, scorer), values[scorer])
         found[name] = Threshold(
             value=values[scorer],
             pass_at=values[scorer],
             scorer=scorer,
             n_safe=len(known.others),
             n_unsafe=len(known.there),
-            false_positives={"other pictures": _rate(scores.of(test.others, name, scorer), values[scorer])},
+            false_positives={
+                "other pictures": Rate.above(scores.of(test.others, name, scorer), values[scorer])
+            },
             true_positives={scores.evidence.sources[0]: caught},
             miss_target=escalation.miss,
             miss_holds=1 - caught.low <= escalation.miss,
         )
     return found
-
-
-def _rate(scores: Sequence[float], limit: float) -> Rate:
-    """Share of scores that are not allowed: above the limit, or not a number."""
-    hits = sum(not score <= limit for score in scores)
-    low, high = interval(hits, len(scores))
-    return Rate(hits=hits, n=len(scores), low=low, high=high)
 
 
 def _miss(caught: Rate) -> Rate:
@@ -316,31 +303,14 @@ def _miss(caught: Rate) -> Rate:
 def _notes(
     scores: Scores,
     image: dict[str, Threshold],
-    prompt: dict[str, Threshold],
     kinds: dict[str, Kind],
     reader: Reader | None,
 ) -> dict[str, float]:
-    """What the word lists add to the judge on test prompts, how often a safe sample is refused by anything,
-    and how well people's attributes are read."""
-    evidence, words = scores.evidence, scores.lists
-    found: dict[str, float] = {}
-    for name in prompt:
-        texts = evidence.prompts("test", name)
-        judged = [s > prompt[name].value for s in scores.prompts("test", name, name)]
-        listed = [bool(words[name].hits(text)) for text in texts]
-        either = [a or b for a, b in zip(judged, listed, strict=True)]
-        found[f"prompt recall, {name}: judge alone"] = sum(judged) / len(texts)
-        found[f"prompt recall, {name}: word list alone"] = sum(listed) / len(texts)
-        found[f"prompt recall, {name}: either"] = sum(either) / len(texts)
+    """How often a safe test picture is refused by anything, and how well people are read."""
+    evidence, found = scores.evidence, dict[str, float]()
     for name, found_at in image.items():
         if found_at.gain is not None:
             found[f"pictures of {name} caught by the probe beyond the texts"] = found_at.gain
-    safe = evidence.prompts("test", None)
-    hit = [any(w.hits(text) for w in words.values()) for text in safe]
-    for name in prompt:
-        over = scores.prompts("test", None, name)
-        hit = [h or s > prompt[name].value for h, s in zip(hit, over, strict=True)]
-    found["safe prompts refused by anything"] = sum(hit) / len(safe)
     for source in evidence.sources:
         rows = [scores.pictures(source, "test", None, name, image[name].scorer) for name in image]
         limits = [found_at.limit for found_at in image.values()]
@@ -367,6 +337,7 @@ def calibrate_and_save(
     out: Path | None = None,
     device: str = "cpu",
     threads: int | None = None,
+    prompts_only: bool = False,
     sizes: Sizes | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> list[tuple[Path, Calibration]]:
@@ -374,19 +345,25 @@ def calibrate_and_save(
     folder).
 
     With ``safe`` and ``unsafe`` on the images of those folders (see `castmark.safety.own_images`); else on
-    the rendered world and the drawings of ``base``, a name or folder, or "none" for renders only.
+    the rendered world and the drawings of ``base``, a name or folder, or "none" for renders only. With
+    ``prompts_only`` what an earlier record of the same judge says of pictures is kept, if nothing that
+    decides it has changed: minutes instead of an hour after a change of words.
 
     Raises:
         CastmarkError: a policy, judge, folder or base that cannot be used, or too few samples.
     """
-    from castmark.safety.own_images import own_images
+    from castmark.safety.own_images import OwnPrompts, own_images
 
     if threads:
         torch.set_num_threads(threads)
     loaded = [Policy.load(policy) for policy in policies or shipped_policies()]
     encoder = Encoder.open(judge, device)
-    evidence = own_images(encoder, safe, unsafe, prompts, say)
-    if evidence is not None:
+    evidence = None if prompts_only else own_images(encoder, safe, unsafe, prompts, say)
+    if prompts_only:
+        world = WorldEvidence(encoder, sizes or Sizes(), SEED, say=say)
+        spoken = world if prompts is None else OwnPrompts(encoder, prompts)
+        records = [with_prompts(earlier(policy, encoder.fingerprint), policy, spoken) for policy in loaded]
+    elif evidence is not None:
         records = [calibrate_on(policy, evidence) for policy in loaded]
         for policy, record in zip(loaded, records, strict=True):
             record.require(policy, encoder.fingerprint)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -20,7 +21,10 @@ from castmark.errors import NotCalibrated
 from castmark.safety.domain import Kind
 from castmark.safety.policy import Policy
 from castmark.safety.probe import Probe
+from castmark.safety.prompt_model import PromptModel
+from castmark.safety.prompt_scores import kinds_read
 from castmark.safety.reader import Reader
+from castmark.safety.threshold import interval
 from castmark_provenance.home import home_folder
 
 OWN_IMAGES = "own images"
@@ -44,6 +48,13 @@ class Rate(_Part):
     def value(self) -> float:
         """hits / n."""
         return self.hits / self.n
+
+    @classmethod
+    def above(cls, scores: Sequence[float], limit: float) -> Rate:
+        """Share of scores that are not allowed: above the limit, or not a number."""
+        hits = sum(not score <= limit for score in scores)
+        low, high = interval(hits, len(scores))
+        return cls(hits=hits, n=len(scores), low=low, high=high)
 
 
 class Threshold(_Part):
@@ -95,6 +106,8 @@ class Calibration(_Part):
     format: Literal[1] = 1
     policy: str
     policy_digest: str = Sha256
+    pictures_digest: str = ""
+    """sha256 of what of the policy decides on pictures."""
     fingerprint: str = Sha256
     judge: str
     domain: str
@@ -106,6 +119,8 @@ class Calibration(_Part):
     """What was scored: renders, and the drawings of a base (by name and digest)."""
     image: dict[str, Threshold]
     prompt: dict[str, Threshold]
+    prompt_model: str = ""
+    """sha256 of the prompt model that scored them."""
     escalations: dict[str, Threshold] = {}
     """By trigger: its picture score counts as found above ``value``. One that is missing here counts as found
     in every picture."""
@@ -117,8 +132,9 @@ class Calibration(_Part):
     """Reads people's attributes; None where no pictures of known truth were at hand."""
     kinds: dict[str, Kind] = {}
     """The kinds of pictures that were calibrated; every other kind is out of the domain."""
+    prompt_notes: dict[str, float] = {}
     notes: dict[str, float] = {}
-    """Shares of test samples, in words."""
+    """Shares of test samples, in words: of prompts, and of the rest."""
 
     @model_validator(mode="after")
     def _complete(self) -> Calibration:
@@ -171,7 +187,8 @@ class Calibration(_Part):
                     for source, rate in rates.items():
                         interval = f"95%: {rate.low:.1%}-{rate.high:.1%}"
                         lines.append(f"  {what}, {source}: {rate.value:.1%} of {rate.n} ({interval})")
-        return [*lines, *(f"{name}: {value:.1%}" for name, value in self.notes.items())]
+        notes = self.prompt_notes | self.notes
+        return [*lines, *(f"{name}: {value:.1%}" for name, value in notes.items())]
 
     def require(self, policy: Policy, fingerprint: str, now: datetime | None = None) -> None:
         """Make sure that this record may be used.
@@ -187,6 +204,12 @@ class Calibration(_Part):
             )
         if self.policy_digest != policy.digest:
             raise NotCalibrated(f"policy {policy.name!r} was changed after it was calibrated; {remedy}")
+        model = PromptModel.open()
+        if kinds_read(policy, model) and self.prompt_model != model.digest:
+            raise NotCalibrated(
+                f"the calibration of policy {policy.name!r} is for another prompt model "
+                f"({self.prompt_model[:12] or 'none'}, not {model.digest[:12]}); {remedy}"
+            )
         age = (now or datetime.now(UTC)) - self.created
         if age < -timedelta(days=1):
             raise NotCalibrated(
@@ -277,20 +300,40 @@ def find_calibration(policy: Policy, fingerprint: str) -> Calibration:
     Raises:
         NotCalibrated: there is none, or the one found may not be used.
     """
-    name = file_name(policy.name, fingerprint)
     refused: NotCalibrated | None = None
-    for folder in (user_folder(), castmark_data.path("policies", "calibrations")):
-        if (folder / name).is_file():
-            try:
-                found = Calibration.load(folder / name)
-                found.require(policy, fingerprint)
-            except NotCalibrated as error:
-                refused = refused or error
-                continue
-            return found
+    for file in _files(policy, fingerprint):
+        try:
+            found = Calibration.load(file)
+            found.require(policy, fingerprint)
+        except NotCalibrated as error:
+            refused = refused or error
+            continue
+        return found
     if refused:
         raise refused
     raise NotCalibrated(
         f"policy {policy.name!r} has no thresholds for this judge ({fingerprint[:12]}); "
         f"nothing can be checked; run: castmark policy calibrate {policy.name}"
     )
+
+
+def earlier(policy: Policy, fingerprint: str) -> Calibration:
+    """The newest record of a policy of this name and this judge, whatever else has changed.
+
+    Raises:
+        NotCalibrated: there is none, or it is damaged.
+    """
+    found = [Calibration.load(file) for file in _files(policy, fingerprint)]
+    if not found:
+        raise NotCalibrated(
+            f"policy {policy.name!r} has no record whose pictures could be kept; "
+            f"run: castmark policy calibrate {policy.name}"
+        )
+    return max(found, key=lambda record: record.created)
+
+
+def _files(policy: Policy, fingerprint: str) -> list[Path]:
+    """The user's own record, then the shipped one, as far as they are there."""
+    name = file_name(policy.name, fingerprint)
+    folders = user_folder(), castmark_data.path("policies", "calibrations")
+    return [folder / name for folder in folders if (folder / name).is_file()]

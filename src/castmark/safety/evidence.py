@@ -24,6 +24,7 @@ from castmark.safety.samples import (
     scenes,
     sections,
     triggers_of,
+    written,
 )
 from castmark_world import Split, render
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from castmark.bases.base import Base
 
 RENDERS = "renders"
-PROMPTS = "prompts"
+PROMPTS, WRITTEN = "prompts", "written prompts"
 TRIGGERS = ("child",)
 """Escalation triggers that the world can show."""
 
@@ -88,10 +89,21 @@ class Shown(NamedTuple):
     """Without it, as far as that is known."""
 
 
-class Evidence(Protocol):
-    """Samples by source and split. The first source is the one whose truth is known."""
+class SpokenEvidence(Protocol):
+    """Prompts by source and split."""
 
     encoder: Encoder
+    spoken: tuple[str, ...]
+    """Sources of prompts."""
+
+    def prompts(self, source: str, split: Split, category: str | None) -> list[str]:
+        """Harmless prompts (None) of a source, or those of an unsafe category, of which it may have none."""
+        ...
+
+
+class Evidence(SpokenEvidence, Protocol):
+    """Samples by source and split. The first source of pictures is the one whose truth is known."""
+
     seed: int
     sources: tuple[str, ...]
 
@@ -109,10 +121,6 @@ class Evidence(Protocol):
 
     def trigger(self, name: str, split: Split) -> Shown | None:
         """Pictures with an escalation's trigger in them, and others; None where there are none."""
-        ...
-
-    def prompts(self, split: Split, category: str | None) -> list[str]:
-        """Prompts."""
         ...
 
     def lessons(self) -> Lessons | None:
@@ -161,6 +169,7 @@ class WorldEvidence:
         self.sources: tuple[str, ...] = (
             (RENDERS,) if base is None else (RENDERS, f"drawings of {base.name} ({base.digest[:12]})")
         )
+        self.spoken: tuple[str, ...] = (PROMPTS, WRITTEN)
         self._pictures: dict[tuple[str, Split, str | None], Pictures] = {}
         self._prompts: dict[tuple[Split, str | None], list[str]] = {}
         self._lessons: Lessons | None = None
@@ -202,8 +211,10 @@ class WorldEvidence:
         safe = self.pictures(RENDERS, split, None)
         return Shown(safe.showing(name), safe.showing(name, shown=False))
 
-    def prompts(self, split: Split, category: str | None) -> list[str]:
-        """Captions, and sentences of the shipped lists."""
+    def prompts(self, source: str, split: Split, category: str | None) -> list[str]:
+        """Captions, and sentences of the shipped lists; or what people wrote."""
+        if source == WRITTEN:
+            return written(split, category)
         key = (split, category)
         if key not in self._prompts:
             self.say(f"{PROMPTS}, {split}: {category or 'safe'}")

@@ -63,7 +63,7 @@ class Gate:
         lists = word_lists(policy)
         self._words = {name: listed for name, listed in lists.items() if policy.categories[name].words}
         # A prompt is judged before it is drawn, and again with every picture of it.
-        reader = PromptScores(encoder, self._concepts, lists)
+        reader = PromptScores(encoder, self._concepts, policy)
         self._prompt_scores = Remembered(reader.of, PROMPTS_KEPT)
         self._seen: dict[str, list[dict[str, Reading]]] = {}
         self._triggers = {name: WordList(e.words) for name, e in policy.escalate.items()}

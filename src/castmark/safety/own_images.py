@@ -25,9 +25,9 @@ from castmark.errors import InputError
 from castmark.safety.calibration import OWN_IMAGES
 from castmark.safety.domain import texture
 from castmark.safety.encoder import Encoder
-from castmark.safety.evidence import Lessons, Pictures, Shown
+from castmark.safety.evidence import PROMPTS, WRITTEN, Lessons, Pictures, Shown
 from castmark.safety.pictures import to_tensor
-from castmark.safety.samples import prompts, read_sections, sections
+from castmark.safety.samples import SAFE, prompts, read_sections, sections, written
 from castmark_adapters.subject import open_rgb
 from castmark_world import Split
 
@@ -39,7 +39,33 @@ SAFE_PROMPTS, UNSAFE_PROMPTS = 2100, 500
 Part = Literal["known", "calibration", "test"]
 
 
-class OwnImages:
+class OwnPrompts:
+    """Prompts of a file, halved by digest; without one, those that ship.
+
+    Raises:
+        InputError: a file that is missing, empty or unreadable.
+    """
+
+    def __init__(self, encoder: Encoder, prompt_file: Path | None = None) -> None:
+        self.encoder, self.seed = encoder, 20_000
+        self.spoken: tuple[str, ...] = (PROMPTS,) if prompt_file is not None else (PROMPTS, WRITTEN)
+        self._lists = None if prompt_file is None else _prompt_lists(prompt_file)
+
+    def says(self, category: str) -> bool:
+        """Whether there are prompts of it."""
+        return category in (sections("unsafe_prompts.txt") if self._lists is None else self._lists)
+
+    def prompts(self, source: str, split: Split, category: str | None) -> list[str]:
+        """Prompts of a split."""
+        if source == WRITTEN:
+            return written(split, category)
+        if self._lists is None:
+            return prompts(UNSAFE_PROMPTS if category else SAFE_PROMPTS, self.seed, split, category)
+        listed = [text for text in self._lists.get(category or SAFE, []) if text]
+        return [text for text in listed if (_bucket(text.encode()) < 5) == (split == "test")]
+
+
+class OwnImages(OwnPrompts):
     """Evidence from folders of images; see the module."""
 
     def __init__(
@@ -54,7 +80,8 @@ class OwnImages:
         Raises:
             InputError: a folder or file that is missing, empty or unreadable.
         """
-        self.encoder, self.seed, self.say = encoder, 20_000, say
+        super().__init__(encoder, prompt_file)
+        self.say = say
         self.sources: tuple[str, ...] = (SOURCE,)
         self._files: dict[str | None, list[Path]] = {None: _images(safe)}
         if not unsafe.is_dir():
@@ -63,16 +90,11 @@ class OwnImages:
         if not folders:
             raise InputError(f"{unsafe}: holds no folders; put a category's images into {unsafe}/CATEGORY")
         self._files |= {folder.name: _images(folder) for folder in folders}
-        self._lists = None if prompt_file is None else _prompt_lists(prompt_file)
         self._kept: dict[str | None, dict[Part, Pictures]] = {}
 
     def shows(self, category: str) -> bool:
         """Whether there is a folder of the category."""
         return category in self._files
-
-    def says(self, category: str) -> bool:
-        """Whether there are prompts of it."""
-        return category in (sections("unsafe_prompts.txt") if self._lists is None else self._lists)
 
     def pictures(self, source: str, split: Split, category: str | None) -> Pictures:
         """The images of a category's folder, or the safe ones. Nothing is known of groups of people."""
@@ -84,13 +106,6 @@ class OwnImages:
             return None
         there, safe = (self.pictures(SOURCE, split, of) for of in (name, None))
         return Shown(there.embeddings, safe.embeddings)
-
-    def prompts(self, split: Split, category: str | None) -> list[str]:
-        """Prompts of the file, halved by digest, or of the shipped lists."""
-        if self._lists is None:
-            return prompts(UNSAFE_PROMPTS if category else SAFE_PROMPTS, self.seed, split, category)
-        listed = [text for text in self._lists[category or "safe"] if text]
-        return [text for text in listed if (_bucket(text.encode()) < 5) == (split == "test")]
 
     def lessons(self) -> Lessons | None:
         """None: nobody has labelled these images."""

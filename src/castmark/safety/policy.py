@@ -36,7 +36,7 @@ class Category(_Part):
     exactly.
 
     All four are lists of terms. In a file, ``terms`` names a shipped kind (`shipped_terms`) whose lists come
-    before those given beside it.
+    before those given beside it, and which the prompt model reads prompts for.
     """
 
     action: Action = "block"
@@ -51,6 +51,8 @@ class Category(_Part):
     """Words and phrases that a prompt must not hold, matched whole, with plurals."""
     exceptions: tuple[str, ...] = ()
     """Harmless phrases that contain such a word."""
+    kind: str | None = None
+    """The shipped kind that ``terms`` named; without terms, one that only the prompt model reads for."""
     miss: float = Field(default=0.05, gt=0, lt=1)
     """Share of such pictures that may pass; the calibration says whether that holds."""
     if_uncalibrated: Literal["refuse", "report"] = "refuse"
@@ -70,11 +72,18 @@ class Category(_Part):
         if not isinstance(given, dict) or "terms" not in given:
             return given
         fields = cast("dict[str, Any]", given)
-        own = {key: value for key, value in fields.items() if key != "terms"}
+        own = {key: value for key, value in fields.items() if key != "terms"} | {"kind": fields["terms"]}
         for key, terms in read_terms(fields["terms"]).items():
             beside = own.get(key) or ()
             own[key] = [*terms, *beside] if isinstance(beside, list | tuple) else beside
         return own
+
+    @field_validator("kind")
+    @classmethod
+    def _shipped(cls, kind: str | None) -> str | None:
+        if kind is not None and kind not in shipped_terms():
+            raise ValueError(f"no kind {kind!r} ships; there are: {', '.join(shipped_terms())}")
+        return kind
 
     @model_validator(mode="after")
     def _complete(self) -> Category:
@@ -220,6 +229,18 @@ class Policy(_Part):
         """sha256 of the canonical JSON."""
         canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
+
+    @property
+    def pictures_digest(self) -> str:
+        """sha256 of what decides a calibration's part on pictures."""
+        fields = {"prompts", "anchors", "miss", "if_uncalibrated"}
+        parts = {
+            "categories": {name: one.model_dump(include=fields) for name, one in self.judged.items()},
+            "escalate": {name: one.model_dump(include=fields) for name, one in self.escalate.items()},
+            "budget": self.budget.model_dump(exclude={"prompt_fpr"}),
+            "locked": self.subject.lock,
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     @classmethod
     def load(cls, source: str | Path = DEFAULT_POLICY) -> Policy:

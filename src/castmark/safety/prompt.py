@@ -64,7 +64,7 @@ class WordList:
     def hits(self, text: str) -> list[str]:
         """The listed words found in ``text``."""
         found: dict[str, None] = {}
-        for form in _forms(text):
+        for form in forms(text):
             rest = self._exceptions.sub(" ", form) if self._exceptions else form
             if self._words:
                 found |= dict.fromkeys(m.group() for m in self._words.finditer(rest))
@@ -79,8 +79,8 @@ class WordList:
 
 
 @lru_cache(maxsize=64)
-def _forms(text: str) -> tuple[str, ...]:
-    """The ways to read a text; every list of a policy asks for them."""
+def forms(text: str) -> tuple[str, ...]:
+    """The ways to read a text, normalised: as it is, spelled-out letters joined, digits as letters."""
     plain = normalised(text)
     joined = SPELLED.sub(_joined, plain)
     return tuple(dict.fromkeys((plain, joined, *(_undigited(plain, table) for table in DIGITS))))

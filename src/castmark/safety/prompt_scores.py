@@ -1,4 +1,5 @@
-"""What the judge makes of prompts under a policy.
+"""What is made of prompts under a policy: by the prompt model for the kinds of content that it knows, by the
+judge's text tower for a policy's own.
 
 Each is read whole, in chunks; for a category whose excepted phrases it holds, once more without them, and
 that reading counts: a text tower takes a blood orange for blood. Every other category reads all of it.
@@ -6,7 +7,7 @@ that reading counts: a text tower takes a blood orange for blood. Every other ca
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
@@ -16,6 +17,7 @@ from castmark.safety.concepts import Concepts
 from castmark.safety.encoder import Encoder
 from castmark.safety.policy import Policy
 from castmark.safety.prompt import WordList, chunks
+from castmark.safety.prompt_model import PromptModel
 
 
 def word_lists(policy: Policy) -> dict[str, WordList]:
@@ -23,32 +25,39 @@ def word_lists(policy: Policy) -> dict[str, WordList]:
     return {name: WordList(c.words, c.exceptions) for name, c in policy.categories.items()}
 
 
+def kinds_read(policy: Policy, model: PromptModel) -> dict[str, str]:
+    """The judged categories that the prompt model reads prompts for, with the kind of content each is."""
+    judged = policy.judged.items()
+    return {name: category.kind for name, category in judged if category.kind in model.classes}
+
+
 class PromptScores:
-    """Scores of prompts by category and escalation trigger.
+    """Scores of prompts by category and escalation trigger."""
 
-    Args:
-        lists: by category, whose excepted phrases are not read for it.
-    """
-
-    def __init__(self, encoder: Encoder, concepts: Concepts, lists: Mapping[str, WordList]) -> None:
-        self._encoder, self._concepts = encoder, concepts
-        self._lists = {name: listed for name, listed in lists.items() if name in concepts.names}
+    def __init__(self, encoder: Encoder, concepts: Concepts, policy: Policy) -> None:
+        self._encoder, self._concepts, self._model = encoder, concepts, PromptModel.open()
+        self._kinds = kinds_read(policy, self._model)
+        lists = word_lists(policy)
+        self._lists = {name: lists.get(name, WordList(())) for name in concepts.names}
 
     def of(self, texts: Sequence[str]) -> list[dict[str, float]]:
-        """Score of every category and trigger for each text, in one pass of the text tower."""
-        less = [
-            {name: rest for name, listed in self._lists.items() if (rest := listed.without(text)) != text}
-            for text in texts
-        ]
-        distinct = list(dict.fromkeys([*texts, *(rest for each in less for rest in each.values())]))
-        scores = dict(zip(distinct, map(self._scores, self._embedded(distinct)), strict=True))
-        return [
-            scores[text] | {name: scores[rest][name] for name, rest in each.items()}
-            for text, each in zip(texts, less, strict=True)
-        ]
+        """Score of every category and trigger for each text, in one pass of each model."""
+        read = [{name: listed.without(text) for name, listed in self._lists.items()} for text in texts]
+        distinct = list(dict.fromkeys(text for each in read for text in each.values()))
+        scores = dict(zip(distinct, self._scores(distinct), strict=True))
+        return [{name: scores[text][name] for name, text in each.items()} for each in read]
 
-    def _scores(self, embedded: Float[Tensor, "c d"]) -> dict[str, float]:
-        return {name: float(score) for name, score in self._concepts.scores(embedded[None]).items()}
+    def _scores(self, texts: Sequence[str]) -> list[dict[str, float]]:
+        """Of every category, the excepted phrases of none left out."""
+        rows: list[dict[str, float]] = [{} for _ in texts]
+        if len(self._kinds) < len(self._lists):
+            for row, embedded in zip(rows, self._embedded(texts), strict=True):
+                found = self._concepts.scores(embedded[None])
+                row.update({name: float(score) for name, score in found.items()})
+        if self._kinds:
+            for row, odds in zip(rows, self._model.scores(texts), strict=True):
+                row.update({name: odds[kind] for name, kind in self._kinds.items()})
+        return rows
 
     def _embedded(self, texts: Sequence[str]) -> tuple[Float[Tensor, "c d"], ...]:
         """The chunks of each text."""

@@ -315,6 +315,12 @@ def prompts(count: int, seed: int, split: Split, category: str | None) -> list[s
     return texts
 
 
+def written(split: Split, category: str | None) -> list[str]:
+    """Sentences that people wrote, each split by others but for harmless ones of the first two; none of a
+    category that nobody was asked for."""
+    return sections(f"written/{split}.txt").get(category or SAFE, [])
+
+
 def _has_scenes(category: str | None) -> bool:
     return category is None or bool(category_items(category))
 

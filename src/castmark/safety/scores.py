@@ -1,4 +1,4 @@
-"""What a policy's thresholds are found from: scores of samples, by the judge's texts or by a probe."""
+"""What a policy's thresholds are found from: scores of pictures, by the judge's texts or by a probe."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from castmark.safety.concepts import Concepts
 from castmark.safety.evidence import Evidence
 from castmark.safety.policy import Policy
 from castmark.safety.probe import Probe
-from castmark.safety.prompt_scores import PromptScores, word_lists
 from castmark_world import Split
 
 Scorer = Literal["texts", "probe"]
 
 
 class Scores:
-    """Scores of samples under one policy, each computed once.
+    """Scores of pictures under one policy.
 
     Args:
         probes: by the category or escalation trigger that they tell from all else.
@@ -27,9 +26,6 @@ class Scores:
     def __init__(self, policy: Policy, evidence: Evidence, probes: Mapping[str, Probe]) -> None:
         self.policy, self.evidence, self._probes = policy, evidence, probes
         self._concepts = Concepts(evidence.encoder, policy)
-        self.lists = word_lists(policy)
-        self._reader = PromptScores(evidence.encoder, self._concepts, self.lists)
-        self._prompts: dict[tuple[Split, str | None], list[dict[str, float]]] = {}
 
     def scorers(self, name: str) -> tuple[Scorer, ...]:
         """What can score the category or trigger."""
@@ -44,10 +40,3 @@ class Scores:
     def pictures(self, source: str, split: Split, of: str | None, category: str, by: Scorer) -> list[float]:
         """Scores of a source's pictures."""
         return self.of(self.evidence.pictures(source, split, of).embeddings, category, by)
-
-    def prompts(self, split: Split, of: str | None, category: str) -> list[float]:
-        """Scores of prompts, in their order."""
-        key = (split, of)
-        if key not in self._prompts:
-            self._prompts[key] = self._reader.of(self.evidence.prompts(split, of))
-        return [row[category] for row in self._prompts[key]]
