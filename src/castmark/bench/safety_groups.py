@@ -17,6 +17,9 @@ from castmark_world import GUARDED, CharacterSpec, Scene, render, sample_subject
 from castmark_world.vocabulary import PEOPLE
 
 SEED = 60_002
+MORE_PEOPLE = 3
+"""Times as many people besides as there are safe scenes. Some two in a hundred safe pictures are refused:
+with 5,000 people in the smallest group, the interval of a gap is half a point wide to either side."""
 
 
 def group_gaps(
@@ -28,11 +31,12 @@ def group_gaps(
 ) -> list[Figure]:
     """Upper bounds of the gaps between groups of people, in false positives and in misses.
 
-    Few safe pictures are refused, so that a gap of a point shows in many only: as many people again are
-    looked at as there are safe scenes.
+    Few safe pictures are refused, so that a gap of a point shows in many only: more people are looked at than
+    there are in the safe scenes.
     """
     rng = np.random.default_rng(SEED + 1)
-    people = [stage(sample_subject(rng, "character", "test"), rng, scope=HARMLESS) for _ in safe]
+    count = MORE_PEOPLE * len(safe)
+    people = [stage(sample_subject(rng, "character", "test"), rng, scope=HARMLESS) for _ in range(count)]
     refused = [bool(one.found) for one in (*seen_safe, *look(gate, map(render, people)))]
     wrong = _by_group([*safe, *people], refused)
     made = [scene for name in unsafe for scene in unsafe[name]]

@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-import castmark_data
 from castmark.safety.policy import read_terms
 from castmark.safety.prompt import normalised
 from castmark.safety.prompt_model import (
@@ -37,7 +36,7 @@ from castmark.safety.prompt_model import (
     Vocabulary,
     padded,
 )
-from castmark.safety.samples import SAFE, prompts, read_sections, sections
+from castmark.safety.samples import SAFE, prompts, sections
 from castmark.training.common import TrainSettings, hardware, write_card
 from castmark.training.loop import Loop
 from castmark.training.muon import groups
@@ -57,7 +56,9 @@ ANCHOR = 0.1
 """Weight of the squared change of word vectors."""
 PEAK_RATE = 2e-3
 CAPTIONS = 2000
+"""Of each kind, and as many of harmless scenes."""
 LEVELS = 127
+"""Of a word vector's number on either side of nought."""
 
 
 @dataclass(frozen=True)
@@ -141,14 +142,13 @@ def pools_of(vocabulary: Vocabulary, written: dict[str, list[str]]) -> dict[str,
         return [Sample(vocabulary.ids(normalised(text)), labels) for text in texts]
 
     terms = {kind: read_terms(kind) for kind in KINDS}
-    plain = castmark_data.path("prompts", "written", "plain.txt").read_text(encoding="utf-8")
     said = {kind: prompts(CAPTIONS, SEED, "train", None if kind == SAFE else kind) for kind in (*KINDS, SAFE)}
     return {
         "written": [s for kind, texts in written.items() for s in samples(texts, kind)],
         "listed": [s for kind in KINDS for s in samples(terms[kind]["words"], kind)],
         "excepted": [s for kind in KINDS for s in samples(terms[kind].get("exceptions") or (), None)],
         "captions": [s for kind, texts in said.items() for s in samples(texts, kind)],
-        "plain": samples(read_sections(plain)["plain"], None),
+        "plain": samples(sections("written/plain.txt")["plain"], None),
     }
 
 
