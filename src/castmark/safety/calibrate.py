@@ -6,7 +6,8 @@
 Two bounds, neither of which assumes anything about the scores: at most the budget's share of safe pictures
 scores above ``value``, and at most the category's miss share of unsafe ones at or below ``pass_at``. Every
 source (renders; the drawings of a base) and every group of people gets its own threshold, and the highest is
-used, so that the bound on false positives holds on each.
+used, so that the bound on false positives holds on each. Where a probe can score a category beside the texts,
+each has thresholds at half the chance of error, and the one that catches more is used.
 """
 
 from __future__ import annotations
@@ -33,13 +34,11 @@ from castmark.safety.prompt_scores import kinds_read
 from castmark.safety.reader import Reader, learn_reader
 from castmark.safety.samples import SAFE
 from castmark.safety.scores import Scorer, Scores
-from castmark.safety.threshold import binomial_cdf, miss_threshold, smallest_n, threshold
+from castmark.safety.threshold import miss_threshold, smallest_n, threshold
 
 if TYPE_CHECKING:
     from castmark.bases.base import Base
 
-PROBE_P = 0.05
-"""The probe is used where a one-sided sign test says at this level that it catches more than the texts."""
 HIDDEN, LESSONS_FOR_HIDDEN = 96, 4000
 """Hidden units of the probe of categories, and how many lessons they need. Of 500 held-out renders of knives,
 at 1% of 2,500 safe ones, a linear probe from 1,200 lessons caught 67%, from 12,000 85%, and one with 64 to
@@ -75,7 +74,7 @@ def _require_sizes(policy: Policy, sizes: Sizes, evidence: Evidence) -> None:
     """Told before anything is drawn: that takes long."""
     need = policy.require
     shown = [name for name in policy.judged if evidence.shows(name)]
-    least = smallest_n(policy.alpha(max(1, len(shown))), policy.budget.delta)
+    least = smallest_n(policy.alpha(max(1, len(shown))), policy.budget.delta / 2)  # texts and probe
     drawings = sizes.drawn_safe if len(evidence.sources) > 1 else least
     safe = min(sizes.safe, sizes.safe_prompts)
     read = kinds_read(policy, PromptModel.open())
@@ -170,12 +169,13 @@ def _trigger_probes(policy: Policy, lessons: Lessons) -> dict[str, Probe]:
 
 def _image_threshold(scores: Scores, category: str, count: int) -> Threshold:
     policy, evidence = scores.policy, scores.evidence
-    alpha, delta = policy.alpha(count), policy.budget.delta
+    scorers = scores.scorers(category)
+    alpha, delta = policy.alpha(count), policy.budget.delta / len(scorers)
     truth = evidence.sources[0]
     safe = {source: evidence.pictures(source, "calibration", None) for source in evidence.sources}
     unsafe = evidence.pictures(truth, "calibration", category)
     found: dict[Scorer, tuple[float, dict[str, float], dict[str, float], tuple[str, ...]]] = {}
-    for scorer in scores.scorers(category):
+    for scorer in scorers:
         by_source = {
             source: threshold(scores.of(pictures.embeddings, category, scorer), alpha, delta)
             for source, pictures in safe.items()
@@ -187,7 +187,7 @@ def _image_threshold(scores: Scores, category: str, count: int) -> Threshold:
     )
     value, by_source, by_group, thin = found[scorer]
     miss = policy.categories[category].miss
-    pass_at = miss_threshold(scores.of(unsafe.embeddings, category, scorer), miss, delta)
+    pass_at = miss_threshold(scores.of(unsafe.embeddings, category, scorer), miss, policy.budget.delta)
     band = max(
         sum(pass_at < s <= value for s in scores.of(pictures.embeddings, category, scorer))
         / len(pictures.embeddings)
@@ -252,14 +252,11 @@ def _by_group(
 
 
 def _better(caught: dict[Scorer, list[bool]]) -> tuple[Scorer, float | None]:
-    """The probe where it catches more than the texts at the same bound, beyond chance; and how much more."""
+    """The probe where it catches more than the texts at the same bound; and how much more."""
     if "probe" not in caught:
         return "texts", None
-    wins = sum(p and not t for p, t in zip(caught["probe"], caught["texts"], strict=True))
-    losses = sum(t and not p for p, t in zip(caught["probe"], caught["texts"], strict=True))
-    gain = (wins - losses) / len(caught["texts"])
-    helps = wins > losses and binomial_cdf(losses, wins + losses, 0.5) <= PROBE_P
-    return ("probe" if helps else "texts"), gain
+    gain = (sum(caught["probe"]) - sum(caught["texts"])) / len(caught["texts"])
+    return ("probe" if gain > 0 else "texts"), gain
 
 
 def _escalations(scores: Scores) -> dict[str, Threshold]:

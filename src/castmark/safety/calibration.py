@@ -69,7 +69,7 @@ class Threshold(_Part):
     band: float | None = None
     """Share of safe calibration samples between the two."""
     scorer: Literal["texts", "probe"] = "texts"
-    """What the scores come from: the policy's texts, or the probe where that measurably caught more."""
+    """What the scores come from: the policy's texts, or the probe where that caught more."""
     gain: float | None = None
     """Share of unsafe validation samples that the probe caught more than the texts, at the same bound."""
     n_safe: int = Field(gt=0)

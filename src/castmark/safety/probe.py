@@ -2,7 +2,7 @@
 
 On all views side by side: multinomial logistic regression, or with one hidden layer where there are lessons
 enough for it. It belongs to one judge, is stored in the calibration (which is keyed by the judge's
-fingerprint), and is used only where it measurably beats the texts.
+fingerprint), and is used only where it beats the texts.
 """
 
 from __future__ import annotations
