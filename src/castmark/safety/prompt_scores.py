@@ -32,16 +32,16 @@ def kinds_read(policy: Policy, model: PromptModel) -> dict[str, str]:
 
 
 class PromptScores:
-    """Scores of prompts by category and escalation trigger."""
+    """Scores of prompts by judged category; escalation triggers are found in prompts by their words."""
 
     def __init__(self, encoder: Encoder, concepts: Concepts, policy: Policy) -> None:
         self._encoder, self._concepts, self._model = encoder, concepts, PromptModel.open()
         self._kinds = kinds_read(policy, self._model)
         lists = word_lists(policy)
-        self._lists = {name: lists.get(name, WordList(())) for name in concepts.names}
+        self._lists = {name: lists[name] for name in policy.judged}
 
     def of(self, texts: Sequence[str]) -> list[dict[str, float]]:
-        """Score of every category and trigger for each text, in one pass of each model."""
+        """Score of every category for each text, in one pass of each model that is needed."""
         read = [{name: listed.without(text) for name, listed in self._lists.items()} for text in texts]
         distinct = list(dict.fromkeys(text for each in read for text in each.values()))
         scores = dict(zip(distinct, self._scores(distinct), strict=True))
