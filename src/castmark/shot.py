@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from castmark.errors import InputError
 from castmark.studio.start import StartImage
 from castmark_adapters.subject import Subject
 
@@ -139,3 +140,16 @@ class ResolvedShot:
     width: int
     height: int
     steps: int
+
+
+def bound_redraws(redraws: int, allowed: int) -> None:
+    """Refuse more redraws of a refused image than a policy leaves.
+
+    Raises:
+        InputError: more.
+    """
+    if redraws > allowed:
+        raise InputError(
+            f"{redraws} redraws of a refused image: the policy allows {allowed} (every adaptive step "
+            "counts as one), because trying until the check errs wears out its bound; ask for fewer"
+        )

@@ -4,6 +4,7 @@ import platform
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pytest
 from engine_fakes import FakeBase, FakeChecker, FakeWardrobe, fake_studio, make_subject
@@ -16,7 +17,7 @@ from castmark.machine.memory import keep_freed_memory
 from castmark.machine.threads import cores, worker_count
 from castmark.shot import Shot
 from castmark.studio.pipeline import AHEAD, WINDOW, Pipeline
-from castmark.take import SignedImage
+from castmark.take import Refusal, SignedImage
 from castmark_provenance.keys import PemKey
 
 
@@ -187,6 +188,26 @@ def test_adaptive_steps_are_spent_only_where_the_check_asks_for_them(key: PemKey
     spent = [take.claim.settings["denoiser_evaluations"] for take in takes if isinstance(take, SignedImage)]
     assert spent == [1, 3, 7]
     assert [take.claim.steps for take in takes if isinstance(take, SignedImage)] == [1, 2, 4]
+
+
+def test_what_the_policy_blocks_is_not_drawn_again_in_more_steps(key: PemKey) -> None:
+    class Blocking(FakeChecker):
+        def _finding(self, rung, name, score):  # type: ignore[override]
+            return replace(super()._finding(rung, name, score), action="block")
+
+    base = FakeBase(default_steps=4)
+    studio = fake_studio(key, base=base, checker=Blocking(bad_seeds=frozenset({1})), adaptive=(1, 2))
+    blocked, fine = studio.shoot_all([Shot("a mug", seed=1), Shot("a mug", seed=2)])
+    assert isinstance(blocked, Refusal) and fine.ok
+    assert base.batches == [2]
+
+
+def test_adaptive_steps_count_as_redraws(key: PemKey) -> None:
+    assert fake_studio(key).max_redraws == 3
+    studio = fake_studio(key, adaptive=(1,))
+    assert studio.max_redraws == 1, "two seeds of two drawings are the four that the policy allows"
+    with pytest.raises(InputError, match="allows 1"):
+        studio.shoot(Shot("a mug"), redraws=2)
 
 
 def test_adaptive_steps_are_spent_where_the_subject_is_not_like_itself(key: PemKey, tmp_path) -> None:

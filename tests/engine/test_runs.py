@@ -18,7 +18,7 @@ from castmark.jobs import Job, JobRow, read_job
 from castmark.runs import ledger as ledger_module
 from castmark.runs.ledger import Ledger
 from castmark.runs.ledger_row import verdict_from_json, verdict_to_json
-from castmark.runs.runners import RowDone
+from castmark.runs.runners import LocalRunner, RowDone, run
 from castmark.shot import REDRAW_STRIDE, ResolvedShot
 from castmark_adapters.errors import SubjectError
 from castmark_adapters.subject import Subject
@@ -143,6 +143,12 @@ def test_refused_images_are_redrawn_with_other_seeds_and_every_refusal_is_kept(
         assert [seed for seed, _ in ledger.refusals("shot-1")] == [1, 1 + REDRAW_STRIDE]
         assert [seed for seed, _ in ledger.refusals("shot-2")] == [2]
     assert studio.run(work, tmp_path, redraws=2).drawn == 0
+
+
+def test_no_run_redraws_more_than_the_policy_allows(key: PemKey, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="allows 3"):
+        run(job(2), tmp_path, LocalRunner(fake_studio(key)), {}, redraws=4)
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_image_without_a_row_is_removed_and_drawn_again(key: PemKey, tmp_path: Path) -> None:

@@ -53,6 +53,20 @@ def test_said_is_what_the_words_of_a_caption_name() -> None:
     assert all(found == {True, False} for found in met.values())
 
 
+def test_words_that_only_shift_what_else_is_said_are_not_said() -> None:
+    """A dress leaves no trousers to be told, and so changes the chances of all that follows."""
+    scene = person()
+    assert isinstance(scene.subject, CharacterSpec)
+    dressed = replace(scene, subject=replace(scene.subject, top="dress"))
+    met = set[bool]()
+    for seed in range(40):
+        text = caption(dressed, np.random.default_rng(seed))
+        told = dict(zip(NAMES, said(dressed, caption, seed).tolist(), strict=True))
+        assert told["character.top"] == ("dress" in text.split()), text
+        met.add(told["character.top"])
+    assert met == {True, False}
+
+
 def test_a_caption_by_kind_alone_says_nothing_of_looks() -> None:
     told = said(person(), plain_caption, 1)
     names = {name for name, yes in zip(NAMES, told, strict=True) if yes}

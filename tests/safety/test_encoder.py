@@ -10,10 +10,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+import castmark_data
 from castmark.errors import CheckError
 from castmark.safety import Encoder
 from castmark.safety.concepts import score
 from castmark.safety.encoder import VIEWS, views
+from castmark.safety.open_clip_model import load_open_clip
 
 WEIGHTS = "open_clip_model.safetensors"
 
@@ -25,6 +27,25 @@ def copy(judge_folder: Path, tmp_path: Path) -> Path:
 
 def test_the_same_files_have_the_same_fingerprint(copy: Path, encoder: Encoder) -> None:
     assert Encoder.open(copy).fingerprint == encoder.fingerprint
+
+
+def test_a_text_is_read_whole_only_where_padding_follows_whatever_pads(encoder: Encoder) -> None:
+    model = load_open_clip(castmark_data.path("embedded", "clip"), "cpu", "judge")
+
+    def tokenizer(pad: int) -> Callable[[list[str]], torch.Tensor]:
+        def tokens(texts: list[str]) -> torch.Tensor:
+            rows = [[*range(10, 10 + min(7, len(text.split()))), 1] for text in texts]
+            return torch.tensor([row + [pad] * (8 - len(row)) for row in rows])
+
+        return tokens
+
+    for pad in (0, 1):  # 1 also ends every text
+        judge = Encoder(model, tokenizer(pad))
+        assert judge.fits("a mug") and judge.fits("")
+        assert not judge.fits("one two three four five six seven")
+        assert not judge.fits("one two three four five six seven eight")
+    with pytest.raises(CheckError, match="does not pad"):
+        Encoder(model, lambda texts: torch.arange(8).repeat(len(texts), 1))
 
 
 def one_weight(folder: Path) -> None:

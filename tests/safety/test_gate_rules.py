@@ -70,6 +70,19 @@ def test_a_score_that_certifies_neither_is_drawn_again_and_not_signed(
     assert named(verdict, "weapon").action == "block" and not verdict.redrawable
 
 
+def test_what_escalates_is_not_softened_by_an_abstention(
+    policy: Policy, encoder: Encoder, calibrated: Make, draft: Draft, as_draft: Callable[..., Draft]
+) -> None:
+    record = calibrated()
+    strict = category(changed(policy, escalate={"child": CHILD}), "alcohol", action="redraw")
+    never = Threshold(value=1e6, n_safe=1000, n_unsafe=100, miss_target=0.05, miss_holds=True)
+    between = limit(record, "alcohol", value=1e6, pass_at=-1e6, abstains=True)
+    gate = opened(strict, encoder, record, image=between, escalations={"child": never})
+    plain, child = gate.check([draft, as_draft(draft.pixels, "a girl at a table")])
+    assert named(plain, "alcohol").action == "redraw" and plain.redrawable
+    assert named(child, "alcohol").action == "block" and not child.redrawable
+
+
 def test_an_abstention_for_review_is_neither_signed_nor_drawn_again(
     policy: Policy, encoder: Encoder, calibrated: Make, draft: Draft
 ) -> None:

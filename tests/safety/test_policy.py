@@ -88,6 +88,8 @@ def test_the_budget_is_shared_out_over_the_judged_categories(policy: Policy) -> 
         ("categories:", "fairness: {target: {age: {adult: 0.9}}}\ncategories:", "fairness.target"),
         ("categories:", "subject: {lock: [hair]}\ncategories:", "subject.lock"),
         ("categories:", "categories: {}\nother:", "categories"),
+        ("action: warn", "action: warn, action: block", "'action' is given twice"),
+        ("categories:", "categories: {}\ncategories:", "'categories' is given twice"),
     ],
 )
 def test_a_wrong_policy_is_refused_by_key(policy_file: Path, old: str, new: str, complaint: str) -> None:

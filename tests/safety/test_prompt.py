@@ -9,7 +9,10 @@ from castmark.safety.prompt import WordList, chunks, normalised
 from castmark.safety.samples import prompts
 from castmark_world import ITEMS, words
 
-WORDS = WordList(["knife", "brass knuckles", "wine"], ["palette knife", "wine red"])
+WORDS = WordList(
+    ["knife", "brass knuckles", "wine", "self-harm", "m16", "bomb", "刀", "molotov's"],
+    ["palette knife", "wine red"],
+)
 
 
 @pytest.mark.parametrize(
@@ -17,7 +20,9 @@ WORDS = WordList(["knife", "brass knuckles", "wine"], ["palette knife", "wine re
     [
         "a knife", "two KNIFES", "(knife)", "ＫＮＩＦＥ", "a knïfe", "kn\u200bife", "k n i f e",
         "k.n.i.f.e", "kn1fe", "w1ne",
-        "brass  knuckles", "brass-knuckles", "a palette knife and a knife", "wine, red",
+        "brass  knuckles", "brass-knuckles", "brass_knuckles", "brass–knuckles", "self harm",
+        "self\u2011harm", "a palette knife and a knife", "wine, red", "1knife", "2knives, knife2", "kn1fe!",
+        "a b0mb!", "an M16!", "molotov’s", "一个拿着刀的人",
     ],
 )  # fmt: skip
 def test_listed_words_are_found_however_they_are_written(text: str) -> None:
@@ -31,8 +36,12 @@ def test_excepted_phrases_are_taken_out_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a palette knife", "a wine red dress", "jackknifed", "swine", "a cup", "", "k n i t"]
-)
+    "text",
+    [
+        "a palette knife", "a palette_knife", "a wine red dress", "wine–red", "jackknifed", "swine", "a cup",
+        "", "k n i t", "m165", "bombastic",
+    ],
+)  # fmt: skip
 def test_what_only_resembles_a_listed_word_is_not(text: str) -> None:
     assert not WORDS.hits(text)
 

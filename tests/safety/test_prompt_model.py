@@ -22,6 +22,7 @@ from castmark.safety.prompt_model import (
     Vocabulary,
     windows,
 )
+from castmark.safety.prompt_scores import word_lists
 from castmark.safety.samples import SAFE, sections
 from castmark.training import word_vectors
 from castmark.training.common import Clock, TrainSettings
@@ -128,6 +129,44 @@ def test_a_category_of_ones_own_is_read_by_the_judge() -> None:
     ]
     assert scores[0] == pytest.approx(PromptModel.open().scores(["a person with a kukri"])[0]["weapon"])
     assert scores[0] != pytest.approx(scores[1], abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "un uomo con una pistola in mano",
+        "мужчина с ножом в руке",
+        "一个拿着刀的人",
+        "adam elinde bıçak tutuyor",
+    ],
+)
+def test_a_prompt_that_cannot_be_read_is_refused_by_its_words(text: str) -> None:
+    verdict = Gate.open().check_prompt(text)
+    assert not verdict.prompt_allowed
+    assert any("cannot be read" in reason or "cannot read" in reason for reason in verdict.reasons)
+
+
+@pytest.mark.parametrize(
+    "text", ["Zorblax waving", "美咲 at the beach", "Zyxo, Brunfli and Kwertz at the beach in the rain", ""]
+)
+def test_names_that_nobody_knows_are_no_hindrance(text: str) -> None:
+    assert Gate.open().check_prompt(text).prompt_allowed
+
+
+def test_a_word_of_ones_own_counts_for_more_than_shipped_exceptions() -> None:
+    policy = Policy.load()
+    weapon = policy.categories["weapon"]
+    assert not word_lists(policy)["weapon"].hits("a water pistol")
+
+    def hits(text: str, **own: tuple[str, ...]) -> list[str]:
+        category = weapon.model_copy(update=own)
+        changed = policy.model_copy(update={"categories": {**policy.categories, "weapon": category}})
+        return word_lists(changed)["weapon"].hits(text)
+
+    words = (*weapon.words, "water pistol")
+    assert hits("a water pistol", words=words)
+    assert not hits("a water pistol", words=(*weapon.words, "pistol")), "which is among the shipped words"
+    assert not hits("a water pistol", words=words, exceptions=(*weapon.exceptions, "a water pistol"))
 
 
 @pytest.mark.parametrize("name", ["general-audience", "brand-safe"])

@@ -107,7 +107,7 @@ def test_the_judge_reads_a_prompt_without_a_categorys_excepted_phrases_for_that_
     gate: Gate,
 ) -> None:
     def scores(text: str) -> dict[str, float]:
-        return {f.name: f.score for f in gate.check_prompt(text).findings if not f.name.endswith("words")}
+        return {f.name: f.score for f in gate.check_prompt(text).findings if f.name in gate.policy.judged}
 
     excepted, plain = (
         scores("a woman with a blood orange at the beach"),

@@ -245,7 +245,6 @@ def _run_on_ray(
     from castmark.cli.console import Reporter
     from castmark.runs.ray_runner import RayRunner
     from castmark.runs.runners import run
-    from castmark.studio.checking import bound_redraws
 
     require("castmark batch --ray", "ray")
     address = os.environ.get("RAY_ADDRESS")
@@ -253,7 +252,6 @@ def _run_on_ray(
         RayRunner(open_studio, workers=workers, address=address) as runner,
         Reporter(quiet=quiet) as reporter,
     ):
-        bound_redraws(redraws, runner.max_redraws)
         summary = run(
             job,
             out,

@@ -78,7 +78,9 @@ class RayRunner:
         self._workers: list[Any] = []
         try:
             self._workers += [actor.remote(open_studio) for _ in range(workers)]
-            keying, environment, self._batch, self.max_redraws = self._answer(self._workers[0].facts.remote())
+            keying, environment, self._batch, self._max_redraws = self._answer(
+                self._workers[0].facts.remote()
+            )
         except BaseException:
             self.close()
             raise
@@ -108,6 +110,11 @@ class RayRunner:
     def environment(self) -> Mapping[str, str | int | float]:
         """The first worker's, and how many there are."""
         return self._environment
+
+    @property
+    def max_redraws(self) -> int:
+        """The first worker's."""
+        return self._max_redraws
 
     def map(self, shots: Iterable[Shot], keep: Callable[[SignedImage], object]) -> Iterator[Take]:
         """One take per shot, in order; ``keep`` is called here, on the driver."""
@@ -154,7 +161,7 @@ class _Worker:
     def facts(self) -> tuple[Keying, dict[str, str | int | float], int, int]:
         """Keying, environment, batch size, redraws that the policy allows."""
         studio = self._studio
-        return studio.keying, dict(studio.environment), studio.batch_size, studio.checker.max_redraws
+        return studio.keying, dict(studio.environment), studio.batch_size, studio.max_redraws
 
     def shoot(self, shots: Sequence[Shot]) -> list[Take]:
         """A take a shot. Errors are sent as their message: not every one of them pickles."""

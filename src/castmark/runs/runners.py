@@ -19,7 +19,7 @@ from castmark.machine.energy import EnergyMeter
 from castmark.runs.ledger import Ledger
 from castmark.runs.ledger_row import Row, shot_from_json
 from castmark.runs.report import summarise, write_summary
-from castmark.shot import Shot
+from castmark.shot import Shot, bound_redraws
 from castmark.take import SignedImage, Take
 from castmark_adapters import pack
 from castmark_adapters.subject import Subject
@@ -40,6 +40,11 @@ class Runner(Protocol):
     @property
     def environment(self) -> Mapping[str, str | int | float]:
         """Where it draws: base, device, threads, batch size."""
+        ...
+
+    @property
+    def max_redraws(self) -> int:
+        """How often a refused shot may be drawn again."""
         ...
 
     def map(self, shots: Iterable[Shot], keep: Callable[[SignedImage], object]) -> Iterator[Take]:
@@ -65,6 +70,11 @@ class LocalRunner:
     def environment(self) -> Mapping[str, str | int | float]:
         """The studio's."""
         return self._studio.environment
+
+    @property
+    def max_redraws(self) -> int:
+        """The studio's."""
+        return self._studio.max_redraws
 
     def map(self, shots: Iterable[Shot], keep: Callable[[SignedImage], object]) -> Iterator[Take]:
         """`Studio.shoot_all`."""
@@ -145,11 +155,13 @@ def run(
     shots at once and says what their prompts leave open (`castmark.safety.bias.quotas`).
 
     Raises:
-        InputError: an unknown subject, or two images of one name; nothing was drawn.
+        InputError: an unknown subject, two images of one name, or more redraws than the policy allows;
+            nothing was drawn.
         LedgerError: the folder belongs to another job or process, or its journal cannot be used.
         OSError: an image could not be written (full disk, no permission); nothing of it is left, what was
             done before it stays done, and the same command goes on from there.
     """
+    bound_redraws(redraws, runner.max_redraws)
     start = time.perf_counter()
     meter = EnergyMeter()
     find = subjects if callable(subjects) else _lookup(subjects)

@@ -49,6 +49,12 @@ class Encoder:
             tokens=[tokenize([text])[0].tolist() for text in PROBE_TEXTS],
         )
         """sha256 over weights, configuration, preprocessing, views and tokenizer."""
+        self._padding = int(tokenize([""])[0][-1])
+        if not self.fits(PROBE_TEXTS[0]):
+            raise CheckError(
+                f"judge {self.name!r}: its tokenizer does not pad short texts, so that nobody could "
+                "tell whether a prompt was read whole; take another judge"
+            )
 
     @classmethod
     def open(cls, source: str | Path | None = None, device: str = "cpu") -> Encoder:
@@ -69,10 +75,10 @@ class Encoder:
         return cls(loaded, cast(Any, tokenizer))
 
     def fits(self, text: str) -> bool:
-        """Whether the text is read whole, nothing of it cut away: the last place of the context is not
-        taken."""
+        """Whether the text is read whole, nothing of it cut away: the last two places of the context are
+        padding. Some tokenizers pad with what ends every text, whether it was cut or not."""
         ids = self._tokenize([text])[0]
-        return int(ids[-1]) == 0
+        return ids[-2:].tolist() == [self._padding] * 2
 
     @torch.inference_mode()
     def texts(self, texts: Sequence[str]) -> Float[Tensor, "n d"]:

@@ -44,6 +44,8 @@ from castmark_adapters.subject import Subject, open_rgb
 T = TypeVar("T")
 PROMPTS_KEPT = 4096
 DOMAIN = "of a calibrated kind (distance)"
+UNREAD, UNREAD_MOST = "words that the check cannot read (share)", 0.4
+"""Of prompts in English a quarter at most; other languages have half and more."""
 STRICTNESS: tuple[Action, ...] = ("block", "review", "redraw", "warn")
 
 
@@ -63,8 +65,8 @@ class Gate:
         lists = word_lists(policy)
         self._words = {name: listed for name, listed in lists.items() if policy.categories[name].words}
         # A prompt is judged before it is drawn, and again with every picture of it.
-        reader = PromptScores(encoder, self._concepts, policy)
-        self._prompt_scores = Remembered(reader.of, PROMPTS_KEPT)
+        self._prompts = PromptScores(encoder, self._concepts, policy)
+        self._prompt_scores = Remembered(self._prompts.of, PROMPTS_KEPT)
         self._seen: dict[str, list[dict[str, Reading]]] = {}
         self._triggers = {name: WordList(e.words) for name, e in policy.escalate.items()}
 
@@ -271,7 +273,7 @@ class Gate:
             score = _finite("L2 image", name, scores[name])
             action = self._action(name, triggered)
             if threshold.limit < score <= threshold.value and action != "warn":
-                action = self.policy.categories[name].abstain
+                action = self._action(name, triggered, own=self.policy.categories[name].abstain)
             findings.append(_at_most("L2 image", name, score, threshold.limit, action))
             if threshold.pass_at is not None and threshold.limit > threshold.pass_at:
                 findings.append(_at_most("L2 image", f"{name}: miss bound", score, threshold.pass_at, "warn"))
@@ -295,9 +297,10 @@ class Gate:
         """The triggers that a prompt names."""
         return {name for name, words in self._triggers.items() if words.hits(text)}
 
-    def _action(self, name: str, triggered: set[str]) -> Action:
-        """What follows a finding of a category, with the triggers found: the strictest."""
-        actions: list[Action] = [self.policy.action(name)]
+    def _action(self, name: str, triggered: set[str], own: Action | None = None) -> Action:
+        """What follows a finding of a category, with the triggers found: the strictest. ``own`` stands for
+        what its policy says of it."""
+        actions: list[Action] = [own or self.policy.action(name)]
         for trigger in triggered:
             escalation = self.policy.escalate[trigger]
             if name in escalation.categories:
@@ -321,6 +324,10 @@ class Gate:
             hits = words.hits(text)
             finding = _at_most("L1 prompt", f"{name} words", len(hits), 0.0, self._action(name, triggered))
             findings.append(replace(finding, detail=", ".join(hits)))
+        if (unread := self._prompts.unread(text)) is not None:
+            share, words = unread
+            finding = _at_most("L1 prompt", UNREAD, share, UNREAD_MOST, "block")
+            findings.append(replace(finding, detail=", ".join(words)))
         return tuple(findings)
 
     def _verdict(self, pixel_digest: str, findings: tuple[Finding, ...]) -> Verdict:

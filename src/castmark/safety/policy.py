@@ -20,6 +20,18 @@ from castmark.errors import InputError
 DEFAULT_POLICY = "general-audience"
 
 
+class _EachKeyOnce(yaml.SafeLoader):
+    """Refuses a mapping that gives a key twice, of which YAML would keep the last: no rule may be lost."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """The mapping."""
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        twice = next((key for key in keys if keys.count(key) > 1), None)
+        if twice is not None:
+            raise yaml.constructor.ConstructorError(None, None, f"{twice!r} is given twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -251,7 +263,7 @@ class Policy(_Part):
         """
         path = policy_path(source)
         try:
-            data = yaml.safe_load(path.read_text(encoding="utf-8"))
+            data = yaml.load(path.read_text(encoding="utf-8"), _EachKeyOnce)
         except FileNotFoundError:
             known = ", ".join(shipped_policies())
             raise InputError(f"policy {str(source)!r}: no such file, and not one of: {known}") from None

@@ -2,13 +2,15 @@
 
 A text tower reads a fixed number of tokens and drops the rest without a word, so an unsafe tail would
 disappear: here every word stands in a chunk that is read whole. A listed word is found whatever its case,
-accents, width, invisible characters, spelled-out letters (k n i f e) or digits for letters (kn1fe).
+accents, width, invisible characters, dashes, underscores, spelled-out letters (k n i f e), digits for letters
+(kn1fe) or beside it (2knives).
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 
@@ -17,13 +19,17 @@ CHUNK_LETTERS = 40
 DIGITS = tuple(str.maketrans("013457@$!", f"o{one}east" + "asi") for one in "il")
 """Digits and signs read as letters; a one is an i or an l."""
 SPELLED = re.compile(r"(?<!\w)(?:\w[\s.\-_*/|]{1,2}){2,}\w(?!\w)")
+NO_GAPS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff"
+"""Scripts that put no gaps between words: Thai, Lao, Burmese, Khmer, kana, Han."""
 
 
 def normalised(text: str) -> str:
-    """Compatibility-decomposed, without accents and invisible characters, lower case, single spaces."""
+    """Compatibility-decomposed, without accents and invisible characters, lower case, single spaces; every
+    dash is "-", an underscore a space, a typographic apostrophe "'"."""
     decomposed = unicodedata.normalize("NFKD", text)
-    kept = (c for c in decomposed if unicodedata.category(c) not in ("Mn", "Cf"))
-    return " ".join("".join(kept).lower().split())
+    kept = ((c, unicodedata.category(c)) for c in decomposed)
+    plain = ("-" if kind == "Pd" else c for c, kind in kept if kind not in ("Mn", "Cf"))
+    return " ".join("".join(plain).lower().replace("_", " ").replace("\u2019", "'").split())
 
 
 def chunks(text: str, fits: Callable[[str], bool]) -> list[str]:
@@ -93,13 +99,29 @@ def _joined(run: re.Match[str]) -> str:
 
 
 def _undigited(text: str, table: dict[int, int]) -> str:
-    """Words that mix letters with digits or signs, with those read as letters."""
-    return " ".join(w.translate(table) if re.search(r"[a-z]", w) else w for w in text.split())
+    """Words that mix letters with digits or signs, with those read as letters; a sentence's end is none."""
+    return " ".join(
+        w.rstrip("!?.,;:").translate(table) if re.search(r"[a-z]", w) else w for w in text.split()
+    )
 
 
 def _alternatives(words: Iterable[str]) -> re.Pattern[str] | None:
+    """A pattern of words where they stand for themselves: letters beside one make another word, digits beside
+    a letter do not, and where a script puts no gaps between words nothing does."""
     listed = sorted({normalised(word) for word in words}, key=len, reverse=True)
-    if not listed:
-        return None
-    parts = "|".join(re.escape(word).replace(r"\ ", r"[\s\-]+") for word in listed)
-    return re.compile(rf"(?<!\w)(?:{parts})(?:s|es)?(?!\w)")
+    by_edges: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for word in filter(None, listed):
+        pattern = r"[\s\-]+".join(map(re.escape, re.split(r"[\s\-]+", word)))
+        by_edges[_beside(word[0]), _beside(word[-1])].append(pattern)
+    parts = [
+        rf"(?<!{before})(?:{'|'.join(patterns)})(?:s|es)?(?!{after})"
+        for (before, after), patterns in by_edges.items()
+    ]
+    return re.compile("|".join(parts)) if parts else None
+
+
+def _beside(edge: str) -> str:
+    """What may not stand beside the first or last sign of a word."""
+    if re.match(f"[{NO_GAPS}]", edge):
+        return r"(?!)"
+    return r"[^\W\d_]" if edge.isalpha() else r"\w"

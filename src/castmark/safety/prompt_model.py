@@ -25,11 +25,14 @@ from torch import Tensor, nn
 
 import castmark_data
 from castmark.errors import CheckError
-from castmark.safety.prompt import forms
+from castmark.safety.prompt import NO_GAPS, forms, normalised
 
 WEIGHTS, WORDS = "model.safetensors", "words.txt"
 PADDING, UNKNOWN, FIRST = 0, 1, 2
 """Ids of no word, of a word without a vector, and of the first word of the vocabulary."""
+WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")
+ANY_WORD = re.compile(rf"[{NO_GAPS}]{{1,2}}|(?:(?![{NO_GAPS}])[^\W\d_])+(?:'[^\W\d_]+)?")
+"""A word of any script; of scripts without gaps between words, as many signs as a word often has."""
 WINDOW, STRIDE = 32, 16
 """Words read at once; a longer prompt is read in windows, and the greatest score counts."""
 SPANS = (1, 2, 3)
@@ -68,8 +71,14 @@ class Vocabulary:
 
     def ids(self, text: str) -> list[int]:
         """Ids of a text's words; one-letter words are left out, and a text without words is one unknown."""
-        found = [self._id(word) for word in re.findall(r"[a-z]+(?:'[a-z]+)?", text) if len(word) > 1]
+        found = [self._id(word) for word in WORD.findall(text) if len(word) > 1]
         return found or [UNKNOWN]
+
+    def unread(self, text: str) -> tuple[list[str], int]:
+        """The words of a text, in any script, that have no vector, and how many words it has; one-letter
+        words count as neither."""
+        said = [word for word in ANY_WORD.findall(normalised(text)) if len(word) > 1 or not word.isascii()]
+        return [w for w in said if not WORD.fullmatch(w) or self._id(w) == UNKNOWN], len(said)
 
     def _id(self, word: str) -> int:
         if word in self._ids:

@@ -15,14 +15,26 @@ from torch import Tensor
 
 from castmark.safety.concepts import Concepts
 from castmark.safety.encoder import Encoder
-from castmark.safety.policy import Policy
+from castmark.safety.policy import Category, Policy, read_terms
 from castmark.safety.prompt import WordList, chunks
 from castmark.safety.prompt_model import PromptModel
+
+FEW = 2
+"""Words without a vector that any text may have: names, mostly."""
 
 
 def word_lists(policy: Policy) -> dict[str, WordList]:
     """The words and excepted phrases of every category; of one without words, nothing hits."""
-    return {name: WordList(c.words, c.exceptions) for name, c in policy.categories.items()}
+    return {name: _word_list(category) for name, category in policy.categories.items()}
+
+
+def _word_list(category: Category) -> WordList:
+    """A word that the policy adds to shipped terms counts for more than their exceptions."""
+    terms = read_terms(category.kind) if category.kind else {}
+    own = WordList(set(category.words) - set(terms.get("words", ())))
+    shipped = set(terms.get("exceptions", ()))
+    exceptions = (each for each in category.exceptions if each not in shipped or not own.hits(each))
+    return WordList(category.words, exceptions)
 
 
 def kinds_read(policy: Policy, model: PromptModel) -> dict[str, str]:
@@ -46,6 +58,14 @@ class PromptScores:
         distinct = list(dict.fromkeys(text for each in read for text in each.values()))
         scores = dict(zip(distinct, self._scores(distinct), strict=True))
         return [{name: scores[text][name] for name, text in each.items()} for each in read]
+
+    def unread(self, text: str) -> tuple[float, list[str]] | None:
+        """The share of a text's words that the prompt model does not know, nought where they are no more than
+        `FEW`, and which; None where the model reads for no category."""
+        if not self._kinds:
+            return None
+        words, count = self._model.vocabulary.unread(text)
+        return (len(words) / count, words) if len(words) > FEW else (0.0, [])
 
     def _scores(self, texts: Sequence[str]) -> list[dict[str, float]]:
         """Of every category, the excepted phrases of none left out."""

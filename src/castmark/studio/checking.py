@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from castmark.errors import CheckError, InputError
+from castmark.errors import CheckError
 from castmark.remembered import Remembered
 from castmark.safety.checker import ReadsAhead
 from castmark.take import UNKNOWN_WORDS, Draft, Finding, Verdict
@@ -68,19 +68,6 @@ def _part(draft: Draft, subject: Subject) -> Draft:
         for start, end, side in ((top, bottom, height), (left, right, width))
     )
     return replace(draft, pixels=np.asarray(squared(Image.fromarray(draft.pixels[rows, columns]))))
-
-
-def bound_redraws(redraws: int, allowed: int) -> None:
-    """Refuse more redraws of a refused image than the policy allows.
-
-    Raises:
-        InputError: more.
-    """
-    if redraws > allowed:
-        raise InputError(
-            f"{redraws} redraws of a refused image: the policy allows {allowed}, "
-            "because trying until the check errs wears out its bound; ask for fewer"
-        )
 
 
 def _unread(words: Sequence[str]) -> Finding:

@@ -25,9 +25,9 @@ from castmark.errors import BaseError, CheckError, InputError, RefusedError, Sig
 from castmark.machine.facts import cores
 from castmark.machine.threads import worker_count
 from castmark.outputs.finish import finished
-from castmark.shot import Shot
+from castmark.shot import Shot, bound_redraws
 from castmark.studio.adaptive import Judged, checked, judged
-from castmark.studio.checking import PromptVerdicts, bound_redraws, verdicts_on
+from castmark.studio.checking import PromptVerdicts, verdicts_on
 from castmark.studio.keying import Keying
 from castmark.studio.pipeline import Pipeline, Slot
 from castmark.studio.signing import signed
@@ -198,6 +198,12 @@ class Studio:
         return self.keying.key(shot)
 
     @property
+    def max_redraws(self) -> int:
+        """How often the policy lets a refused shot be drawn again: every drawing that the check sees counts,
+        those of adaptive steps too."""
+        return (1 + self.checker.max_redraws) // (1 + len(self.adaptive)) - 1
+
+    @property
     def keying(self) -> Keying:
         """What decides keys here besides the shot."""
         return Keying(
@@ -266,7 +272,7 @@ class Studio:
             RefusedError: the check refused it; the error carries the last refusal.
             CastmarkError, AdapterError: it could not be drawn, checked or signed.
         """
-        bound_redraws(redraws, self.checker.max_redraws)
+        bound_redraws(redraws, self.max_redraws)
         (take,) = self.shoot_all([shot])
         for redraw in range(1, redraws + 1):
             if not isinstance(take, Refusal) or not take.verdict.redrawable:
@@ -311,7 +317,6 @@ class Studio:
         from castmark.jobs import Job, read_job
         from castmark.runs.runners import LocalRunner, run
 
-        bound_redraws(redraws, self.checker.max_redraws)
         quotas = None
         if quota_seed is not None:
             from castmark.safety.bias.quotas import apply_quotas

@@ -97,12 +97,13 @@ class CheckBroke(Exception):  # noqa: N818
 
 
 def wants_more(result: tuple[Draft, Verdict] | Exception) -> bool:
-    """Whether more steps may help: the image was refused, or is not like its subject, locked or not."""
+    """Whether more steps may help: the image is not like its subject, locked or not, or was refused for what
+    may be drawn again; what is blocked, or left to a person, is so at once."""
     if isinstance(result, Exception):
         return False
     _, verdict = result
     unlike = any(f.rung == "L3 subject" and not f.allowed for f in verdict.findings)
-    return not verdict.allowed or unlike
+    return verdict.redrawable or (verdict.allowed and unlike)
 
 
 def each_of(items: Sequence[tuple[int, T]], work: Callable[[Sequence[T]], list[Any]]) -> dict[int, Any]:

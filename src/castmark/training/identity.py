@@ -15,7 +15,9 @@ from castmark_adapters.identity import CALIBRATION, IdentityCalibration, centroi
 from castmark_world import DEFAULT, Kind, Split, Subject, look_alike, render, sample_subject, stage
 
 REFERENCES = 3
-KINDS: tuple[Kind, ...] = ("character", "product", "character", "product", "mascot")
+KINDS: tuple[Kind, ...] = tuple(
+    kind for kind in ("character", "product", "character", "product", "mascot") if kind in DEFAULT.attributes
+)
 FALSE_ACCEPTS = 0.01
 SIZE = 128
 

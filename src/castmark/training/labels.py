@@ -7,6 +7,7 @@ weights and seeds of its own.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import TypeAlias
@@ -18,9 +19,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from castmark.bench.truth import Column, columns
-from castmark.bench.truth.columns import ACTED, SCENIC, Label
+from castmark.bench.truth.columns import ACTED, SCENIC
 from castmark.bench.truth.seen import otherwise
-from castmark_world import DEFAULT, Scene
+from castmark_world import DEFAULT, Scene, words
 
 Speaker: TypeAlias = Callable[[Scene, np.random.Generator], str]
 
@@ -29,17 +30,21 @@ NOTHING = ("none", "False")
 HUBER = 0.2
 ALTERNATIVES = 2
 """Other values that are tried before a column counts as said."""
+BELOW = ("bottom", "bottom_color", "bottom_hue", "shoes", "leg_length")
+"""What only a picture of the whole figure shows."""
 
 
 def labels_of(scene: Scene, read: Sequence[Column] = columns()) -> NDArray[np.float32]:
-    """The truth by column "k": the number of its value, or a number itself; NaN where it does not apply."""
+    """The truth by column "k": the number of its value, or a number itself; NaN where it does not apply, or
+    the camera is too near to show it."""
 
-    def number(values: tuple[str, ...], label: Label | None) -> float:
-        if label is None:
+    def number(column: Column) -> float:
+        label = column.label(scene)
+        if label is None or (scene.camera != "full" and column.field in BELOW):
             return math.nan
-        return float(values.index(str(label)) if values else label)
+        return float(column.values.index(str(label)) if column.values else label)
 
-    return np.array([number(column.values, column.label(scene)) for column in read], np.float32)
+    return np.array([number(column) for column in read], np.float32)
 
 
 def losses(outputs: Tensor, labels: Tensor, read: Sequence[Column]) -> tuple[Tensor, Tensor]:
@@ -62,26 +67,41 @@ def losses(outputs: Tensor, labels: Tensor, read: Sequence[Column]) -> tuple[Ten
 def said(scene: Scene, speak: Speaker, seed: int) -> NDArray[np.bool_]:
     """Which columns a caption says, "k": those in which another scene would be told in other words.
 
+    Another value may change what else there is to tell (a dress leaves no trousers to be said), and with it
+    every chance that comes after: then only a word for the value itself counts.
+
     Args:
         speak: tells a scene.
         seed: of this telling.
     """
-    text = speak(scene, np.random.default_rng(seed))
 
-    def tells(other: Scene) -> bool:
-        return speak(other, np.random.default_rng(seed)) != text
+    def telling(of: Scene) -> tuple[str, object]:
+        rng = np.random.default_rng(seed)
+        return speak(of, rng), rng.bit_generator.state["state"]
 
-    found: list[bool] = []
-    for column in columns(DEFAULT):
+    text, chances = telling(scene)
+
+    def says(column: Column) -> bool:
         label = column.label(scene)
         if not column.named or label is None or label in NOTHING:
-            found.append(False)
-        elif column.field == "kind":
-            found.append(True)
-        else:
-            others = list(islice(otherwise(column, scene, label, DEFAULT), ALTERNATIVES))
-            found.append(bool(others) and all(map(tells, others)))
-    return np.array(found)
+            return False
+        if column.field == "kind":
+            return True
+        others = map(telling, otherwise(column, scene, label, DEFAULT))
+        alike = list(islice((other for other, drawn in others if drawn == chances), ALTERNATIVES))
+        return all(other != text for other in alike) if alike else _names(text, column, str(label))
+
+    return np.array([says(column) for column in columns(DEFAULT)])
+
+
+def _names(text: str, column: Column, label: str) -> bool:
+    """Whether a text has a word for a value of a column; a pose is told of whole figures alone."""
+    ways = [*words.NOUN.get(label, (label,)), *words.CAMERA.get(label, ()), *words.STAINS.get(label, ())]
+    if label == "True":
+        ways = [column.field]
+    if column.field == "camera" and label == "full":
+        ways += [way for poses in words.POSE.values() for way in poses]
+    return any(re.search(rf"\b{re.escape(way)}\b", text) for way in ways)
 
 
 def of_subject() -> NDArray[np.bool_]:

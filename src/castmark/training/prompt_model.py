@@ -42,7 +42,7 @@ from castmark.training.loop import Loop
 from castmark.training.muon import groups
 
 KINDS = ("weapon", "alcohol", "smoking", "drugs", "blood")
-WIDTH = 128
+WIDTH = 256
 SEED = 7_301
 BATCH = {"written": 64, "listed": 12, "excepted": 4, "captions": 12, "plain": 24}
 """Samples a batch by where they are from."""
@@ -195,7 +195,7 @@ def ship(learner: Learner, vocabulary: Vocabulary, settings: TrainSettings, loop
             "words": len(vocabulary.words) + FIRST,
             "dimensions": model.table.shape[1],
             "parameters": sum(p.numel() for p in learner.network.parameters()),
-            "data": "sentences of a language model in twenty voices, listed words, captions, plain English",
+            "data": "sentences of a language model in 28 voices, listed words, captions, plain English",
             "vectors": "GloVe 6B, 100 dimensions (PDDL), projected; moved for words of the data",
             "held_out": measured(model, sections("written/test.txt")),
             "steps": loop.step,

