@@ -13,6 +13,7 @@ import torch
 
 import castmark_data
 from castmark.bench.truth import Reading, TruthReader, columns, marks, seen
+from castmark.bench.truth import reader as truth_module
 from castmark.bench.truth.marks import joint, mean, mean_figure
 from castmark.bench.truth.reader import CONFIG, SIDE, WEIGHTS, Network, decode, layout
 from castmark.errors import InputError
@@ -23,6 +24,7 @@ from castmark_world import (
     DEFAULT,
     FIRST,
     FULL,
+    SECOND,
     CharacterSpec,
     Scene,
     Scope,
@@ -67,7 +69,7 @@ def person(scope: Scope = DEFAULT, **changes: object) -> Scene:
     )
 
 
-@pytest.mark.parametrize("scope", [FIRST, FULL], ids=lambda scope: scope.name)
+@pytest.mark.parametrize("scope", [FIRST, SECOND, FULL], ids=lambda scope: scope.name)
 def test_every_drawn_value_has_a_place_among_the_columns(scope: Scope) -> None:
     rng = np.random.default_rng(0)
     read = columns(scope)
@@ -208,6 +210,12 @@ def test_a_reader_that_cannot_be_used_says_what_to_do(tmp_path: Path, broken: st
         (folder / CONFIG).write_text("{")
     with pytest.raises(InputError, match="castmark train reader"):
         TruthReader.open(folder)
+
+
+def test_a_reader_of_another_scope_is_not_taken_for_the_shipped_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(truth_module, "DEFAULT", FULL)
+    with pytest.raises(InputError, match="castmark train reader"):
+        TruthReader.open()
 
 
 def test_the_shipped_reader_reads_held_out_renders_as_its_card_says() -> None:

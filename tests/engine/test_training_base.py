@@ -165,6 +165,14 @@ def test_a_shard_of_an_earlier_version_is_named(work: Path, tmp_path: Path) -> N
         latents.LatentPool(tmp_path, np.random.default_rng(0))
 
 
+def test_shards_of_another_scope_are_named(work: Path, tmp_path: Path) -> None:
+    with np.load(work / "latents" / "shard-0000.npz") as shard:
+        held = {name: shard[name] for name in shard.files}
+    np.savez(tmp_path / "shard-0000.npz", **{**held, "labels": held["labels"][..., 1:]})
+    with pytest.raises(InputError, match=r"another scope of the world.*delete"):
+        latents.LatentPool(tmp_path, np.random.default_rng(0))
+
+
 def test_teacher_and_student_go_on_from_checkpoints_and_ship_plain_pipelines(
     work: Path,
     tiny: AutoencoderTiny,

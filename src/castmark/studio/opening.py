@@ -58,8 +58,7 @@ def open_studio(
     checker = open_checker(policy, device, judge)
     scorer = open_scorer(identity, device)
     opened = open_drawing_base(base, device, threads, exact=exact, speed=speed)
-    if base not in (None, EMBEDDED):
-        checker.calibration.require_base(opened.name, opened.digest)
+    checker.calibration.require_base(opened.name, opened.digest)
     identity_min = checker.policy.subject.identity_min
     if identity_min == "calibrated":
         identity_min = scorer.threshold

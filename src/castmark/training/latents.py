@@ -94,12 +94,21 @@ class ShardPool:
 
 
 class LatentPool(ShardPool):
-    """Views to learn from, out of the shards of a folder; what is drawn follows from ``rng``."""
+    """Views to learn from, out of the shards of a folder; what is drawn follows from ``rng``.
+
+    Raises:
+        InputError: they are of another scope of the world.
+    """
 
     def __init__(self, folder: Path, rng: np.random.Generator, device: str = "cpu") -> None:
         super().__init__(folder, NAMES, device)
         self.rng = rng
         self._of_subject = torch.from_numpy(of_subject()).to(device)
+        if len(self) and self.held["labels"].shape[-1] != len(self._of_subject):
+            raise InputError(
+                f"{folder}: made in another scope of the world, with {self.held['labels'].shape[-1]} "
+                f"attributes where there are {len(self._of_subject)}; delete it, and it is made anew"
+            )
 
     def batch(self, size: int, referenced: int) -> Batch:
         """Random views of random subjects; the first ``referenced`` of them with references.

@@ -143,6 +143,8 @@ class TruthReader:
             scope = SCOPES[config["scope"]]
             if config["columns"] != layout(scope):
                 raise InputError(f"truth reader {where}: trained on another form of the world; {again}")
+            if folder is None and scope is not DEFAULT:
+                raise InputError(f"truth reader {where}: reads the {scope.name} scope of the world; {again}")
             network = Network(columns(scope))
             weights = load_file(where / WEIGHTS)
             network.load_state_dict(weights)  # which makes float32 of float16
