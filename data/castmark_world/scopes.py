@@ -393,7 +393,7 @@ GUARDED, GUARDED_NEXT = (
 )
 """The scope of the shipped judge: the base's, with every thing that it must know, unsafe ones among them; and
 that of the base to come."""
-TAUGHT: tuple[Scope, ...] = (GUARDED, GUARDED_NEXT)
+TAUGHT: tuple[Scope, ...] = tuple({scope.name: scope for scope in (GUARDED, GUARDED_NEXT)}.values())
 """What the judge learns from, so that it knows the next base's pictures before there are any."""
 
 ITEMS: dict[str, Item] = GUARDED.catalogue

@@ -27,7 +27,7 @@ def settings(folder: Path, minutes: float) -> TrainSettings:
 
 
 def train_encoder(folder: Path, minutes: float) -> None:
-    subject_encoder.train(settings(folder, minutes), closing_pairs=8, calibration_subjects=4)
+    subject_encoder.train(settings(folder, minutes), closing_pairs=8, calibration_subjects=5)
 
 
 @pytest.fixture(scope="module")

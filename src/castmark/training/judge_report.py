@@ -35,9 +35,9 @@ never seen a photograph and says nothing about one. Of unsafe things it has seen
 
 ## Held-out figures
 
-Subjects of the test split, whose combinations of attributes were never trained on, in the scope of the world
-that the shipped base draws and in the one to come ("second"). Zero-shot accuracy: the whole picture against
-the mean of {paraphrases} prompts a value, where the picture shows the attribute.
+Subjects of the test split, whose combinations of attributes were never trained on, in each scope of the world
+that it learned from. Zero-shot accuracy: the whole picture against the mean of {paraphrases} prompts a value,
+where the picture shows the attribute.
 
 {accuracy}
 

@@ -30,6 +30,7 @@ NOTHING = ("none", "False")
 HUBER = 0.2
 ALTERNATIVES = 2
 """Other values that are tried before a column counts as said."""
+THINGS = ("top", "bottom", "headwear", "glasses", "accessory", "facial_hair", "freckles", "item", "camera")
 BELOW = ("bottom", "bottom_color", "bottom_hue", "shoes", "leg_length")
 """What only a picture of the whole figure shows."""
 
@@ -67,8 +68,8 @@ def losses(outputs: Tensor, labels: Tensor, read: Sequence[Column]) -> tuple[Ten
 def said(scene: Scene, speak: Speaker, seed: int) -> NDArray[np.bool_]:
     """Which columns a caption says, "k": those in which another scene would be told in other words.
 
-    Another value may change what else there is to tell (a dress leaves no trousers to be said), and with it
-    every chance that comes after: then only a word for the value itself counts.
+    Another thing may change what else there is to tell (a dress leaves no trousers to be said), and with it
+    every chance that comes after: of `THINGS` the caption must have a word.
 
     Args:
         speak: tells a scene.
@@ -87,6 +88,8 @@ def said(scene: Scene, speak: Speaker, seed: int) -> NDArray[np.bool_]:
             return False
         if column.field == "kind":
             return True
+        if column.field in THINGS:
+            return _names(text, column, str(label))
         others = map(telling, otherwise(column, scene, label, DEFAULT))
         alike = list(islice((other for other, drawn in others if drawn == chances), ALTERNATIVES))
         return all(other != text for other in alike) if alike else _names(text, column, str(label))
@@ -96,7 +99,8 @@ def said(scene: Scene, speak: Speaker, seed: int) -> NDArray[np.bool_]:
 
 def _names(text: str, column: Column, label: str) -> bool:
     """Whether a text has a word for a value of a column; a pose is told of whole figures alone."""
-    ways = [*words.NOUN.get(label, (label,)), *words.CAMERA.get(label, ()), *words.STAINS.get(label, ())]
+    tables = (words.CAMERA, words.STAINS, words.FACIAL_HAIR)
+    ways = [*words.NOUN.get(label, (label,)), *(way for table in tables for way in table.get(label, ()))]
     if label == "True":
         ways = [column.field]
     if column.field == "camera" and label == "full":
