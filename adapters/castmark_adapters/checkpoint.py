@@ -19,10 +19,13 @@ from castmark_adapters.weights import read_safetensors, write_safetensors
 
 @dataclass(frozen=True)
 class Saved:
-    """A run as it was after ``step`` steps; ``optimizer`` is the state of every parameter, in order."""
+    """A run as it was after ``step`` steps; ``optimizer`` is the state of every parameter, in order.
+
+    bitsandbytes counts its steps in a plain integer, and must get one back.
+    """
 
     weights: LoraWeights
-    optimizer: dict[int, dict[str, Tensor]]
+    optimizer: dict[int, dict[str, Tensor | int]]
     step: int
 
 
@@ -46,7 +49,7 @@ class Checkpoint:
         except PackError:
             return None
         layers: dict[str, tuple[Tensor, Tensor]] = {}
-        optimizer: dict[int, dict[str, Tensor]] = {}
+        optimizer: dict[int, dict[str, Tensor | int]] = {}
         for key, tensor in tensors.items():
             group, _, rest = key.partition("/")
             if group == "down":
@@ -54,6 +57,9 @@ class Checkpoint:
             elif group == "optimizer":
                 index, _, name = rest.partition("/")
                 optimizer.setdefault(int(index), {})[name] = tensor
+            elif group == "counts":
+                index, _, name = rest.partition("/")
+                optimizer.setdefault(int(index), {})[name] = int(tensor)
         rank = next(iter(layers.values()))[0].shape[0]
         return Saved(LoraWeights(rank, layers), optimizer, int(tensors["step"]))
 
@@ -69,7 +75,11 @@ class Checkpoint:
         for name, (down, up) in saved.weights.layers.items():
             tensors |= {f"down/{name}": down, f"up/{name}": up}
         for index, state in saved.optimizer.items():
-            tensors |= {f"optimizer/{index}/{name}": tensor for name, tensor in state.items()}
+            for name, value in state.items():
+                if isinstance(value, Tensor):
+                    tensors[f"optimizer/{index}/{name}"] = value
+                else:
+                    tensors[f"counts/{index}/{name}"] = torch.tensor(value)
         self._path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=self._path.parent, suffix=".part")
         try:

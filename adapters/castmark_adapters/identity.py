@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Protocol
 
@@ -95,15 +96,20 @@ class IdentityScorer:
     def scores(self, pictures: Sequence[NDArray[np.uint8]], subject: Subject) -> list[float]:
         """One cosine in [-1, 1] for each UInt8 picture "h w 3".
 
+        The mean direction of more references is nearer to everything: the threshold holds for as many as it
+        was calibrated with. Of more, every such set is scored, and the mean counts; fewer score lower.
+
         Raises:
             SubjectError: the subject has no reference at hand, or a picture has another shape.
             AdapterError: a score is not finite.
         """
         key = "/".join(reference.sha256 for reference in subject.references)
         if key not in self._references:
-            self._references = {key: centroid(self.encoder, subject.images())}
+            self._references = {
+                key: centroids(self.encoder.identity(subject.images()), self.calibration.references)
+            }
         vectors = self.encoder.identity([as_image(picture) for picture in pictures])
-        scores = [float(score) for score in vectors @ self._references[key]]
+        scores = [float(score) for score in (vectors @ self._references[key].T).mean(1)]
         if not all(math.isfinite(score) for score in scores):
             raise AdapterError(
                 "an identity score is not finite; the encoder's weights are damaged, install them again"
@@ -150,3 +156,10 @@ def read_calibration(path: Path) -> IdentityCalibration:
 def centroid(encoder: IdentityEncoder, images: Sequence[Image.Image]) -> torch.Tensor:
     """Unit vector in the mean direction of the references: Float "dim"."""
     return torch.nn.functional.normalize(encoder.identity(images).mean(0), dim=-1)
+
+
+def centroids(vectors: Float[torch.Tensor, "n dim"], of: int) -> Float[torch.Tensor, "sets dim"]:
+    """Unit vectors in the mean directions of every ``of`` of the references, or of all if they are fewer."""
+    sets = combinations(range(len(vectors)), min(of, len(vectors)))
+    means = torch.stack([vectors[list(each)].mean(0) for each in sets])
+    return torch.nn.functional.normalize(means, dim=-1)

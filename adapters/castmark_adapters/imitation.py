@@ -129,7 +129,7 @@ def draw(
         noisy.append(x)
         parts: list[Tensor] = []
         for part, when, said in zip(x.split(8), t.split(8), texts.split(8), strict=True):
-            shown = [each.expand(len(part), -1, -1, -1) for each in embeds] if embeds else None
+            shown = [each.expand(len(part), *each.shape[1:]) for each in embeds] if embeds else None
             conditions = {"image_embeds": shown} if shown else None
             found = unet(
                 part.to(unet.dtype),

@@ -252,7 +252,7 @@ def _run_digest(
 ) -> str:
     """What a checkpoint is good for: these references and phrase, this base, these settings."""
     run = {
-        "references": [r.sha256 for r in subject.references],
+        "references": [r.model_dump() for r in subject.references],
         "phrase": subject.phrase,
         "kind": subject.kind,
         "base": host.digest,

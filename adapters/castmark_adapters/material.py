@@ -16,7 +16,7 @@ from castmark_adapters.host import Host, Words
 from castmark_adapters.reference import ReferenceAdapter
 from castmark_adapters.running import running_device
 from castmark_adapters.subject import Kind, Subject
-from castmark_adapters.views import moved, reference_views
+from castmark_adapters.views import moved, subject_views
 
 PLACES = ("at the beach", "in the forest", "in the city", "in the kitchen", "in the snow", "in the desert")
 _PEOPLE = ("a man", "a woman", "a girl", "a boy", "a person")
@@ -68,7 +68,7 @@ def prepare(
     """
     model = host.model
     generator = torch.Generator().manual_seed(seed)
-    found = reference_views([subject.file(r.name) for r in subject.references], model.side)
+    found = subject_views(subject, model.side)
     latents: list[Tensor] = []
     masks: list[Tensor] = []
     for view in found:

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from castmark_adapters.container import safetensors_header
 from castmark_adapters.errors import PackError, SubjectError
-from castmark_adapters.subject import Subject, sha256
+from castmark_adapters.subject import Subject, check_references, sha256
 
 CARD = "subject.json"
 _REMEDY = "fetch the pack again, or make the subject anew from its images"
@@ -66,7 +66,8 @@ def load(folder: str | Path) -> Subject:
     """Read a pack and check every file against the card.
 
     Raises:
-        PackError: no pack there, a malformed card, a missing file, or one whose digest does not match.
+        PackError: no pack there, a malformed card, a missing file, one whose digest does not match, or a
+            reference that is no usable image.
     """
     folder = Path(folder)
     path = folder / CARD
@@ -95,7 +96,12 @@ def load(folder: str | Path) -> Subject:
             raise PackError(f"{folder / name}: does not match the digest on the card; {_REMEDY}")
     if subject.lora is not None:  # the digest says that it is the card's, not that the card means well
         safetensors_header(files[subject.lora.name], str(folder / subject.lora.name))
-    return subject.holding(files)
+    found = subject.holding(files)
+    try:
+        check_references(found)
+    except SubjectError as error:
+        raise PackError(f"{folder}: {error}; {_REMEDY}") from error
+    return found
 
 
 def listed(library: str | Path) -> list[str]:

@@ -15,12 +15,15 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from castmark_adapters.errors import SubjectError
 from castmark_adapters.views import ReferenceView
 
 SEARCH_SIDE = 32
 """Pixels a side of the pictures that are compared; a shift of one is 1/32 of the picture."""
 REACH = 10
 """Largest shift, in those pixels."""
+LEAST_MASK = 4.0
+"""Pixels of a mask below which a reference is like everything, and so like nothing."""
 SCALES = (0.75, 0.87, 1.0, 1.15, 1.3)
 
 
@@ -37,7 +40,11 @@ class Placement:
 
 
 def find(picture: Float[Tensor, "3 s s"], views: Sequence[ReferenceView]) -> Placement:
-    """Where, and how large, which view is most like the picture."""
+    """Where, and how large, which view is most like the picture.
+
+    Raises:
+        SubjectError: no view shows enough of the subject.
+    """
     low = _low(picture[None])
     around = F.pad(low, [REACH] * 4, mode="replicate")
     found: list[Placement] = []
@@ -49,9 +56,16 @@ def find(picture: Float[Tensor, "3 s s"], views: Sequence[ReferenceView]) -> Pla
             kernel = mask.expand(-1, 3, -1, -1)
             distance = (mask * colours**2).sum() - 2 * F.conv2d(around, mask * colours)
             distance = (distance + F.conv2d(around**2, kernel))[0, 0] / (3 * mask.sum()).clamp(min=1)
+            if mask.sum() < LEAST_MASK:
+                continue
             y, x = divmod(int(distance.argmin()), distance.shape[1])
             shift = ((x - REACH) / SEARCH_SIDE, (y - REACH) / SEARCH_SIDE)
             found.append(Placement(index, scale, *shift, float(distance.min())))
+    if not found:
+        raise SubjectError(
+            "none of the references shows where the subject is: their masks or transparency cover next to "
+            "nothing; give others"
+        )
     return min(found, key=lambda placement: placement.distance)
 
 

@@ -43,12 +43,16 @@ class ReferenceAdapter:
     Args:
         weights: ``{"image_proj": ..., "ip_adapter": ...}`` as diffusers takes them.
         digest: sha256 of the weights file.
+
+    Attributes:
+        sha256: of weights and image encoder together, which both decide what a subject looks like.
     """
 
     def __init__(self, weights: dict[str, dict[str, Tensor]], encoder: SubjectEncoder, digest: str) -> None:
         self.weights = weights
         self.encoder = encoder
-        self.sha256 = digest
+        self._weights_digest = digest
+        self.sha256 = sha256(f"{digest} {encoder.digest}".encode())
         self._built: tuple[nn.Module, Processors, nn.Module] | None = None
         self._tokens: dict[str, Tensor] = {}
 
@@ -129,7 +133,7 @@ class ReferenceAdapter:
     def ingredients(self) -> tuple[Ingredient, ...]:
         """The adapter's weights and its encoder's."""
         return (
-            Ingredient(title="reference adapter", role="reference-adapter", sha256=self.sha256),
+            Ingredient(title="reference adapter", role="reference-adapter", sha256=self._weights_digest),
             Ingredient(title="subject encoder", role="reference-adapter", sha256=self.encoder.digest),
         )
 

@@ -99,17 +99,18 @@ class FluxReferenceAdapter(ReferenceAdapter):
         # Blocks without image tokens keep the very processors they have.
         mixed = own | {name: each for name, each in processors.items() if hasattr(each, "to_k_ip")}
         had = getattr(transformer, "encoder_hid_proj", None)
-        transformer.set_attn_processor(dict(mixed))
-        for processor in mixed.values():
-            if hasattr(processor, "to_k_ip"):
-                processor.scale = [scale]
-        transformer.encoder_hid_proj = projection
-        host.call_arguments[_ARGUMENT] = [tokens.to(running_device(transformer), transformer.dtype)]
+        shown = tokens.to(running_device(transformer), transformer.dtype)
         try:
+            transformer.set_attn_processor(dict(mixed))
+            for processor in mixed.values():
+                if hasattr(processor, "to_k_ip"):
+                    processor.scale = [scale]
+            transformer.encoder_hid_proj = projection
+            host.call_arguments[_ARGUMENT] = [shown]
             yield
         finally:
-            del host.call_arguments[_ARGUMENT]
-            del transformer.encoder_hid_proj
-            if had is not None:
-                transformer.encoder_hid_proj = had
+            host.call_arguments.pop(_ARGUMENT, None)
+            transformer.encoder_hid_proj = had
+            if had is None:
+                del transformer.encoder_hid_proj
             transformer.set_attn_processor(own)

@@ -122,7 +122,7 @@ def _asked(
     count = len(sample)
     with wearing(host, region.adapters):
         tokens: Sequence[Tensor] = host.call_arguments.get("ip_adapter_image_embeds", ())
-        shown = {"image_embeds": [each.expand(count, -1, -1, -1) for each in tokens]} if tokens else None
+        shown = {"image_embeds": [each.expand(count, *each.shape[1:]) for each in tokens]} if tokens else None
         output = cast("Any", type(unet)).forward(
             unet,
             sample.roll(shift, (2, 3)),

@@ -78,15 +78,20 @@ class LoraSlots:
             self._worn = False
 
     def _make(self, rank: int, shapes: Shapes) -> None:
-        self.rank, self._shapes = rank, shapes
         empty = {
             name: (torch.zeros(rank, *into), torch.zeros(out[0], rank, *out[1:]))
             for name, (into, out) in shapes.items()
         }
         weights = LoraWeights(rank, empty, self._model.lora_prefix)
-        self._layers: dict[str, LoraLayer] = build_layers(self._model.denoiser, weights, "LoRA slots")
+        layers = build_layers(self._model.denoiser, weights, "LoRA slots")
+        self.rank, self._shapes = rank, shapes
+        self._layers: dict[str, LoraLayer] = layers
+        self._put()
+
+    def _put(self) -> None:
+        """Put the layers in place, for as long as the base lives, or until they grow."""
         self._in_place = installed(self._model.denoiser, self._layers)
-        self._in_place.__enter__()  # for as long as the base lives, or until they grow
+        self._in_place.__enter__()
 
     def _grow(self, weights: LoraWeights, title: str) -> None:
         """Make room for a LoRA that does not fit.
@@ -109,4 +114,8 @@ class LoraSlots:
             len(shapes),
         )
         self._in_place.__exit__(None, None, None)
-        self._make(max(self.rank, weights.rank), {**self._shapes, **shapes})
+        try:
+            self._make(max(self.rank, weights.rank), {**self._shapes, **shapes})
+        except BaseException:
+            self._put()  # there was no memory for larger ones: those that there are stay
+            raise

@@ -97,7 +97,7 @@ class Subject(BaseModel):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
     kind: Kind
     phrase: str = Field(min_length=1, max_length=300)
-    references: tuple[Reference, ...] = ()
+    references: tuple[Reference, ...] = Field(default=(), max_length=MAX_REFERENCES)
     licence: str | None = None
     consent: Consent | None = None
     lora: LoraFile | None = None
@@ -225,15 +225,24 @@ def sha256(data: bytes) -> str:
 
 def open_rgb(data: bytes) -> Image.Image:
     """Image file bytes as RGB, turned as EXIF says, transparency composited over white."""
-    rgba = _eight_bit(ImageOps.exif_transpose(Image.open(io.BytesIO(data)))).convert("RGBA")
+    rgba = open_image(data).convert("RGBA")
     white = Image.new("RGBA", rgba.size, "white")
     return Image.alpha_composite(white, rgba).convert("RGB")
 
 
 def open_mask(data: bytes) -> Image.Image:
-    """A mask's file bytes in grey, turned as EXIF says; of one with transparency, its alpha."""
-    image = _eight_bit(ImageOps.exif_transpose(Image.open(io.BytesIO(data))))
-    return image.getchannel("A") if image.mode in ("RGBA", "LA") else image.convert("L")
+    """A mask's file bytes in grey, turned as EXIF says; of one that is transparent anywhere, its alpha."""
+    image = open_image(data)
+    if image.has_transparency_data:
+        alpha = image.convert("RGBA").getchannel("A")
+        if alpha.getextrema()[0] < 255:  # pyright: ignore[reportOperatorIssue]  (of one band, two numbers)
+            return alpha
+    return image.convert("RGB").convert("L")
+
+
+def open_image(data: bytes) -> Image.Image:
+    """Image file bytes turned as EXIF says, with eight bits a channel."""
+    return _eight_bit(ImageOps.exif_transpose(Image.open(io.BytesIO(data))))
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
@@ -241,6 +250,20 @@ def _eight_bit(image: Image.Image) -> Image.Image:
     if not image.mode.startswith("I;16"):
         return image
     return image.convert("I").point(lambda level: level / 256).convert("L")
+
+
+def check_references(subject: Subject) -> None:
+    """Make sure that references and masks are images of the sizes that `Subject.from_images` takes.
+
+    Raises:
+        SubjectError: one is not, or is not at hand.
+    """
+    for reference in subject.references:
+        _image_suffix(subject.file(reference.name), reference.name)
+        if reference.mask is not None:
+            mask = subject.file(reference.mask)
+            _image_suffix(mask, reference.mask)
+            _check_mask(mask, reference.mask, open_rgb(subject.file(reference.name)).size)
 
 
 def _check_mask(data: bytes, label: str, size: tuple[int, int]) -> None:

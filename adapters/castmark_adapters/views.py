@@ -5,7 +5,6 @@ Never mirrored: an emblem or a handle sits on one side.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -13,12 +12,12 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
 from castmark_adapters.encoder import squared
-from castmark_adapters.subject import Subject, open_mask
+from castmark_adapters.subject import Subject, open_image, open_mask
 
 PLAIN_SPREAD = 14.0
 """Largest deviation of the border's colours (8-bit levels) that still counts as a plain background."""
@@ -43,7 +42,7 @@ class ReferenceView:
 def reference_views(files: Iterable[bytes], side: int) -> list[ReferenceView]:
     """References at ``side`` pixels with their masks: alpha if there is any, else what stands out of a plain
     background, else the whole image."""
-    return [_view(ImageOps.exif_transpose(Image.open(io.BytesIO(data))), side) for data in files]
+    return [_view(open_image(data), side) for data in files]
 
 
 def subject_views(subject: Subject, side: int) -> list[ReferenceView]:

@@ -1,4 +1,4 @@
-"""A strict CBOR reader (RFC 8949) for the few structures that no signature covers.
+"""A strict CBOR reader (RFC 8949) for the few structures that no signature covers, and a small writer.
 
 Stricter than a general decoder on purpose: every value has one encoding only (shortest heads, definite
 lengths, no duplicate keys, nothing after the item), so that no byte can change without changing the value.
@@ -35,6 +35,29 @@ def loads(data: bytes) -> Any:
     if end != len(data):
         raise ValueError(f"{len(data) - end} bytes after the CBOR item")
     return value
+
+
+def octets(value: bytes) -> bytes:
+    """A byte string, encoded."""
+    return _head(2, len(value)) + value
+
+
+def text(value: str) -> bytes:
+    """A text string of ASCII, encoded."""
+    return _head(3, len(value)) + value.encode("ascii")
+
+
+def array(*items: bytes) -> bytes:
+    """An array of items that are encoded already."""
+    return _head(4, len(items)) + b"".join(items)
+
+
+def _head(major: int, argument: int) -> bytes:
+    """The shortest head (RFC 8949 section 4.2.1)."""
+    if argument < 24:
+        return bytes([major << 5 | argument])
+    size = 1 if argument < 1 << 8 else 2 if argument < 1 << 16 else 4
+    return bytes([major << 5 | (23 + size.bit_length())]) + argument.to_bytes(size, "big")
 
 
 def _take(data: bytes, at: int, count: int) -> bytes:

@@ -1,82 +1,161 @@
 """A certificate chain judged at a given moment (RFC 5280 section 6.1, the parts that C2PA uses).
 
-The C2PA library judges certificates now. ``castmark verify --at TIME`` asks about another moment, and this
-answers it: from the signing certificate, each one signed by the next, up to a trust anchor, all valid then.
+The C2PA library judges certificates now, takes usages of its own beside ours, and lets an anchor vouch that
+has ended. This judges them at any moment: the signature is the first certificate's, which is for signing
+content, and each is signed by the next, up to a trust anchor, all valid then.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 from castmark_provenance import cbor
-from castmark_provenance.layout import sign1_parts
+from castmark_provenance.errors import TrustError
+from castmark_provenance.jumbf import Manifest
+from castmark_provenance.layout import ALGORITHM, X5CHAIN, sign1_parts
 from castmark_provenance.tree import items, record
 from castmark_provenance.trust import TRUST_CONFIG
 
-X5CHAIN = 33
-"""COSE header of the certificate chain (RFC 9360)."""
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
 MAX_LENGTH = 10
+OTHER_USES = frozenset(("1.3.6.1.5.5.7.3.8", "1.3.6.1.5.5.7.3.9"))
+"""Extended key usages that a signing certificate must not have: timeStamping and OCSPSigning."""
 
 
-def chain_of(signature: bytes) -> list[bytes]:
-    """The certificates (DER, the signer's first) in a COSE_Sign1's protected header.
+@functools.lru_cache(maxsize=8)
+def roots(anchors: str) -> tuple[Certificate, ...]:
+    """The certificates in ``anchors`` (PEM) that can vouch for others: authorities' and self-issued ones.
 
     Raises:
-        ValueError: there is none.
-    """
-    protected, _, _, _ = sign1_parts(signature)
-    header = cbor.loads(protected)
-    found = record(header).get(X5CHAIN)  # pyright: ignore[reportArgumentType, reportCallIssue]
-    chain = [found] if isinstance(found, bytes) else [c for c in items(found) if isinstance(c, bytes)]
-    if not chain:
-        raise ValueError("the signature carries no certificate")
-    return chain
-
-
-def problems_at(chain: Sequence[bytes], anchors: str, moment: datetime) -> tuple[list[str], list[str]]:
-    """What keeps ``chain`` from leading to one of ``anchors`` (PEM), and what was not valid at ``moment``.
-
-    Both empty: the signature was good then.
+        TrustError: one of them cannot be read.
     """
     from cryptography import x509
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.x509.oid import ExtensionOID
-
-    def issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-        try:
-            certificate.verify_directly_issued_by(issuer)
-            extensions = issuer.extensions
-            basic = extensions.get_extension_for_class(x509.BasicConstraints).value
-            usage = extensions.get_extension_for_class(x509.KeyUsage).value
-        except (InvalidSignature, ValueError, TypeError, x509.ExtensionNotFound):
-            return False
-        return basic.ca and usage.key_cert_sign
 
     try:
-        leaf, *others = [x509.load_der_x509_certificate(der) for der in chain[:MAX_LENGTH]]
-        roots = x509.load_pem_x509_certificates(anchors.encode()) if anchors.strip() else []
-        usages = leaf.extensions.get_extension_for_oid(ExtensionOID.EXTENDED_KEY_USAGE).value
-        purposes = {usage.dotted_string for usage in usages}  # pyright: ignore
+        found = x509.load_pem_x509_certificates(anchors.encode()) if anchors.strip() else []
+        return tuple(c for c in found if c.subject == c.issuer or _is_authority(c, otherwise=False))
+    except ValueError as error:
+        raise TrustError(
+            f"the trust anchors given cannot be read ({error}); give PEM text of the signers' roots"
+        ) from error
+
+
+def problems_at(manifest: Manifest, anchors: str, moment: datetime) -> tuple[list[str], list[str]]:
+    """Why a manifest's signature leads to none of ``anchors`` (PEM), and what was not valid at ``moment``.
+
+    Both empty: the signature was good then. `layout.uncovered` must have found nothing wrong with it.
+    """
+    try:
+        path = _path(manifest, roots(anchors), moment)
+        ended = [
+            f"the certificate of {c.subject.rfc4514_string()} was valid from "
+            f"{c.not_valid_before_utc:%Y-%m-%d} to {c.not_valid_after_utc:%Y-%m-%d} "
+            f"and not at {moment:%Y-%m-%d %H:%M}"
+            for c in path
+            if not _valid(c, moment)
+        ]
+    except _LeadsNowhereError as error:
+        return [str(error)], []
     except Exception as error:  # noqa: BLE001 - a stranger's certificates: what cannot be read leads nowhere
         return [f"the certificates cannot be read ({type(error).__name__})"], []
-    if not purposes & set(TRUST_CONFIG.split()):
-        return ["the signing certificate is not for signing content"], []
-    path = [leaf]
-    while len(path) <= MAX_LENGTH:
-        if path[-1] in roots:
-            break
-        if root := next((root for root in roots if issued(path[-1], root)), None):
-            path.append(root)
-            break
-        issuer = next((other for other in others if other not in path and issued(path[-1], other)), None)
-        if issuer is None:
-            return ["the chain leads to no trust anchor given"], []
-        path.append(issuer)
-    ended = [
-        f"the certificate of {c.subject.rfc4514_string()} was valid from {c.not_valid_before_utc:%Y-%m-%d} "
-        f"to {c.not_valid_after_utc:%Y-%m-%d} and not at {moment:%Y-%m-%d %H:%M}"
-        for c in path
-        if not c.not_valid_before_utc <= moment <= c.not_valid_after_utc
-    ]
     return [], ended
+
+
+class _LeadsNowhereError(Exception):
+    """The certificates are readable, and no path leads from them to an anchor."""
+
+
+def _path(manifest: Manifest, anchors: Sequence[Certificate], moment: datetime) -> list[Certificate]:
+    """From the signing certificate up to an anchor; what is valid at ``moment`` goes before what is not."""
+    from cryptography import x509
+
+    protected, _, _, signature = sign1_parts(manifest.signature)
+    header: dict[Any, Any] = record(cbor.loads(protected))
+    chain = header[X5CHAIN]
+    ders = [chain] if isinstance(chain, bytes) else items(chain)
+    leaf, *others = [x509.load_der_x509_certificate(der) for der in ders[:MAX_LENGTH]]
+    signed = cbor.array(
+        cbor.text("Signature1"), cbor.octets(protected), cbor.octets(b""), cbor.octets(manifest.claim)
+    )
+    if not _is_signature(signature, signed, leaf.public_key(), header[ALGORITHM]):
+        raise _LeadsNowhereError("the signature is not the signing certificate's")
+    usages = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    purposes = {usage.dotted_string for usage in usages}
+    if not purposes & set(TRUST_CONFIG.split()) or purposes & OTHER_USES:
+        raise _LeadsNowhereError("the signing certificate is not for signing content")
+    path = [leaf]
+    while path[-1] not in anchors:
+        issuers = [anchor for anchor in anchors if _issued(path, anchor, is_anchor=True)]
+        issuers += [c for c in others if c not in path and _issued(path, c, is_anchor=False)]
+        if not issuers or len(path) > MAX_LENGTH:
+            raise _LeadsNowhereError("the chain ends before one")
+        path.append(next((issuer for issuer in issuers if _valid(issuer, moment)), issuers[0]))
+    return path
+
+
+def _issued(path: Sequence[Certificate], issuer: Certificate, *, is_anchor: bool) -> bool:
+    """Whether ``issuer`` signed the last certificate of ``path``, and may have so many below it."""
+    from cryptography import x509
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+
+    try:
+        path[-1].verify_directly_issued_by(issuer)
+    except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
+        return False
+    if not _is_authority(issuer, otherwise=is_anchor):
+        return False
+    try:
+        limit = issuer.extensions.get_extension_for_class(x509.BasicConstraints).value.path_length
+    except x509.ExtensionNotFound:
+        return True
+    return limit is None or sum(c.subject != c.issuer for c in path[1:]) <= limit
+
+
+def _is_authority(certificate: Certificate, *, otherwise: bool) -> bool:
+    """Whether it may sign certificates; ``otherwise``: where it does not say what it is."""
+    from cryptography import x509
+
+    try:
+        if not certificate.extensions.get_extension_for_class(x509.KeyUsage).value.key_cert_sign:
+            return False
+    except x509.ExtensionNotFound:
+        pass
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        return otherwise
+
+
+def _valid(certificate: Certificate, moment: datetime) -> bool:
+    return certificate.not_valid_before_utc <= moment <= certificate.not_valid_after_utc
+
+
+def _is_signature(signature: bytes, signed: bytes, key: object, algorithm: Any) -> bool:
+    """Whether it is the key's, by a COSE algorithm (RFC 9053 section 2, RFC 8230 section 2)."""
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+    from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+
+    ecdsa = {-7: hashes.SHA256(), -35: hashes.SHA384(), -36: hashes.SHA512()}
+    pss = {-37: hashes.SHA256(), -38: hashes.SHA384(), -39: hashes.SHA512()}
+    try:
+        if isinstance(key, ed25519.Ed25519PublicKey):
+            key.verify(signature, signed)
+        elif isinstance(key, ec.EllipticCurvePublicKey):
+            half = len(signature) // 2
+            pair = (int.from_bytes(signature[:half], "big"), int.from_bytes(signature[half:], "big"))
+            key.verify(encode_dss_signature(*pair), signed, ec.ECDSA(ecdsa[algorithm]))
+        elif isinstance(key, rsa.RSAPublicKey):
+            digest = pss[algorithm]
+            key.verify(signature, signed, padding.PSS(padding.MGF1(digest), padding.PSS.AUTO), digest)
+        else:
+            return False
+    except InvalidSignature:
+        return False
+    return True

@@ -17,6 +17,7 @@ Only typer is imported before a command runs, so that ``--help`` answers at once
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -30,6 +31,7 @@ from castmark_provenance.console import fail, printable
 
 if TYPE_CHECKING:
     from castmark_provenance.report import Report
+    from castmark_provenance.verify import CrJson
 
 USAGE = 2
 
@@ -88,7 +90,7 @@ def verify_command(
     from castmark_provenance.errors import ProvenanceError
     from castmark_provenance.report import Answer, worst
     from castmark_provenance.trust import local_anchors, read_anchors
-    from castmark_provenance.verify import verify_all
+    from castmark_provenance.verify import verify_all, verify_all_with_crjson
 
     if json and crjson:
         fail(ValueError("--json and --crjson: choose one"), USAGE)
@@ -97,16 +99,18 @@ def verify_command(
     try:
         anchors = local_anchors() + read_anchors(trust or [])
         workers = jobs or os.cpu_count() or 1
-        found = verify_all(paths, trust=anchors, require=require or [], at=_moment(at), jobs=workers)
-        reports = list(found)
+        moment, needed = _moment(at), require or []
+        if crjson:
+            found = verify_all_with_crjson(paths, trust=anchors, require=needed, at=moment, jobs=workers)
+            reports = list(_printed_as_crjson(found))
+        else:
+            reports = list(verify_all(paths, trust=anchors, require=needed, at=moment, jobs=workers))
     except (ProvenanceError, ValueError) as error:
         fail(error, USAGE)
     code = worst([report.state for report in reports]).exit_code
     if json:
         typer.echo(Answer(exit_code=code, files=tuple(reports)).model_dump_json(indent=2, by_alias=True))
-    elif crjson:
-        _print_crjson(reports, anchors)
-    else:
+    elif not crjson:
         _print_table(reports)
     raise typer.Exit(code)
 
@@ -181,17 +185,13 @@ def main() -> None:
     app()
 
 
-def _print_crjson(reports: list[Report], anchors: str) -> None:
+def _printed_as_crjson(found: Iterable[tuple[Report, CrJson | None]]) -> Iterator[Report]:
     """A line of JSON for each file: its path, our state, and the crJSON (null where there is no manifest)."""
-    import json
+    from json import dumps
 
-    from castmark_provenance.verify import crjson
-
-    for report in reports:
-        found = None
-        if report.path is not None and report.checks:
-            found = crjson(report.path, trust=anchors)
-        typer.echo(json.dumps({"path": report.path, "state": report.state.value, "crjson": found}))
+    for report, view in found:
+        typer.echo(dumps({"path": report.path, "state": report.state.value, "crjson": view}))
+        yield report
 
 
 def _print_table(reports: list[Report]) -> None:

@@ -5,7 +5,7 @@
     │   ├── KeyMismatch     the private key is not the certificate's
     │   ├── KeyExpired      the certificate is past its end, or not yet valid
     │   └── KeyExists       a key is there already; nothing was overwritten
-    ├── TrustError          a file of trust anchors that cannot be used
+    ├── TrustError          trust anchors that cannot be used
     ├── ClaimError          a claim that cannot be put into a manifest, or a manifest that holds none
     ├── SignError           the image could not be signed and read back as trusted; no bytes were returned
     │   ├── PixelMismatch   the file's pixels are not those the check was given
@@ -37,7 +37,7 @@ class KeyExists(KeyMaterialError):  # noqa: N818
 
 
 class TrustError(ProvenanceError):
-    """A file of trust anchors cannot be read, or holds no certificate."""
+    """Trust anchors cannot be read, or a file of them holds no certificate."""
 
 
 class ClaimError(ProvenanceError):

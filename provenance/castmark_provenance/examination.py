@@ -8,11 +8,11 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from castmark_provenance import manifest as labels
-from castmark_provenance.chain import chain_of, problems_at
+from castmark_provenance.chain import problems_at
 from castmark_provenance.claim import REQUIRED_RUNGS, Claim
 from castmark_provenance.containers import Located
 from castmark_provenance.durable.answer import of_whole
@@ -137,10 +137,7 @@ class Examination:
         self._settle("integrity", broken, "pixels, assertions and signature match")
         self._check_layout(store, active, manifests, problems)
         self._name_signer(active)
-        if terms.at is None:
-            self._check_signer_now(store, own, codes)
-        else:
-            self._check_signer_at(active, own, manifests, terms.anchors, terms.at)
+        self._check_signer(store, active, own, manifests[-1], terms)
         if any(check.outcome == "failed" and check.name != "signer" for check in self.checks):
             for name in _CONTENT:
                 self._add(name, "not checked", "what the manifest says counts only if it is intact")
@@ -171,15 +168,14 @@ class Examination:
         problems: list[str],
     ) -> None:
         validated = _successes(record(record(store.get("validation_results")).get("activeManifest")))
-        by_label = {manifest.label: manifest for manifest in manifests}
-        if set(by_label) != set(store["manifests"]):
+        in_file, own = {manifest.label for manifest in manifests}, manifests[-1]
+        if in_file != set(store["manifests"]) or own.label != store["active_manifest"]:
             problems.append("the manifests in the file are not those that were validated")
         else:
-            own = by_label[store["active_manifest"]]
             problems += exclusion_problems(own, labels.assertions(active), self.located)
             if time_stamped(own) and "timeStamp.validated" not in validated:
                 problems.append("an unsigned time-stamp that is not a valid one")
-            loose = set(by_label) - labels.reachable(store["manifests"], own.label)
+            loose = in_file - labels.reachable(store["manifests"], own.label)
             problems += [f"manifest {label}: no ingredient leads to it" for label in sorted(loose)]
         self._settle("layout", problems, "every byte outside the hashes has its one possible value")
 
@@ -193,45 +189,39 @@ class Examination:
             algorithm=text(signature.get("alg")),
         )
 
-    def _check_signer_now(self, store: dict[str, Any], own: dict[str, Any], codes: list[str]) -> None:
-        if store.get("validation_state") == "Trusted" and "signingCredential.trusted" in _successes(own):
-            self._add("signer", "passed", f"{self._signer_name} leads to a trust anchor")
-        else:
-            self._add("signer", "failed", f"{self._signer_name} leads to no trust anchor given")
-        if EXPIRED in codes:
-            self._add(
-                "time", "failed", "the signing certificate has ended and there is no trusted time-stamp"
-            )
-        elif TRUSTED_STAMP in _successes(own):
-            self._add("time", "passed", "a trusted time-stamp")
-        else:
-            self._add("time", "not checked", "no trusted time-stamp; the certificate is valid now")
-
-    def _check_signer_at(
+    def _check_signer(
         self,
+        store: dict[str, Any],
         active: dict[str, Any],
         own: dict[str, Any],
-        manifests: tuple[Manifest, ...],
-        anchors: str,
-        at: datetime,
+        manifest: Manifest,
+        terms: Terms,
     ) -> None:
-        """The certificates as of ``at``, or as of a trusted time-stamp from before it."""
-        moment, stamped = at, TRUSTED_STAMP in _successes(own)
-        late: list[str] = []
-        if stamped and (said := text(record(active.get("signature")).get("time"))) is not None:
-            moment = datetime.fromisoformat(said)
-            late = [f"signed at {moment:%Y-%m-%d %H:%M}, after the moment asked for"] if moment > at else []
-        try:
-            loose, ended = problems_at(chain_of(manifests[-1].signature), anchors, moment)
-        except ValueError as error:
-            loose, ended = [str(error)], []
+        """The certificates as of the moment asked for, or as of a trusted time-stamp from before it.
+
+        The library judges them as of now: where that is what was asked, it must be content as well.
+        """
+        asked, successes = terms.at or datetime.now(UTC), _successes(own)
+        stamped = TRUSTED_STAMP in successes
+        said = text(record(active.get("signature")).get("time")) if stamped else None
+        moment = datetime.fromisoformat(said) if said else asked
+        loose, untimely = problems_at(manifest, terms.anchors, min(moment, asked))
+        if terms.at is None:
+            if store.get("validation_state") != "Trusted" or "signingCredential.trusted" not in successes:
+                loose = loose or ["by the C2PA library"]
+            if EXPIRED in _failures(own):
+                untimely = ["the signing certificate has ended and there is no trusted time-stamp"]
+            today = "the certificate is valid now"
+        else:
+            if moment > asked:
+                untimely.append(f"signed at {moment:%Y-%m-%d %H:%M}, after the moment asked for")
+            today = f"the certificates were valid at {asked:%Y-%m-%d %H:%M}, as asked"
         found = f"leads to no trust anchor given ({'; '.join(loose)})" if loose else "leads to a trust anchor"
         self._add("signer", "failed" if loose else "passed", f"{self._signer_name} {found}")
-        if ended or late or stamped:
-            self._settle("time", [*ended, *late], "a trusted time-stamp")
+        if untimely or stamped:
+            self._settle("time", untimely, "a trusted time-stamp")
         else:
-            words = f"no trusted time-stamp; the certificates were valid at {at:%Y-%m-%d %H:%M}, as asked"
-            self._add("time", "not checked", words)
+            self._add("time", "not checked", f"no trusted time-stamp; {today}")
 
     @property
     def _signer_name(self) -> str:

@@ -19,6 +19,9 @@ from castmark_provenance.timestamp_token import token_problems
 from castmark_provenance.tree import items, record, records
 
 COSE_SIGN1_TAG = 18
+ALGORITHM, X5CHAIN = 1, 33
+"""Labels of what is signed beside the claim, and nothing else: algorithm (RFC 9052 section 3.1), certificates
+(RFC 9360). The C2PA library takes certificates from a label ``x5chain`` as well, whichever comes first."""
 PADDING = ("pad", "pad2")
 TIME_STAMPS = ("sigTst", "sigTst2")
 """Unsigned, and accepted only where the library finds them valid (`time_stamped`) and nothing hides in them
@@ -118,9 +121,14 @@ def sign1_parts(signature: bytes) -> tuple[bytes, dict[Any, Any], Any, bytes]:
 
 
 def _signature_problems(manifest: Manifest) -> list[str]:
-    """Only padding of zeros and time-stamps may be unsigned."""
-    _, unprotected, payload, _ = sign1_parts(manifest.signature)
+    """Only padding of zeros and a time-stamp may be unsigned; algorithm and certificates are signed, once."""
+    protected, unprotected, payload, _ = sign1_parts(manifest.signature)
+    header: Any = cbor.loads(protected)
     problems: list[str] = []
+    if not isinstance(header, dict) or set(cast(dict[Any, Any], header)) != {ALGORITHM, X5CHAIN}:
+        problems.append("the signature's own header is not exactly an algorithm and a certificate chain")
+    if sum(name in unprotected for name in TIME_STAMPS) > 1:
+        problems.append("two time-stamps beside the signature, of which one counts")
     if payload is not None:
         problems.append("the signature carries a payload of its own")
     for name, value in unprotected.items():

@@ -16,10 +16,8 @@ transparent.
 from __future__ import annotations
 
 import io
-import struct
 import threading
 import warnings
-import zlib
 from collections.abc import Generator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -49,11 +47,6 @@ FORMATS = {
 }
 OTHER_FORMATS = ("AVIF", "BMP", "GIF", "JPEG2000", "TIFF")
 WHITE = (255, 255, 255)
-_DAMAGE = (
-    OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError, MemoryError,
-    struct.error, zlib.error, Image.DecompressionBombError, Image.DecompressionBombWarning,
-)  # fmt: skip
-"""What Pillow's decoders raise on damaged files."""
 _FILTERS = threading.Lock()
 
 
@@ -93,7 +86,7 @@ def opened(data: bytes, formats: tuple[str, ...]) -> Generator[Image.Image]:
     """The picture, read by the decoders of ``formats`` alone and not too large.
 
     Raises:
-        ValueError: whatever is wrong with it.
+        ValueError: whatever is wrong with it, found at once or by what is done with it inside the ``with``.
     """
     try:
         quiet = _quiet() if "TIFF" in formats else nullcontext()
@@ -101,9 +94,9 @@ def opened(data: bytes, formats: tuple[str, ...]) -> Generator[Image.Image]:
             if image.width * image.height > MAX_PIXELS:
                 raise ValueError(f"{image.width}x{image.height} is more than {MAX_PIXELS} pixels")
             image.load()
-    except _DAMAGE as error:
+            yield image
+    except Exception as error:  # decoders raise anything on damaged files, some of it late
         raise ValueError(str(error) or type(error).__name__) from error
-    yield image
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from castmark_provenance.cbor import array, octets, text
 from castmark_provenance.containers import locate, with_store
 from castmark_provenance.errors import KeyMaterialError, TimestampError
 from castmark_provenance.jumbf import parse_store
@@ -108,7 +109,7 @@ def stamp(signed: bytes, media_type: str, choice: Timestamping) -> bytes:
     if set(unprotected) - {"pad", "pad2"}:
         raise TimestampError("the signature has a time-stamp already; nothing was changed")
     token = ask(
-        _array(_text("CounterSignature"), _bytes(protected), _bytes(b""), _bytes(_bytes(value))), choice
+        array(text("CounterSignature"), octets(protected), octets(b""), octets(octets(value))), choice
     )
     changed = _with_token(protected, value, token, len(signature))
     assert located.store.count(signature) == 1
@@ -196,15 +197,15 @@ def _timed_out(answer: bytes | Exception) -> bool:
 
 def _with_token(protected: bytes, signature: bytes, token: bytes, length: int) -> bytes:
     """COSE_Sign1 with the token in its unsigned header, padded with zeros to ``length``."""
-    stamps = b"\xa1" + _text("tstTokens") + _array(b"\xa1" + _text("val") + _bytes(token))
+    stamps = b"\xa1" + text("tstTokens") + array(b"\xa1" + text("val") + octets(token))
     for padding in (("pad",), ("pad", "pad2")):  # one alone misses the lengths where a CBOR head grows
         spare = 1 if len(padding) == 2 else 0
-        head = b"\xd2\x84" + _bytes(protected) + bytes([0xA1 + len(padding)]) + _text("sigTst2") + stamps
-        names = [_text(name) for name in padding]
-        tail = b"\xf6" + _bytes(signature)
+        head = b"\xd2\x84" + octets(protected) + bytes([0xA1 + len(padding)]) + text("sigTst2") + stamps
+        names = [text(name) for name in padding]
+        tail = b"\xf6" + octets(signature)
         room = length - len(head) - len(tail) - sum(map(len, names)) - spare
         for size in range(max(room - 5, 0), room):
-            zeros = [_bytes(bytes(size)), *([_bytes(b"")] if spare else [])]
+            zeros = [octets(bytes(size)), *([octets(b"")] if spare else [])]
             whole = head + b"".join(n + z for n, z in zip(names, zeros, strict=True)) + tail
             if len(whole) == length:
                 return whole
@@ -212,23 +213,3 @@ def _with_token(protected: bytes, signature: bytes, token: bytes, length: int) -
         f"a token of {len(token)} bytes does not fit beside the signature; use an authority that sends fewer "
         "certificates"
     )
-
-
-def _bytes(value: bytes) -> bytes:
-    return _head(2, len(value)) + value
-
-
-def _text(value: str) -> bytes:
-    return _head(3, len(value)) + value.encode("ascii")
-
-
-def _array(*items: bytes) -> bytes:
-    return _head(4, len(items)) + b"".join(items)
-
-
-def _head(major: int, argument: int) -> bytes:
-    """The shortest CBOR head (RFC 8949 section 4.2.1)."""
-    if argument < 24:
-        return bytes([major << 5 | argument])
-    size = 1 if argument < 1 << 8 else 2
-    return bytes([major << 5 | (23 + size)]) + argument.to_bytes(size, "big")

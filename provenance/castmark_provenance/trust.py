@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -34,8 +33,10 @@ def read_anchors(files: Iterable[str | Path]) -> str:
     """PEM of every certificate in ``files``, each once.
 
     Raises:
-        TrustError: a file cannot be read or holds no certificate.
+        TrustError: a file cannot be read, holds no certificate, or one that is damaged.
     """
+    from cryptography import x509
+
     blocks: dict[bytes, str] = {}
     for file in files:
         path = Path(file)
@@ -50,8 +51,11 @@ def read_anchors(files: Iterable[str | Path]) -> str:
         for body in found:
             try:
                 der = base64.b64decode("".join(str(body).split()), validate=True)
-            except binascii.Error as error:
-                raise TrustError(f"{path}: a certificate in it is damaged; ask for the file again") from error
+                x509.load_der_x509_certificate(der)
+            except ValueError as error:
+                raise TrustError(
+                    f"{path}: a certificate in it cannot be read ({error}); ask for the file again"
+                ) from error
             blocks[der] = f"-----BEGIN CERTIFICATE-----\n{_wrapped(der)}\n-----END CERTIFICATE-----\n"
     return "".join(blocks.values())
 

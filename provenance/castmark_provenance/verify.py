@@ -18,6 +18,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from castmark_provenance.chain import roots
 from castmark_provenance.containers import locate, sniff, traces
 from castmark_provenance.durable.answer import of_stripped
 from castmark_provenance.errors import RequirementError
@@ -26,6 +27,8 @@ from castmark_provenance.pixels import identify
 from castmark_provenance.report import REQUIRABLE, CheckName, Report, State
 from castmark_provenance.sources import Trouble, find, read, shown
 from castmark_provenance.trust import local_anchors
+
+CrJson = dict[str, Any]
 
 
 def verify(
@@ -44,20 +47,13 @@ def verify(
 
     Raises:
         RequirementError: ``require`` names something unknown, or ``at`` has no time zone.
-        TrustError: the local anchors cannot be read.
+        TrustError: the anchors cannot be read.
     """
     terms = _terms(trust, require, at)
     if isinstance(source, bytes):
         return examine(source, None, terms)
-    path = shown(source)
-    try:
-        data = read(Path(source))
-    except (OSError, ValueError) as error:
-        reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
-        return _plain(
-            path, State.UNREADABLE, f"cannot be read ({reason})", "check the path and its permissions"
-        )
-    return examine(data, path, terms)
+    report, _ = _read_and_examine(Path(source), terms)
+    return report
 
 
 def verify_all(
@@ -72,19 +68,47 @@ def verify_all(
 
     Raises: as `verify`.
     """
-    anchors = local_anchors() if trust is None else trust
-    _terms(anchors, require, at)
+    for report, _ in _answers(paths, _terms(trust, require, at), jobs, with_crjson=False):
+        yield report
 
-    def answer(found: Path | Trouble) -> Report:
+
+def verify_all_with_crjson(
+    paths: Iterable[str | Path],
+    *,
+    trust: str | None = None,
+    require: Collection[str] = (),
+    at: datetime | None = None,
+    jobs: int = 1,
+) -> Iterator[tuple[Report, CrJson | None]]:
+    """As `verify_all`, with the manifest store as crJSON, or None if there is none to read.
+
+    The crJSON (C2PA's own JSON for credentials) is of the very bytes that the report is about. It is the C2PA
+    library's view, with its verdict: what the report finds besides is not in it.
+
+    Raises: as `verify`.
+    """
+    yield from _answers(paths, _terms(trust, require, at), jobs, with_crjson=True)
+
+
+def _answers(
+    paths: Iterable[str | Path], terms: Terms, jobs: int, *, with_crjson: bool
+) -> Iterator[tuple[Report, CrJson | None]]:
+    def answer(found: Path | Trouble) -> tuple[Report, CrJson | None]:
         if isinstance(found, Trouble):
-            return _plain(found.path, State.UNREADABLE, found.what, found.remedy)
-        return verify(found, trust=anchors, require=require, at=at)
+            return _plain(found.path, State.UNREADABLE, found.what, found.remedy), None
+        try:
+            report, data = _read_and_examine(found, terms)
+            return report, _crjson(report, data, terms) if with_crjson else None
+        except Exception as error:  # noqa: BLE001 - one file must not cost the others their reports
+            what = f"the check broke off ({type(error).__name__})"
+            remedy = "do not rely on this file, and report what happened to whoever made this version"
+            return _plain(shown(found), State.UNREADABLE, what, remedy), None
 
     if jobs <= 1:
         yield from map(answer, find(paths))
         return
     with ThreadPoolExecutor(jobs) as pool:
-        waiting: deque[Future[Report]] = deque()
+        waiting: deque[Future[tuple[Report, CrJson | None]]] = deque()
         for found in find(paths):
             waiting.append(pool.submit(answer, found))
             if len(waiting) >= 2 * jobs:  # files are read when their turn comes, not all at once
@@ -93,23 +117,31 @@ def verify_all(
             yield waiting.popleft().result()
 
 
-def crjson(source: str | Path | bytes, *, trust: str | None = None) -> dict[str, Any] | None:
-    """The manifest store as crJSON (C2PA's own JSON for credentials), or None if there is none to read.
+def _read_and_examine(source: Path, terms: Terms) -> tuple[Report, bytes]:
+    """The report about a file, and the bytes that it is about."""
+    path = shown(source)
+    try:
+        data = read(source)
+    except (OSError, ValueError) as error:
+        reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+        what, remedy = f"cannot be read ({reason})", "check the path and its permissions"
+        return _plain(path, State.UNREADABLE, what, remedy), b""
+    return examine(data, path, terms), data
 
-    It is the C2PA library's view, with its verdict: what `verify` finds besides is not in it.
 
-    Raises:
-        OSError, ValueError: the file cannot be read.
-    """
-    data = source if isinstance(source, bytes) else read(Path(source))
-    media_type = sniff(data)
-    return None if media_type is None else library_crjson(data, media_type, trust or local_anchors())
+def _crjson(report: Report, data: bytes, terms: Terms) -> CrJson | None:
+    """The library's view of a manifest that it could read; others it is not shown again."""
+    manifest = report.check("manifest")
+    if report.media_type is None or manifest is None or manifest.outcome != "passed":
+        return None
+    return library_crjson(data, report.media_type, terms.anchors)
 
 
 def _terms(trust: str | None, require: Collection[str], at: datetime | None) -> Terms:
     if at is not None and at.tzinfo is None:
         raise RequirementError(f"{at}: a moment needs a time zone, such as 2026-11-21T12:00:00Z")
     anchors = local_anchors() if trust is None else trust
+    roots(anchors)  # what cannot be read is said once, not in every file's answer
     return Terms(anchors=anchors, required=tuple(_requirement(name) for name in require), at=at)
 
 
@@ -147,11 +179,8 @@ def examine(data: bytes, path: str | None, terms: Terms) -> Report:
     if len(stores) == 1:
         return Examination(data, media_type, stores[0]).report(path, terms)
     if stores or traces(data):
-        what = (
-            f"{len(stores)} manifest stores"
-            if stores
-            else "it carries traces of a manifest, and no whole one"
-        )
+        none_whole = "it carries traces of a manifest, and no whole one"
+        what = "more than one manifest store" if stores else none_whole
         return _plain(path, State.INVALID, what, ASK_FOR_ORIGINAL, media_type)
     try:
         identify(data, media_type)

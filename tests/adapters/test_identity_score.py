@@ -11,7 +11,8 @@ from PIL import Image, ImageDraw
 
 from castmark_adapters.encoder import SubjectEncoder, squared
 from castmark_adapters.errors import AdapterError, SubjectError
-from castmark_adapters.identity import IdentityCalibration, IdentityScorer
+from castmark_adapters.identity import IdentityCalibration, IdentityScorer, centroids
+from castmark_adapters.subject import Subject
 from castmark_adapters.views import moved, reference_views
 
 
@@ -41,6 +42,22 @@ def test_a_reference_scores_above_another_picture(calibrated, mira):
     assert 1 >= same > stranger >= -1
     assert scorer.score(own, mira) == pytest.approx(same, abs=1e-5)
     assert scorer.threshold == 0.5
+
+
+def test_more_references_than_were_calibrated_with_are_scored_in_sets_of_as_many(calibrated, references):
+    vectors = torch.nn.functional.normalize(
+        torch.randn(5, 8, generator=torch.Generator().manual_seed(0)), dim=1
+    )
+    sets = centroids(vectors, 3)
+    assert sets.shape == (10, 8) and torch.allclose(sets.norm(dim=1), torch.ones(10))
+    assert torch.allclose(
+        centroids(vectors[:2], 3)[0], torch.nn.functional.normalize(vectors[:2].mean(0), dim=0)
+    )
+    scorer = IdentityScorer.load(calibrated)
+    picture = np.random.default_rng(0).integers(0, 255, (96, 96, 3), dtype=np.uint8)
+    some = [references[i % len(references)] for i in range(4)]
+    one, other = (Subject.from_images("mira", images) for images in (some, some[::-1]))
+    assert scorer.score(picture, one) == pytest.approx(scorer.score(picture, other), abs=1e-5)
 
 
 def test_a_calibration_of_another_encoder_is_refused(calibrated):
@@ -97,6 +114,8 @@ def test_the_subject_is_found_by_alpha_and_on_a_plain_ground():
         assert torch.equal(view.mask, inside)
     assert not busy.plain
     assert busy.mask.min() == 1
+    (grey,) = reference_views([_bytes(Image.new("I;16", (64, 64), 128 * 256))], 64)
+    assert grey.image.mean() == pytest.approx(128 / 255, abs=0.01), "16 bits are not clipped"
 
 
 def test_views_move_but_are_never_mirrored():

@@ -141,6 +141,10 @@ def test_a_reference_is_found_where_it_stands_in_another_picture():
     shifted[:, 28:52, 26:46] = image[:, 20:44, 16:36]  # 8 down, 10 right
     found = find(shifted, [other, view])
     assert (found.reference, found.scale, round(found.x * 64), round(found.y * 64)) == (1, 1.0, 10, 8)
+    empty = ReferenceView(image, torch.zeros(1, 64, 64), plain=False)
+    assert find(shifted, [empty, view]).reference == 1, "nothing is like everything"
+    with pytest.raises(SubjectError, match="none of the references shows"):
+        find(shifted, [empty])
     there = put(view, found)
     assert torch.allclose(there.image * there.mask, shifted * there.mask, atol=1e-3)
     assert float(there.mask.sum()) == pytest.approx(24 * 20, rel=0.02)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 import torch
+from PIL import Image
 from torch.nn import functional
 
+from castmark_adapters.checkpoint import Checkpoint, Saved
 from castmark_adapters.errors import SubjectError
 from castmark_adapters.learn import LearnEvent, LearnSettings, learn
-from castmark_adapters.lora import LoraAdapter
-from castmark_adapters.material import encode_images
+from castmark_adapters.lora import LoraAdapter, LoraWeights
+from castmark_adapters.material import encode_images, prepare
 from castmark_adapters.reference import ReferenceAdapter
 from castmark_adapters.schedule import Schedule
 from castmark_adapters.subject import Subject
@@ -52,6 +56,28 @@ def test_the_base_is_untouched_and_the_card_says_what_was_learned(small_host, sm
     assert (learned.lora.base, learned.lora.rank, learned.lora.steps) == (small_host.digest, 2, 5)
     with LoraAdapter.of(learned).worn(small_host):
         assert not torch.equal(small_host.draw(), small_plain)
+
+
+def test_a_mask_that_the_user_gave_says_where_the_subject_is(small_host, references):
+    mask = io.BytesIO()
+    drawn = Image.new("L", (96, 96), 0)
+    drawn.paste(255, (0, 0, 48, 96))
+    drawn.save(mask, "PNG")
+    subject = Subject.from_images("mira", references[:1], masks=[mask.getvalue()])
+    settings = {"views": 1, "others": 1, "steps": 1, "seed": 0, "reference": None}
+    weights = prepare(subject, small_host, **settings).masks
+    half = weights.shape[-1] // 2
+    assert weights[..., : half - 1].min() > 0.9 and weights[..., half + 1 :].max() < 0.2
+
+
+def test_a_checkpoint_keeps_counts_that_are_no_tensors(tmp_path):
+    weights = LoraWeights(1, {"a": (torch.zeros(1, 2), torch.zeros(2, 1))})
+    kept = Checkpoint(tmp_path, "0" * 64)
+    kept.write(Saved(weights, {0: {"step": 20, "exp_avg": torch.ones(2)}}, 20))
+    read = kept.read()
+    assert read is not None and read.step == 20
+    assert read.optimizer[0]["step"] == 20 and type(read.optimizer[0]["step"]) is int
+    assert torch.equal(read.optimizer[0]["exp_avg"], torch.ones(2))
 
 
 def test_the_same_run_gives_the_same_bytes(small_host, mira, learned, untouched):

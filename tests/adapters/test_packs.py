@@ -9,13 +9,15 @@ import subprocess
 import sys
 from typing import get_args
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from castmark_adapters import pack
+from castmark_adapters.container import safetensors_header
 from castmark_adapters.errors import PackError, SubjectError
 from castmark_adapters.material import OTHERS, PLACES
-from castmark_adapters.subject import GENERIC_PHRASE, Consent, Kind, LoraFile, Subject, sha256
+from castmark_adapters.subject import GENERIC_PHRASE, Consent, Kind, LoraFile, Subject, open_mask, sha256
 
 
 @pytest.fixture
@@ -188,6 +190,45 @@ def test_a_mask_goes_with_its_reference_and_an_empty_one_is_refused(references, 
         Subject.from_images("mira", references[:1], masks=[mask("white", (48, 48))])
     with pytest.raises(SubjectError, match="2 masks for 1"):
         Subject.from_images("mira", references[:1], masks=[mask("white")] * 2)
+
+
+def saved(image: Image.Image, **more) -> bytes:
+    out = io.BytesIO()
+    image.save(out, "PNG", **more)
+    return out.getvalue()
+
+
+def test_a_masks_transparency_counts_only_where_there_is_some():
+    inside = Image.new("L", (40, 40), 0)
+    inside.paste(255, (10, 10, 20, 20))
+    opaque = Image.merge("LA", [inside, Image.new("L", (40, 40), 255)])
+    palette = Image.new("P", (40, 40), 0)
+    palette.putpalette([0, 0, 0, 30, 20, 10])
+    palette.paste(1, (10, 10, 20, 20))
+    for mask in (inside, opaque, palette):
+        found = open_mask(saved(mask, transparency=0) if mask is palette else saved(mask))
+        assert (np.asarray(found) > 127).sum() == 100, mask.mode
+
+
+def test_a_pack_whose_files_are_no_images_is_refused_though_its_digests_match(references, tmp_path):
+    subject = Subject.from_images("mira", references[:1])
+    text = b"not an image"
+    card = subject.references[0].model_copy(update={"sha256": sha256(text)})
+    bad = subject.model_copy(update={"references": (card,)}).holding({card.name: text})
+    pack.put(tmp_path, bad)
+    with pytest.raises(PackError, match="not a readable image"):
+        pack.load(tmp_path / "mira")
+    with pytest.raises(ValueError, match="at most 6"):
+        Subject.model_validate(subject.model_dump() | {"references": [card.model_dump()] * 7})
+
+
+def test_a_header_whose_length_begins_like_a_pickle_is_read():
+    for start in (b"\x80\x02", b"PK"):
+        length = int.from_bytes(start, "little")
+        data = length.to_bytes(8, "little") + b"{}".ljust(length)
+        assert safetensors_header(data, "a file") == {}
+    with pytest.raises(PackError, match="a pickle"):
+        safetensors_header(b"\x80\x02}q\x00X\x04\x00\x00\x00", "a file")
 
 
 @pytest.mark.parametrize(("size", "words"), [((8, 300), "8 x 300 px"), ((9500, 9000), "80 megapixels")])

@@ -18,6 +18,7 @@ from castmark.bases.sizing import Form, Weights
 from castmark.bases.speed import GIB, Hardware, SpeedPlan, SpeedSettings, decide, needed
 from castmark.errors import BaseError
 from castmark.shot import Shot
+from castmark_adapters import slots
 from castmark_adapters.errors import HostError
 from castmark_adapters.learn import LearnEvent, LearnSettings, learn
 from castmark_adapters.lora import LoraAdapter, LoraWeights, attention_targets, convolution_targets
@@ -184,17 +185,31 @@ def test_slots_grow_for_what_does_not_fit_and_then_it_fits(
     plain = base.draw([shot])[0].pixels
     generator = torch.Generator().manual_seed(1)
     layers: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
-    for name in (*attention_targets(base.model), *convolution_targets(base.model.denoiser)):
+    targets = attention_targets(base.model)
+    for name in (*targets, *convolution_targets(base.model.denoiser)):
         weight = base.model.denoiser.get_submodule(name).weight
         assert isinstance(weight, torch.Tensor)
         down = torch.randn(6, *weight.shape[1:], generator=generator) * 0.3
         up = torch.randn(weight.shape[0], 6, *[1] * (weight.ndim - 2), generator=generator)
         layers[name] = (down, up * 0.3)
     adapter = LoraAdapter(LoraWeights(6, layers).to_bytes(), title="a LoRA", base=base.digest)
+    fits = {name: (down[:4], up[:, :4]) for name, (down, up) in layers.items() if name in targets}
+
+    def full(*_: object) -> None:
+        raise MemoryError
+
     with adapter.worn(base):
         wanted = base.draw([shot])[0].pixels
     assert not np.array_equal(wanted, plain)
     base.slots = LoraSlots(base.model, 4)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(slots, "build_layers", full)
+        with pytest.raises(MemoryError), adapter.worn(base):
+            pass
+    caplog.clear()
+    small = LoraAdapter(LoraWeights(4, fits).to_bytes(), title="a LoRA", base=base.digest)
+    with small.worn(base):
+        assert not np.array_equal(base.draw([shot])[0].pixels, plain), "the smaller slots are still in place"
     for _ in range(2):
         with adapter.worn(base):
             assert np.abs(base.draw([shot])[0].pixels.astype(int) - wanted).max() <= 1

@@ -9,12 +9,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from registry_samples import add_many, entry
+from durable_samples import drawing, signed_and_registered
+from pydantic import ValidationError
+from registry_samples import add_many, entry, portable
 
-from castmark_provenance.durable.errors import PortableError, RegistryError
+from castmark_provenance.durable import portable as carrying
+from castmark_provenance.durable.errors import EntryError, PortableError, RegistryError
 from castmark_provenance.durable.fingerprint import distance
+from castmark_provenance.durable.layer import DurableLayer
 from castmark_provenance.durable.portable import export_to, import_from
-from castmark_provenance.durable.registry import PAGE, Registry
+from castmark_provenance.durable.registry import PAGE, Entry, Registry
+from castmark_provenance.keys import PemKey
 
 
 def test_found_by_watermark_and_by_looks(home: Path) -> None:
@@ -86,16 +91,107 @@ def test_a_failed_batch_keeps_nothing(home: Path) -> None:
         assert registry.add(entry(2))
 
 
-def test_carried_elsewhere(tmp_path: Path) -> None:
+def genuine(file: Path, key: PemKey, count: int) -> list[Entry]:
+    """Entries of pictures that were signed, out of the registry in ``file``."""
+    with Registry.open(file) as registry:
+        for number in range(count):
+            signed_and_registered(DurableLayer(registry), key, drawing(number, 128), f"shot {number}")
+        return list(registry.entries())
+
+
+def test_carried_elsewhere(tmp_path: Path, key: PemKey) -> None:
     file = tmp_path / "registry.jsonl"
+    entries = genuine(tmp_path / "one.sqlite", key, 3)
     with Registry.open(tmp_path / "one.sqlite") as one, Registry.open(tmp_path / "two.sqlite") as two:
-        one.add_all(map(entry, range(5)))
-        assert export_to(one, file) == 5
-        two.add(entry(3))
-        assert import_from(two, file) == (5, 4)
-        assert sorted(each.title for each in two.entries()) == [f"shot {n}" for n in range(5)]
+        assert export_to(one, file) == 3
+        two.add(entries[1])
+        assert import_from(two, file) == (3, 2)
+        assert sorted(each.title for each in two.entries()) == [f"shot {n}" for n in range(3)]
         assert one.secret != two.secret
         assert one.secret.hex() not in file.read_text()
+
+
+LIES = {
+    "title": "Breaking: real photo",
+    "fingerprint": bytes(32),
+    "watermark": None,
+    "width": 129,
+    "height": 127,
+    "pixel_sha256": "0" * 64,
+}
+
+
+def test_a_lie_about_a_manifest_never_takes_the_place_of_the_truth(tmp_path: Path, key: PemKey) -> None:
+    first, second = genuine(tmp_path / "one.sqlite", key, 2)
+    with Registry.open(tmp_path / "two.sqlite") as two:
+        for field, lie in LIES.items():
+            file = portable(tmp_path / "lie.jsonl", first.model_copy(update={field: lie}), second)
+            what = {"width": "size", "height": "size", "pixel_sha256": "pixel digest"}.get(field, field)
+            with pytest.raises(EntryError, match=f"refused 1 of 2 .* line 2: .* another {what} than"):
+                import_from(two, file)
+            assert list(two.entries()) == [second]
+        assert import_from(two, portable(tmp_path / "true.jsonl", first, second)) == (2, 1)
+        assert list(two.entries()) == [second, first]
+
+
+def test_what_is_no_manifest_of_ours_is_not_imported(tmp_path: Path) -> None:
+    with Registry.open(tmp_path / "two.sqlite") as two:
+        with pytest.raises(EntryError, match="refused 3 of 3 entries and imported 0"):
+            import_from(two, portable(tmp_path / "made up.jsonl", *map(entry, range(3))))
+        assert len(two) == 0
+
+
+def test_a_file_that_is_changed_while_it_is_read_gets_nothing_past_the_check(
+    tmp_path: Path, key: PemKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (true,) = genuine(tmp_path / "one.sqlite", key, 1)
+    file = portable(tmp_path / "registry.jsonl", true)
+    lie = portable(tmp_path / "lie.jsonl", true.model_copy(update={"title": "Breaking: real photo"}))
+    checked = carrying.statement
+
+    def swapped(each: Entry, anchors: str) -> object:
+        lie.replace(file)
+        return checked(each, anchors)
+
+    monkeypatch.setattr(carrying, "statement", swapped)
+    with Registry.open(tmp_path / "two.sqlite") as two:
+        import_from(two, file)
+        assert len(two) == 0
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 9 * 10**18), (10**30, 1), (8193, 8192)])
+def test_no_entry_is_larger_than_any_picture(tmp_path: Path, width: int, height: int) -> None:
+    size = {"width": width, "height": height}
+    with pytest.raises(ValidationError, match="more than 67108864 pixels"):
+        Entry.model_validate(entry(1).model_dump() | size)
+    file = portable(tmp_path / "large.jsonl", entry(1).model_copy(update=size))
+    with Registry.open(tmp_path / "one.sqlite") as registry:
+        with pytest.raises(PortableError, match=r"line 2: .* nothing was imported"):
+            import_from(registry, file)
+        assert len(registry) == 0
+
+
+def test_a_row_that_is_no_entry_is_an_error(home: Path) -> None:
+    with Registry.open() as registry:
+        registry.add(entry(1))
+        registry._connection.execute(  # pyright: ignore[reportPrivateUsage]
+            "UPDATE entries SET width = 1, height = 9000000000000000000"
+        )
+        with pytest.raises(
+            RegistryError, match=r"is damaged .*more than 67108864 pixels.* move the registry"
+        ):
+            registry.by_watermark(1)
+
+
+def test_a_picture_signed_several_times_counts_once(home: Path) -> None:
+    looks = bytearray(entry(1).fingerprint)
+    looks[0] ^= 0b101
+    like = entry(2).model_copy(update={"fingerprint": bytes(looks)})
+    again = [entry(1).model_copy(update={"manifest": f"signed {n}".encode()}) for n in range(5)]
+    with Registry.open() as registry:
+        registry.add_all([like, *again])
+        assert registry.nearest(entry(1).fingerprint, 10, count=2) == [(0, again[-1]), (2, like)]
+        assert registry.nearest(entry(1).fingerprint, 10, count=1) == [(0, again[-1])]
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 from durable_samples import drawing, encoded, jpeg, signed_and_registered
+from registry_samples import portable as forge
 from typer.testing import CliRunner
 
 from castmark_provenance.cli import app
 from castmark_provenance.durable.layer import DurableLayer
+from castmark_provenance.durable.registry import Registry
 from castmark_provenance.keys import PemKey
 
 
@@ -38,6 +40,14 @@ def test_a_registry_carried_elsewhere_recovers_there(
     assert after.exit_code == 5, after.output
     (report,) = json.loads(after.stdout)["files"]
     assert report["state"] == "recovered"
+
+    with Registry.open() as registry:
+        (entry,) = registry.entries()
+    forged = forge(tmp_path / "forged.jsonl", entry.model_copy(update={"title": "Breaking: real photo"}))
+    refused = run(app, ["registry", "import", str(forged)])
+    assert refused.exit_code == 1
+    assert "refused 1 of 1 entries and imported 0" in refused.stderr
+    assert "another title than was signed" in refused.stderr
 
     portable.write_text(portable.read_text().replace("beach", "peach"))
     damaged = run(app, ["registry", "import", str(portable)])

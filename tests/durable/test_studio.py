@@ -17,7 +17,9 @@ from castmark.studio.studio import Studio
 from castmark.take import Draft, Failure, SignedImage
 from castmark_provenance.durable.errors import RegistryError
 from castmark_provenance.durable.layer import DurableLayer
+from castmark_provenance.durable.portable import export_to, import_from
 from castmark_provenance.durable.recovery import recover
+from castmark_provenance.durable.registry import Registry
 from castmark_provenance.durable.watermark import read
 from castmark_provenance.keys import PemKey
 from castmark_provenance.report import State
@@ -51,8 +53,8 @@ def shoot(key: PemKey, durable: DurableLayer | None, **options: object) -> Signe
     return studio(key, durable).shoot(Shot("mira at the beach", seed=3, name="beach", **options))  # pyright: ignore[reportArgumentType]
 
 
-@pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
-def test_what_is_signed_carries_the_mark_and_is_found_again(key: PemKey, kind: str) -> None:
+@pytest.mark.parametrize("kind", ["png", "jpeg", "webp", "avif"])
+def test_what_is_signed_carries_the_mark_and_is_found_again(key: PemKey, kind: str, tmp_path: Path) -> None:
     layer = DurableLayer.open()
     take = shoot(key, layer, format=kind)
     mark = read(decoded(take.data))
@@ -64,6 +66,9 @@ def test_what_is_signed_carries_the_mark_and_is_found_again(key: PemKey, kind: s
     assert found is not None
     assert found.entry.title == "beach"
     assert found.claim == take.claim
+    export_to(layer.registry, tmp_path / "registry.jsonl")
+    with Registry.open(tmp_path / "elsewhere.sqlite") as elsewhere:
+        assert import_from(elsewhere, tmp_path / "registry.jsonl") == (1, 1)
 
 
 def test_the_check_sees_the_marked_pixels(key: PemKey) -> None:

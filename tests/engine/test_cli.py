@@ -261,8 +261,17 @@ def test_bad_rows_are_left_out_on_request(castmark: Castmark, tmp_path: Path) ->
     assert castmark("batch", "jobs.csv", "--skip-bad", "--dry-run") == 0
     assert "1 images, 1 rows left out" in castmark.out
     assert "row 2 (line 3)" in castmark.err
-    assert castmark("batch", "jobs.csv", "--skip-bad", "--out", "run") == 0
+    assert castmark("batch", "jobs.csv", "--skip-bad", "--out", "run") == 1, "a row has no image"
+    assert "1 of 1 signed, 1 left out as not valid; 1 drawn now" in castmark.out
     assert "correct run/errors.csv" in castmark.out
+
+
+def test_a_replay_needs_only_the_run(castmark: Castmark, library: Path, tmp_path: Path) -> None:
+    (tmp_path / "jobs.csv").write_text("name,prompt,subject,seed\none,mira in red,mira,1\n")
+    assert castmark("batch", "jobs.csv", "--out", "run") == 0
+    assert castmark("subject", "remove", "mira", "--yes") == 0
+    assert castmark("replay", "run/images/one.png") == 0
+    assert "the very same pixels" in castmark.out
 
 
 def test_vary_and_bridge_go_on_from_a_run(castmark: Castmark, library: Path, tmp_path: Path) -> None:

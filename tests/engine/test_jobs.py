@@ -1,6 +1,9 @@
+import json
 import time
 import tracemalloc
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -10,6 +13,8 @@ from pydantic import ValidationError
 
 from castmark.errors import InputError
 from castmark.jobs import COLUMNS, Job, JobRow, plan, read_job
+from castmark.jobs.corrections import write_errors
+from castmark.jobs.row import MAX_SUBJECTS
 from castmark.jobs.schema import as_text, job_schema, published
 from castmark.shot import Shot
 from castmark_adapters.subject import Subject
@@ -87,6 +92,20 @@ BAD_CSV = {
     "prompt,background,format\na,transparent,jpeg\n": "a jpeg cannot be transparent",
     "prompt,background\na,reddish\n": "column 'background'",
     "prompt,strength\na,0.5\n": "'strength' needs a 'start' image",
+    "sep=;\n;;\n": "job file has no header",
+    "\n\nprompt;seed\na;x\n": "row 1 (line 4), column 'seed': 'x'",
+    "\nsep=;\nprompt;seed\na;\"\n": "line 4 is not valid CSV",
+    "prompt;seed\na; b;1\n": "row 1 (line 2) has 3 cells and the header 2 columns; put cells that hold a ';'",
+    "prompt\tseed\na\tb\t1\n": "put cells that hold a tab in double quotes",
+    "prompt,seed,,\na,1,,x\n": "row 1 (line 2) has 4 cells and the header 2 columns",
+    "prompt,seed,\na,1,,,\n": "row 1 (line 2) has 5 cells",
+    "prompt,,,seed\na,,,1\n": "column '': name it",
+    "name,template,it\n{it},{it},кружка\n": "{it}: 'кружка' has nothing that can stand in a file name",
+    "name,template,it\n{it},{it},杯子\n": "use {row} or {index} instead",
+    "name,prompt,width\n{width},a,64\n": "'name' cannot hold {width}; it takes {row}, {index}, {seed}",
+    "template,seed\na mug {seed},3\n": "'template' cannot hold {seed}: it is one text for all images",
+    "prompt,subject\na,a;b;c;d\n": "row 1 (line 2), column 'subject': ('a', 'b', 'c', 'd'): more than the 3",
+    "prompt,subject\na,mira;mug;mira\n": "row 1 (line 2): 'subject' names one subject twice",
 }  # fmt: skip
 
 
@@ -204,6 +223,15 @@ BAD_YAML = {
     "- prompt: a\n- prompt: b\n  seed: seven\n": "row 2 (line 2), column 'seed': 'seven'",
     "- !!python/object/apply:os.system [id]\n": "is not valid YAML",
     "- prompt: true\n": "column 'prompt'",
+    "- prompt: a\n- prompt: b\n  background: #ff0000\n": "row 2 (line 2), column 'background': no value",
+    "- {prompt: a, seed}\n": "no value in line 1; quote it if it begins with '#', or write null",
+    "defaults:\n  background: #ff0000\nrows:\n- prompt: a\n": "defaults (line 2), column 'background'",
+    "- prompt: a\n  seed: !!int abc\n": "row 1 (line 1): a value is not what its tag",
+    "- prompt: a\n  layers: !!bool maybe\n": "row 1 (line 1): a value is not what its tag",
+    "- prompt: a\n  day: !!timestamp today\n": "row 1 (line 1): a value is not what its tag",
+    "- prompt: a\n  seed: !!int ''\n": "row 1 (line 1): a value is not what its tag",
+    "- prompt: é\n- prompt: a\x0bmug\n": r"line 2 holds '\x0b' (",
+    "- prompt: a\x7fmug\n": "characters are not allowed); take it out",
 }
 
 
@@ -214,6 +242,118 @@ def test_a_bad_yaml_is_one_clear_line(text: str, tmp_path: Path) -> None:
         read_job(tmp_path / "jobs.yaml")
     assert BAD_YAML[text] in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_yaml_keeps_what_looks_like_a_number_or_a_date_as_it_is_written(tmp_path: Path) -> None:
+    (tmp_path / "jobs.yaml").write_text(
+        "- template: at {at} on {day} for {price}, {code}\n"
+        "  at: 12:30\n"
+        "  day: 2026-02-30\n"
+        "  price: 1.50\n"
+        "  code: 0x1F\n"
+        "  aspect: 16:9\n"
+        "  seed: 010\n"
+        "  steps: 4\n"
+        "  width: ~\n"
+        "  background: null\n"
+    )
+    (row,) = read_job(tmp_path / "jobs.yaml").rows
+    assert row.text == "at 12:30 on 2026-02-30 for 1.50, 0x1F"
+    assert (row.aspect, row.seed, row.steps, row.width, row.background) == ("16:9", 10, 4, None, None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'name;prompt;subject;seeds\na;a mug, red;"mira;mug";"1-2;5"\n',
+        "name\tprompt\tsubject\tseeds\na\ta mug, red\tmira;mug\t1-2;5\n",
+        'sep=;\r\nname;prompt;subject;seeds\r\na;a mug, red;"mira;mug";"1-2;5"\r\n',
+        'sep=,\nname,prompt,subject,seeds\na,"a mug, red",mira;mug,1-2;5\n',
+        '\n,,,\n  \nname,prompt,subject,seeds\na,"a mug, red",mira;mug,1-2;5\n',
+        'name,prompt,subject,seeds,,\na,"a mug, red",mira;mug,1-2;5,,\n,,,,,\n',
+        'name,prompt,subject,seeds,,\na,"a mug, red",mira;mug,1-2;5\n',
+    ],
+    ids=["semicolons", "tabs", "sep=;", "sep=,", "blank lines", "empty columns", "empty columns, short row"],
+)
+def test_a_csv_is_read_as_spreadsheets_write_it(text: str, tmp_path: Path) -> None:
+    (tmp_path / "jobs.csv").write_bytes(text.encode("utf-8-sig"))
+    (row,) = read_job(tmp_path / "jobs.csv").rows
+    assert row == JobRow(name="a", prompt="a mug, red", subject=("mira", "mug"), seeds=(1, 2, 5))
+
+
+def test_a_row_names_as_many_subjects_as_a_shot_takes() -> None:
+    taken = Shot.model_json_schema()["properties"]["subjects"]["maxItems"]
+    assert job_schema()["properties"]["subject"]["anyOf"][0]["maxItems"] == MAX_SUBJECTS == taken
+
+
+SKIPPED = {
+    "jobs.csv": (
+        "name,prompt,template,product,seed,count\n"
+        "mug,a mug,,,1,2\n"
+        "hero shot,a mug,,,2,\n"
+        "MUG-02,a cup,,,3,\n"
+        "x,a mug, red,,,4,\n"
+        "empty,,a {product},,5,\n"
+        "full,,a {product},jug,6,\n"
+    ),
+    "jobs.jsonl": (
+        '{"name": "mug", "prompt": "a mug", "count": 2}\n'
+        '{"name": "hero shot", "prompt": "a mug"}\n'
+        '{"name": "MUG-02", "prompt": "a cup"}\n'
+        '{"prompt": "a mug"\n'
+        "[1]\n"
+        '{"name": "full", "template": "a {product}", "product": "jug"}\n'
+    ),
+    "jobs.yaml": (
+        "defaults: {prompt: a mug}\n"
+        "rows:\n"
+        "- {name: mug, count: 2}\n"
+        "- {name: hero shot}\n"
+        "- {name: MUG-02, prompt: a cup}\n"
+        "- {name: é, seed: !!int x}\n"
+        "- {name: x, background: }\n"
+        '- {name: full, template: "a {product}", product: jug}\n'
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SKIPPED)
+def test_rows_bad_by_name_by_template_or_in_themselves_are_left_out_like_others(
+    name: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_text(SKIPPED[name], encoding="utf-8")
+    with pytest.raises(InputError, match="hero shot"):
+        read_job(tmp_path / name)
+    job = read_job(tmp_path / name, skip_bad=True)
+    assert [row.name for row in job.rows] == ["mug", "full"]
+    assert [image.name for image in plan(job, lambda name: pytest.fail(name))] == ["mug-01", "mug-02", "full"]
+    assert [bad.where.split(" (")[0] for bad in job.bad] == ["row 2", "row 3", "row 4", "row 5"]
+    hero, taken, whole, _ = job.bad
+    assert hero.problem.startswith("column 'name': 'hero shot' cannot name a file")
+    assert "'MUG-02' is already the name of an image of row 1" in taken.problem
+    assert [bad.fields["name"] for bad in (hero, taken)] == ["row-0002", "row-0003"], (
+        "fed back as they stand, they replace no image of another row"
+    )
+    assert whole.fields == {"name": "row-0004", "_as_written": whole.fields["_as_written"]}, (
+        "no column is guessed of a row that cannot be told apart"
+    )
+    assert whole.fields["_as_written"] in SKIPPED[name]
+
+
+def test_a_column_that_only_a_skipped_row_may_name_is_no_mistake_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "jobs.csv").write_text("prompt,template,it\na mug,,\n,a {it}, red,jug\n")
+    job = read_job(tmp_path / "jobs.csv", skip_bad=True)
+    assert ([row.prompt for row in job.rows], len(job.bad)) == (["a mug"], 1)
+
+
+def test_a_skipped_row_of_any_text_is_listed_and_can_be_read_back(tmp_path: Path) -> None:
+    (tmp_path / "jobs.jsonl").write_text('{"prompt": "a"}\n{"prompt": "\\ud800 é", "seed": 3}\n')
+    job = read_job(tmp_path / "jobs.jsonl", skip_bad=True)
+    nothing: Any = SimpleNamespace(each=lambda _: iter(()))
+    path = write_errors(nothing, tmp_path, job, job.bad)
+    assert path is not None
+    record = json.loads(path.read_text(encoding="utf-8"))
+    assert (record["prompt"], record["seed"]) == ("\ud800 é", 3)
 
 
 def test_rows_are_frozen_and_closed() -> None:

@@ -137,6 +137,27 @@ def test_an_error_of_a_stage_ends_the_stream() -> None:
     assert list(pipeline(lambda batch: list(batch)).stream([])) == []
 
 
+def test_a_stream_that_an_error_ended_finishes_nothing_more() -> None:
+    finished: list[int] = []
+
+    def finish(n: int) -> int:
+        if n == 0:
+            raise OSError("the disk is full")
+        time.sleep(0.05)
+        finished.append(n)
+        return n
+
+    def draw(batch: Sequence[int]):
+        return line.check(lambda: {i: line.finish(lambda n=n: finish(n)) for i, n in enumerate(batch)}, [0])
+
+    line = pipeline(draw, batch_size=1, together=lambda n: 0)
+    with pytest.raises(OSError, match="disk is full"):
+        list(line.stream(range(10)))
+    before = list(finished)
+    time.sleep(0.5)
+    assert finished == before
+
+
 def test_full_batches_though_subjects_take_turns(key: PemKey, tmp_path) -> None:
     worn: list[list[str]] = []
 
@@ -230,5 +251,9 @@ def test_threads_and_energy_are_what_the_machine_says(tmp_path) -> None:
     (domain / "energy_uj").write_text("9000000")
     (domain / "max_energy_range_uj").write_text("9999999")
     meter = EnergyMeter(tmp_path)
-    (domain / "energy_uj").write_text("1000000")
-    assert meter.joules() == pytest.approx(2.0), "the counter ran over"
+    for counted in ("1000000", "8000000", "3000000"):
+        (domain / "energy_uj").write_text(counted)
+        meter.sample()
+    assert meter.joules() == pytest.approx(14.0), "the counter ran over twice"
+    (domain / "energy_uj").unlink()
+    assert meter.joules() is None

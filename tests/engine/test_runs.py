@@ -1,11 +1,14 @@
 """Runs: journal, resume, locks, redraws, bad disks."""
 
+import csv
 import errno
 import hashlib
+import json
 import math
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +18,14 @@ from engine_fakes import FakeBase, FakeChecker, fake_studio
 
 from castmark.errors import InputError, LedgerError
 from castmark.jobs import Job, JobRow, read_job
+from castmark.machine.energy import EnergyMeter
 from castmark.runs import ledger as ledger_module
+from castmark.runs import ledger_file, runners
 from castmark.runs.ledger import Ledger
 from castmark.runs.ledger_row import verdict_from_json, verdict_to_json
+from castmark.runs.report import read_summary
 from castmark.runs.runners import LocalRunner, RowDone, run
+from castmark.runs.variations import variations
 from castmark.shot import REDRAW_STRIDE, ResolvedShot
 from castmark_adapters.errors import SubjectError
 from castmark_adapters.subject import Subject
@@ -172,6 +179,62 @@ def test_a_changed_row_that_is_then_refused_leaves_no_old_image(key: PemKey, tmp
     assert set(files(tmp_path)) == {"shot-0.png"}
 
 
+def interrupt(_: RowDone) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_resume_under_other_options_keeps_every_image_that_it_has_not_drawn_anew(
+    key: PemKey, tmp_path: Path
+) -> None:
+    fake_studio(key).run(job(12), tmp_path)
+    before = files(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        fake_studio(key, steps=3, batch_size=1).run(job(12), tmp_path, on_event=interrupt)
+    after = files(tmp_path)
+    assert after.keys() == before.keys()
+    assert after["shot-0.png"] != before["shot-0.png"]
+    assert after["shot-11.png"] == before["shot-11.png"]
+    with Ledger.read(tmp_path) as ledger:
+        assert ledger.counts() == {"signed": 1, "pending": 11}, "an old image does not count"
+    with pytest.raises(InputError, match="no signed image called 'shot-11'"):
+        variations(tmp_path, "shot-11")
+    with pytest.raises(KeyboardInterrupt):
+        fake_studio(key, batch_size=1).run(job(12), tmp_path, on_event=interrupt)
+    assert files(tmp_path)["shot-11.png"] == before["shot-11.png"]
+    summary = fake_studio(key).run(job(12), tmp_path)
+    assert summary.ok
+    assert {row.file: row.sha256 for row in summary.rows} == files(tmp_path)
+
+
+def test_an_image_of_another_format_takes_the_place_of_the_old_one(key: PemKey, tmp_path: Path) -> None:
+    fake_studio(key).run(job(2), tmp_path)
+    assert fake_studio(key).run(job(2, format="jpeg"), tmp_path).ok
+    assert set(files(tmp_path)) == {"shot-0.jpg", "shot-1.jpg"}
+
+
+def test_a_changed_row_that_fails_keeps_its_old_image_until_it_leaves_the_job(
+    key: PemKey, tmp_path: Path
+) -> None:
+    fake_studio(key).run(job(2), tmp_path)
+    before = files(tmp_path)
+    odd = Job(source="mugs.csv", rows=(job(1).rows[0], JobRow(name="shot-1", prompt="a mug", width=401)))
+    for _ in range(2):
+        assert fake_studio(key).run(odd, tmp_path).count("failed") == 1
+        assert files(tmp_path) == before
+    fake_studio(key).run(job(1), tmp_path)
+    assert set(files(tmp_path)) == {"shot-0.png"}
+
+
+def test_nothing_is_written_once_a_run_has_ended(key: PemKey, tmp_path: Path) -> None:
+    studio = fake_studio(key, base=FakeBase(on_draw=lambda shots: time.sleep(0.05)), batch_size=1)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        studio.run(job(12), tmp_path, on_event=interrupt)
+    before = files(tmp_path)
+    time.sleep(0.5)
+    assert caught.value.__traceback__ is not None, "it holds on to whatever the run left open"
+    assert files(tmp_path) == before
+
+
 def test_a_second_process_is_told(key: PemKey, tmp_path: Path) -> None:
     code = (
         "import sys; from castmark.runs.ledger import Ledger\n"
@@ -320,6 +383,59 @@ def test_the_error_file_is_a_job_that_can_be_corrected_and_fed_back(key: PemKey,
     assert again.ok and again.drawn == 0, "the old job does not undo its corrections"
 
 
+FORBIDDEN = "name,prompt,seed,width\ngood,a mug,1,32\nknife,a knife,2,32\n"
+
+
+def correct(run: Path, old: str, new: str) -> Path:
+    """The run's error file with a text replaced."""
+    path = run / "errors.csv"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    return path
+
+
+def test_a_row_that_took_two_corrections_stays_corrected(key: PemKey, tmp_path: Path) -> None:
+    jobs, run = tmp_path / "jobs.csv", tmp_path / "run"
+    jobs.write_text(FORBIDDEN)
+    fake_studio(key).run(jobs, run)
+    fake_studio(key).run(correct(run, "a knife", "another knife"), run)
+    assert fake_studio(key).run(correct(run, "another knife", "a spoon"), run).ok
+    before = files(run)
+    again = fake_studio(key).run(jobs, run)
+    assert again.ok and again.drawn == 0
+    assert files(run) == before
+
+
+def test_a_corrected_row_that_failed_is_tried_again_as_corrected(
+    key: PemKey, mira: Subject, tmp_path: Path
+) -> None:
+    jobs, run = tmp_path / "jobs.csv", tmp_path / "run"
+    jobs.write_text(FORBIDDEN)
+    fake_studio(key).run(jobs, run)
+    (run / "errors.csv").write_text("name,prompt,subject,seed,width\nknife,mira,mira,2,64\n")
+    broken = FakeBase(on_draw=lambda shots: 1 // 0)
+    assert fake_studio(key, base=broken).run(run / "errors.csv", run, [mira]).count("failed") == 1
+    again = fake_studio(key).run(jobs, run)
+    assert again.ok and again.drawn == 1
+    assert [(row.name, row.prompt, row.subjects, row.width) for row in again.rows] == [
+        ("good", "a mug", (), 32),
+        ("knife", "mira", ("mira",), 64),
+    ]
+
+
+def test_a_correction_that_takes_another_back_is_followed(key: PemKey, tmp_path: Path) -> None:
+    jobs, run = tmp_path / "jobs.csv", tmp_path / "run"
+    jobs.write_text(FORBIDDEN)
+    fake_studio(key).run(jobs, run)
+    fake_studio(key).run(correct(run, "a knife", "another knife"), run)
+    summary = fake_studio(key).run(correct(run, "another knife", "a knife"), run)
+    assert [(row.prompt, row.status) for row in summary.rows] == [
+        ("a mug", "signed"),
+        ("a knife", "refused"),
+    ]
+
+
 def test_an_error_file_of_no_run_is_told(key: PemKey, tmp_path: Path) -> None:
     (tmp_path / "errors.csv").write_text("name,prompt\na,a mug\n")
     with pytest.raises(LedgerError, match="no run here"):
@@ -337,6 +453,124 @@ def test_rows_that_are_no_rows_are_left_out_on_request_and_listed(key: PemKey, t
     assert "column 'seed'" in error
     summary.errors.write_text(summary.errors.read_text().replace("seven", "2"))
     assert fake_studio(key).run(summary.errors, tmp_path / "run").count("signed") == 3
+
+
+def test_rows_that_were_left_out_and_then_corrected_stay_corrected(key: PemKey, tmp_path: Path) -> None:
+    jobs, run = tmp_path / "jobs.csv", tmp_path / "run"
+    jobs.write_text("prompt,seed,count\na mug,1,\na mug,seven,2\na mug,3,\na mug,eight,\n")
+    first = fake_studio(key).run(read_job(jobs, skip_bad=True), run)
+    assert (first.ok, first.left_out) == (False, 2)
+    assert "2 of 2 signed, 2 left out as not valid" in first.explain()
+    second = fake_studio(key).run(read_job(correct(run, "seven", "2"), skip_bad=True), run)
+    assert (second.count("signed"), second.left_out) == (4, 1)
+    before = files(run)
+    again = fake_studio(key).run(read_job(jobs, skip_bad=True), run)
+    assert (again.drawn, again.count("signed"), again.left_out) == (0, 4, 1)
+    assert files(run) == before
+    with (run / "errors.csv").open(newline="") as file:
+        assert [row["name"] for row in csv.DictReader(file)] == ["row-0004"]
+    other = fake_studio(key, base=FakeBase(digest="b" * 64)).run(read_job(jobs, skip_bad=True), run)
+    assert (other.drawn, other.count("signed")) == (4, 4), "they are drawn again as the others are"
+    jobs.write_text("prompt,seed\na mug,1\na mug,8\n")
+    assert len(fake_studio(key).run(jobs, run).rows) == 2, "and leave with the row that they stand for"
+
+
+def test_the_start_of_a_row_that_was_left_out_is_found_from_the_run(key: PemKey, tmp_path: Path) -> None:
+    fake_studio(key).run(job(1), tmp_path / "drafts")
+    (tmp_path / "jobs.csv").write_text(
+        "name,prompt,seed,start\na,a mug,1,\nb,a mug,seven,drafts/images/shot-0.png\n"
+    )
+    run = tmp_path / "run"
+    fake_studio(key).run(read_job(tmp_path / "jobs.csv", skip_bad=True), run)
+    assert fake_studio(key).run(correct(run, "seven", "2"), run).ok
+
+
+def test_refusals_of_an_earlier_prompt_are_not_those_of_the_new_one(key: PemKey, tmp_path: Path) -> None:
+    studio = fake_studio(key, checker=FakeChecker(bad_seeds=frozenset({0})))
+    studio.run(job(1), tmp_path, redraws=1)
+    changed = Job(source="mugs.csv", rows=(JobRow(name="shot-0", prompt="a cup", seed=1),))
+    assert studio.run(changed, tmp_path, redraws=1).ok
+    with Ledger.read(tmp_path) as ledger:
+        assert ledger.refusals("shot-0") == []
+    assert (read_summary(tmp_path) or {})["refusals"] == {}
+
+
+def test_an_interrupted_run_counts_what_it_took(key: PemKey, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        fake_studio(key, batch_size=1).run(job(4), tmp_path, on_event=interrupt)
+    with Ledger.read(tmp_path) as ledger:
+        spent = ledger.spent()
+    assert spent["drawn"] == 1 and spent["seconds"] > 0
+    fake_studio(key).run(job(4), tmp_path, price_per_hour=3.6)
+    figures = read_summary(tmp_path) or {}
+    assert figures["drawings"] == 4 and figures["seconds"] > spent["seconds"]
+    assert figures["cost_per_image"] == pytest.approx(figures["cost"] / 4, abs=1e-6)
+
+
+def test_an_image_costs_nothing_known_where_a_killed_run_did_not_say_what_it_took(
+    key: PemKey, tmp_path: Path
+) -> None:
+    fake_studio(key).run(job(2), tmp_path)
+    database = sqlite3.connect(tmp_path / "ledger.sqlite")
+    database.execute("DELETE FROM meta WHERE name LIKE 'spent %'")
+    database.commit()
+    database.close()
+    fake_studio(key).run(job(3), tmp_path, price_per_hour=3.6)
+    figures = read_summary(tmp_path) or {}
+    assert figures["cost"] is not None
+    assert figures["images_per_second"] is None
+    assert figures["cost_per_image"] is None
+
+
+def test_energy_is_counted_row_by_row(key: PemKey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counter = tmp_path / "intel-rapl:0" / "energy_uj"
+    counter.parent.mkdir()
+    counter.write_text("0")
+    (counter.parent / "max_energy_range_uj").write_text("9999999")
+    monkeypatch.setattr(runners, "EnergyMeter", lambda: EnergyMeter(tmp_path))
+    used = iter([6_000_000, 2_000_000, 8_000_000])
+
+    def use(_: RowDone) -> None:
+        counter.write_text(str(next(used)))
+
+    fake_studio(key).run(job(3), tmp_path / "run", on_event=use)
+    figures = read_summary(tmp_path / "run") or {}
+    assert (figures["joules"], figures["joules_per_image"]) == (18.0, 6.0)
+
+
+def test_a_score_that_is_not_a_number_leaves_the_summary_json(key: PemKey, tmp_path: Path) -> None:
+    class Lost(FakeChecker):
+        def check(self, drafts):  # type: ignore[override]
+            lost = self._finding("L2 image", "weapon", math.nan)
+            return [
+                verdict if verdict.allowed else replace(verdict, findings=(*verdict.findings[:2], lost))
+                for verdict in super().check(drafts)
+            ]
+
+    fake_studio(key, checker=Lost(bad_seeds=frozenset({1}))).run(job(2), tmp_path)
+    text = (tmp_path / "summary.json").read_text()
+    found = json.loads(text, parse_constant=pytest.fail)["findings"]["L2 image: weapon"]
+    assert found == {"n": 2, "mean_score": 0.2, "not_allowed": 1}
+
+
+def test_a_run_on_storage_that_cannot_be_written_is_read(
+    key: PemKey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_studio(key).run(job(2), tmp_path)
+    before = sorted(path.name for path in tmp_path.iterdir())
+    monkeypatch.setattr(ledger_file.os, "access", lambda *_: False)
+    with Ledger.read(tmp_path) as ledger:
+        assert ledger.counts() == {"signed": 2}
+        assert sorted(path.name for path in tmp_path.iterdir()) == before, "nothing is put beside it"
+
+
+def test_a_journal_that_is_read_cannot_be_changed(key: PemKey, tmp_path: Path) -> None:
+    fake_studio(key).run(job(1), tmp_path)
+    with Ledger.read(tmp_path) as ledger, pytest.raises(LedgerError, match="cannot be written"):
+        ledger.spend(drawn=1)
+    (tmp_path / "ledger.sqlite").write_bytes(b"not a database" * 100)
+    with pytest.raises(LedgerError, match="journal is damaged"):
+        Ledger.read(tmp_path)
 
 
 def test_a_job_that_breaks_half_way_changes_nothing(key: PemKey, tmp_path: Path) -> None:

@@ -12,7 +12,9 @@ from engine_fakes import FakeChecker, fake_studio
 from castmark.errors import InputError, LedgerError
 from castmark.jobs import Job, JobRow
 from castmark.runs import sheet as sheet_module
+from castmark.runs.ledger import Ledger
 from castmark.runs.sheet import write_sheet
+from castmark.shot import Shot
 from castmark_adapters.subject import Subject
 from castmark_provenance.keys import PemKey
 
@@ -109,6 +111,15 @@ def test_a_tampered_image_is_shown_as_such(run: Path, key_folder: Path) -> None:
     file.write_bytes(data)
     words = Page(write_sheet([run], run / "sheet.html", trust=[key_folder / "root.pem"]).read_text()).words
     assert "credential invalid" in words
+
+
+def test_an_old_image_of_a_row_that_waits_to_be_drawn_again_is_not_shown(run: Path) -> None:
+    with Ledger.open(run, "spring_campaign.csv") as ledger:
+        ledger.plan([(Shot("another beach", seed=1, name="beach"), "f" * 64)])
+    assert (run / "images/beach.png").is_file()
+    page = Page(write_sheet([run], run / "sheet.html").read_text())
+    assert "0 of 1 images signed" in page.words
+    assert "img" not in [tag for tag, _ in page.tags]
 
 
 def test_a_large_run_gets_thumbnails(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

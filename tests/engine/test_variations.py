@@ -1,12 +1,13 @@
 """Iteration: variations, A/B sets, drafts carried on; and what a run says it came to."""
 
+import csv
 import hashlib
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-from engine_fakes import SIDE, fake_studio, pixels
+from engine_fakes import SIDE, FakeChecker, fake_studio, pixels
 from PIL import Image
 
 from castmark.errors import InputError
@@ -62,6 +63,43 @@ def test_an_ab_set_changes_one_thing(drafts: Path) -> None:
         variations(drafts, "mug-01", replace={"ed": "x"})
     with pytest.raises(InputError, match="no signed image called 'cup'"):
         variations(drafts, "cup")
+
+
+def test_an_ab_set_of_an_image_that_had_a_start_begins_there_again(
+    key: PemKey, mira: Subject, drafts: Path, tmp_path: Path
+) -> None:
+    first = variations(drafts, "mug-01", n=1, strength=0.3)
+    fake_studio(key).run(first, tmp_path / "more", [mira])
+    again = variations(tmp_path / "more", "mug-01-v01", n=1, strength=None, replace={"red": "blue"})
+    start = str(drafts / "images/mug-01.png")
+    assert [(row.start, row.strength) for row in again.rows] == [(start, 0.3)] * 2
+    fake_studio(key).run(again, tmp_path / "ab", [mira])
+    old, new = (
+        verify(path, trust=key.anchors).claim
+        for path in (tmp_path / "more/images/mug-01-v01.png", tmp_path / "ab/images/mug-01-v01-01a.png")
+    )
+    assert old is not None and new is not None
+    assert old.safety.pixel_sha256 == new.safety.pixel_sha256, "A is the image as it was drawn"
+    other = variations(tmp_path / "more", "mug-01-v01", n=1, strength=0.7, replace={"red": "blue"})
+    assert {(row.start, row.strength) for row in other.rows} == {
+        (str(tmp_path / "more/images/mug-01-v01.png"), 0.7)
+    }
+
+
+def test_a_start_is_found_from_wherever_the_run_goes_on(
+    key: PemKey, drafts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    row = JobRow(name="a", prompt="a mug", seed=1, start="drafts/images/mug-01.png")
+    work = Job(source="jobs.csv", rows=(row,))
+    studio = fake_studio(key, checker=FakeChecker(bad_seeds=frozenset({1})))
+    studio.run(work, tmp_path / "run")
+    with (tmp_path / "run/errors.csv").open(newline="") as file:
+        assert [row["start"] for row in csv.DictReader(file)] == [str(drafts / "images/mug-01.png")]
+    (image,) = plan(work, lambda _: pytest.fail())
+    monkeypatch.chdir("/")
+    assert image.shot.start is not None
+    assert image.shot.start.open().size == (SIDE, SIDE)
 
 
 def test_chosen_drafts_are_carried_into_a_better_setting(

@@ -11,6 +11,7 @@ from engine_fakes import FakeBase, FakeChecker, FakeWardrobe, digest, fake_studi
 from numpy.typing import NDArray
 
 from castmark.errors import CheckError, InputError, RefusedError
+from castmark.outputs.size import placed
 from castmark.shot import REDRAW_STRIDE, Shot
 from castmark.studio.checking import verdicts_on
 from castmark.studio.wardrobe import EngineWardrobe
@@ -155,6 +156,47 @@ def test_redraws_are_bounded_and_the_refusal_has_the_score(key: PemKey, mira: Su
     assert studio.base.batches == [1, 1, 1]
     with pytest.raises(InputError, match="the policy allows 3"):
         studio.shoot(Shot("mira", subjects=[mira]), redraws=4)
+
+
+def test_two_cards_of_one_digest_are_both_scored(key: PemKey, mira: Subject) -> None:
+    """Their files at hand may differ: the card alone says who it is."""
+    bare = mira.model_copy().holding({})
+    assert bare.digest == mira.digest and bare != mira
+    drafts = [
+        Draft(
+            resolved=FakeBase().resolve(Shot("mira", subjects=[one])),
+            pixels=np.zeros((32, 32, 3), np.uint8),
+            settings={},
+        )
+        for one in (mira, bare)
+    ]
+    found = verdicts_on(drafts, FakeChecker(), wardrobe(0.1, 0.8), lambda d: d, lambda _: ())
+    assert [verdict.allowed for _, verdict in found] == [False, False]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "box", "found"),
+    [
+        ((64, 64), (0.0, 0.0, 0.5, 1.0), (0.0, 0.0, 0.5, 1.0)),
+        ((64, 128), (0.25, 0.0, 0.75, 1.0), (0.0, 0.0, 1.0, 1.0)),
+        ((64, 128), (0.0, 0.0, 0.2, 1.0), (0.0, 0.0, 0.0, 1.0)),
+    ],
+)
+def test_a_place_is_where_it_is_after_cropping(wanted, box, found) -> None:
+    assert placed(box, (32, 32), wanted, whole=False) == pytest.approx(found)
+
+
+def test_a_place_is_where_it_is_on_a_larger_canvas() -> None:
+    assert placed((0.0, 0.0, 0.5, 1.0), (32, 32), (128, 64), whole=True) == pytest.approx((0.25, 0, 0.5, 1))
+
+
+def test_a_subject_whose_place_was_cropped_away_is_not_signed(key: PemKey, tmp_path: Path) -> None:
+    mira, nora = make_subject(tmp_path, "mira"), make_subject(tmp_path, "nora")
+    places = [(0.0, 0.0, 0.2, 1.0), (0.3, 0.0, 0.7, 1.0)]
+    shot = Shot("mira and nora", subjects=[mira, nora], places=places)
+    draft = Draft(resolved=FakeBase().resolve(shot), pixels=np.zeros((128, 64, 3), np.uint8), settings={})
+    with pytest.raises(CheckError, match="nothing of the place of 'mira'"):
+        verdicts_on([draft], FakeChecker(), FakeWardrobe(), lambda d: d, lambda _: ())
 
 
 def test_several_subjects_have_places_words_and_scores_of_their_own(key: PemKey, tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_a_second_manifest_box_in_an_avif(key: PemKey) -> None:
     data = signed(key, kind="AVIF")
     (located,) = locate(data, "image/avif")
     twice = data + data[located.start : located.start + located.length]
-    assert "2 manifest stores" in verify(twice, trust=key.anchors).verdict
+    assert "more than one manifest store" in verify(twice, trust=key.anchors).verdict
 
 
 def test_an_avif_checked_as_it_decodes_has_the_very_pixels(key: PemKey) -> None:

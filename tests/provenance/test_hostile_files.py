@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
 import resource
 import struct
 import time
+import tracemalloc
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from provenance_samples import chunks, encode, join, picture, signed, store_of
+from provenance_samples import MEDIA, chunks, encode, join, picture, signed, store_of
 
 from castmark_provenance import containers
 from castmark_provenance.containers import locate
@@ -23,6 +25,7 @@ from castmark_provenance.durable.recovery import pixels_of
 from castmark_provenance.jumbf import parse_store
 from castmark_provenance.keys import PemKey
 from castmark_provenance.layout import sign1_parts
+from castmark_provenance.pixels import decode
 from castmark_provenance.report import State
 from castmark_provenance.sources import MAX_FILE_BYTES, read
 from castmark_provenance.verify import verify, verify_all
@@ -187,6 +190,87 @@ def test_names_no_file_system_takes(tmp_path: Path, key: PemKey) -> None:
     reports = list(verify_all([loop, dangling, long, nul, deep, f"{'y' * 300}*"], trust=key.anchors))
     assert [report.state for report in reports] == [State.UNREADABLE] * 6
     assert all(report.remedy for report in reports)
+
+
+def test_one_manifest_named_very_often_is_not_copied_as_often(key: PemKey) -> None:
+    """Directory entries are 12 bytes, and each of these names a megabyte."""
+    count, body = 300, 1_000_000
+    entry = struct.pack("<HHII", 0xCD41, 7, body, 8)
+    tiff = b"II*\0" + struct.pack("<IH", 8, count) + entry * count + bytes(4 + body)
+    tracemalloc.start()
+    try:
+        assert verify(tiff, trust=key.anchors).state is State.UNREADABLE
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 20_000_000, "bytes"
+    with pytest.raises(ValueError, match="more than one manifest"):
+        locate(tiff, "image/tiff")
+
+
+def test_directories_that_overlap_are_not_walked_again_and_again() -> None:
+    """Each begins four bytes behind the one before, and has most of the file for its entries."""
+    count, places = 60_000, range(8, 2008, 4)
+    tiff = bytearray(b"II*\0\x08\0\0\0" + bytes(900_000))
+    for at in places:
+        end = at + 2 + 12 * count
+        tiff[at : at + 2] = struct.pack("<H", count)
+        tiff[end : end + 4] = struct.pack("<I", at + 4 if at + 4 in places else 0)
+    with pytest.raises(ValueError, match="overlap"):
+        locate(bytes(tiff), "image/tiff")
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "AVIF"])
+def test_manifests_are_not_counted_beyond_the_second(kind: str, key: PemKey) -> None:
+    data = signed(key, kind=kind)
+    (located,) = locate(data, MEDIA[kind])
+    one = data[located.start : located.start + located.length]
+    many = put_in(data, located.start, (one + b"\0" * (kind == "WEBP" and len(one) % 2)) * 5)
+    assert len(locate(many, MEDIA[kind])) == 2
+    assert "more than one manifest store" in verify(many, trust=key.anchors).verdict
+
+
+def test_no_damage_to_an_unsigned_picture_is_more_than_unreadable(key: PemKey) -> None:
+    """Decoders raise what they like: AVIF's a RuntimeError."""
+    data = encode(picture(size=(16, 16)), "AVIF")
+    for at in range(12, len(data), 3):
+        changed = data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :]
+        for damaged in (changed, data[:at]):
+            assert verify(damaged, trust=key.anchors).state is not State.TRUSTED
+
+
+def test_a_tiff_whose_second_picture_is_none() -> None:
+    """It is found out when pictures are counted, after the first is decoded."""
+    tiff = bytearray(encode(picture(), "TIFF"))
+    tiff += bytes(len(tiff) % 2)
+    first = int.from_bytes(tiff[4:8], "little")
+    end = first + 2 + 12 * int.from_bytes(tiff[first : first + 2], "little")
+    tiff[end : end + 4] = struct.pack("<I", len(tiff))
+    tiff += struct.pack("<HHHIII", 1, 270, 2, 1, 0, 0)
+    with pytest.raises(ValueError, match="dimensions"):
+        decode(bytes(tiff), "image/tiff")
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_a_file_that_breaks_the_check_does_not_cost_the_others_theirs(
+    jobs: int, png: bytes, key: PemKey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "abc":
+        (tmp_path / f"{name}.png").write_bytes(png if name != "b" else png[:100])
+    module = importlib.import_module("castmark_provenance.verify")
+    examine = module.examine
+
+    def broken(data: bytes, *rest: object) -> object:
+        if len(data) == 100:
+            raise MemoryError
+        return examine(data, *rest)
+
+    monkeypatch.setattr(module, "examine", broken)
+    reports = list(verify_all([tmp_path], trust=key.anchors, jobs=jobs))
+    assert [report.state for report in reports] == [State.TRUSTED, State.UNREADABLE, State.TRUSTED]
+    assert reports[1].path == str(tmp_path / "b.png")
+    assert "MemoryError" in reports[1].verdict
+    assert reports[1].remedy
 
 
 def test_what_never_ends_is_not_read(tmp_path: Path, key: PemKey, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
-from provenance_samples import encode, picture, signed
+from provenance_samples import edit_store, encode, picture, signed
 from short_lived import short_lived_key
 from typer.testing import CliRunner
 
@@ -83,6 +85,40 @@ def test_crjson_is_the_library_s_own_view(folder: Path) -> None:
     first, second = map(json.loads, out.splitlines())
     assert (code, first["state"], second["state"], second["crjson"]) == (4, "trusted", "absent", None)
     assert "org.castmark.safety" in json.dumps(first["crjson"])
+
+
+def test_crjson_is_of_the_bytes_that_were_examined(
+    png: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file is read once: it may be another by the next time, and its name may be any bytes."""
+    with open(os.fsencode(tmp_path) + b"/im\xff.png", "wb") as file:  # noqa: PTH123
+        file.write(png)
+    module = importlib.import_module("castmark_provenance.verify")
+    read, times = module.read, []
+
+    def once(path: Path) -> bytes:
+        times.append(path)
+        return read(path)
+
+    monkeypatch.setattr(module, "read", once)
+    code, out = run("--crjson", str(tmp_path))
+    (line,) = map(json.loads, out.splitlines())
+    assert (code, len(times), line["path"][-7:]) == (0, 1, "im\ufffd.png")
+    assert "org.castmark.safety" in json.dumps(line["crjson"])
+
+
+def test_crjson_is_not_asked_of_a_manifest_that_could_not_be_read(
+    png: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not built as it must be is never shown to the library, some of which exhausts its stack."""
+    (tmp_path / "a.png").write_bytes(edit_store(png, b"jumdc2ma", b"jumdc2um"))
+    (tmp_path / "b.png").write_bytes(png)
+    module = importlib.import_module("castmark_provenance.verify")
+    asked: list[bytes] = []
+    monkeypatch.setattr(module, "library_crjson", lambda data, *_: asked.append(data))
+    code, out = run("--crjson", str(tmp_path))
+    assert [json.loads(line)["state"] for line in out.splitlines()] == ["invalid", "trusted"]
+    assert (code, asked) == (1, [png])
 
 
 def test_another_moment(tmp_path: Path, key: PemKey, stranger: PemKey) -> None:

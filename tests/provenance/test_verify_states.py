@@ -67,7 +67,7 @@ TAMPERED: dict[str, tuple[Callable[[bytes], bytes], int, str]] = {
     "appended bytes": (lambda png: png + b"extra", 1, "dataHash"),
     "a chunk added": (lambda png: join([*chunks(png)[:-1], (b"tEXt", b"k\0v"), chunks(png)[-1]]), 1, "Hash"),
     "manifest removed": (lambda png: join([c for c in chunks(png) if c[0] != b"caBX"]), 4, "no manifest"),
-    "manifest twice": (lambda png: join([*chunks(png)[:2], *chunks(png)[1:]]), 1, "2 manifest stores"),
+    "manifest twice": (lambda png: join([*chunks(png)[:2], *chunks(png)[1:]]), 1, "more than one manifest"),
     "chunk renamed": (lambda png: png.replace(b"caBX", b"caBY"), 1, "traces"),
     "header destroyed": (lambda png: b"\0" + png[1:], 1, "traces"),
     "never signed": (lambda png: encode(picture(9)), 4, "no manifest"),

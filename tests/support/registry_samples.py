@@ -1,12 +1,14 @@
-"""Made-up registry entries, and a writer that another process can run."""
+"""Made-up registry entries, portable files of whatever one likes, and a writer for another process to run."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
+from castmark_provenance.durable.portable import export_to
 from castmark_provenance.durable.registry import Entry, Registry
 
 
@@ -23,6 +25,20 @@ def entry(number: int) -> Entry:
         title=f"shot {number}",
         registered=datetime(2026, 11, 21, tzinfo=UTC),
     )
+
+
+class _Forged:
+    def __init__(self, held: tuple[Entry, ...]) -> None:
+        self.held = held
+
+    def entries(self) -> Iterator[Entry]:
+        return iter(self.held)
+
+
+def portable(file: Path, *held: Entry) -> Path:
+    """An exported registry with every digest right, whatever its entries say."""
+    export_to(_Forged(held), file)  # pyright: ignore[reportArgumentType]
+    return file
 
 
 def add_many(file: Path, first: int, count: int) -> None:

@@ -46,10 +46,11 @@ def traces(data: bytes) -> bool:
 
 
 def locate(data: bytes, media_type: str) -> list[Located]:
-    """Every manifest store in the file, in order.
+    """The manifest stores in the file, in order. One is right; of more, the first two may be all.
 
     Raises:
-        ValueError: the file's own structure is damaged before a store could be read whole.
+        ValueError: the file's own structure is damaged before a store could be read whole, or (TIFF) there is
+            more than one.
     """
     return _READERS[media_type](data)
 

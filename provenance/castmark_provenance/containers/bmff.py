@@ -35,13 +35,14 @@ def header(data: bytes) -> bytes:
 
 
 def locate(data: bytes) -> list[Located]:
-    """Every ``uuid`` box of C2PA's.
+    """The ``uuid`` boxes of C2PA's, two at most.
 
     Raises:
-        ValueError: the top-level boxes are damaged.
+        ValueError: the top-level boxes are damaged before that.
     """
     found: list[tuple[int, int]] = []
     problems: list[str] = []
+    unhashed: list[bytes] = []
     ftyp = b""
     for kind, start, end in _boxes(data):
         if kind == b"ftyp":
@@ -50,10 +51,13 @@ def locate(data: bytes) -> list[Located]:
             ftyp = data[start:end]
         elif kind == b"uuid" and data[start + 8 : start + 24] == C2PA_UUID:
             found.append((start, end))
-        elif kind in UNHASHED:
-            problems.append(f"a {kind.decode()} box, which no hash covers")
-    brands = [ftyp[at : at + 4] for at in range(16, len(ftyp), 4)]
-    if len(ftyp) % 4 or ftyp[12:16] != bytes(4) or not BRANDS.issuperset(brands):
+            if len(found) == 2:
+                break  # more than one is one too many
+        elif kind in UNHASHED and kind not in unhashed:
+            unhashed.append(kind)
+    problems += [f"a {kind.decode()} box, which no hash covers" for kind in unhashed]
+    known = all(ftyp[at : at + 4] in BRANDS for at in range(16, len(ftyp), 4))
+    if len(ftyp) % 4 or ftyp[12:16] != bytes(4) or not known:
         problems.append("the file type box names a brand that no AVIF picture has")
     return [_located(data, start, end, ftyp, problems) for start, end in found]
 

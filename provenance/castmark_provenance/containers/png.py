@@ -10,7 +10,7 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def locate(data: bytes) -> list[Located]:
-    """Every caBX chunk. Raises ValueError where the file's chunks are damaged."""
+    """The caBX chunks, two at most. Raises ValueError where the file's chunks are damaged before that."""
     found: list[Located] = []
     at = len(SIGNATURE)
     while at < len(data):
@@ -34,6 +34,8 @@ def locate(data: bytes) -> list[Located]:
                     problems=problems,
                 )
             )
+            if len(found) == 2:
+                break  # more than one is one too many
         at += size + 12
         if kind == b"IEND":
             break  # what follows is covered by the data hash

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 from castmark_provenance.containers.located import Located
 
@@ -17,7 +18,8 @@ def webp_is_lossy(data: bytes) -> bool:
 
 
 def locate(data: bytes) -> list[Located]:
-    """Every C2PA chunk. Raises ValueError where the file's chunks are damaged."""
+    """The C2PA chunks, two at most. Raises ValueError where the file's chunks are damaged before that."""
+    manifests = (chunk for chunk in _chunks(data) if chunk[0] == b"C2PA")
     return [
         Located(
             store=data[at + 8 : at + 8 + size],
@@ -26,8 +28,7 @@ def locate(data: bytes) -> list[Located]:
             pieces=((at + 8, size),),
             exclusions=((at, size + 8),),
         )
-        for kind, at, size in _chunks(data)
-        if kind == b"C2PA"
+        for _, at, size in islice(manifests, 2)  # more than one is one too many
     ]
 
 

@@ -17,10 +17,11 @@ MAX_DIRECTORIES = 1000
 
 
 def locate(data: bytes) -> list[Located]:
-    """Every value of the tag, over all directories of the chain.
+    """The value of the tag, sought in all directories of the chain.
 
     Raises:
-        ValueError: the directories are damaged.
+        ValueError: the directories are damaged, or the tag stands in them twice: entries are small, may name
+            the same bytes, and would have them copied as often as they stand there.
     """
     order = "little" if data.startswith(b"II") else "big"
 
@@ -31,12 +32,16 @@ def locate(data: bytes) -> list[Located]:
 
     def entries() -> Iterator[int]:
         seen: set[int] = set()
+        total = 0
         at = number(4, 4)
         while at:
             if at in seen or len(seen) == MAX_DIRECTORIES:
                 raise ValueError("the TIFF's directories go round in a circle, or are too many")
             seen.add(at)
             count = number(at, 2)
+            total += count
+            if 12 * total > len(data):
+                raise ValueError("the TIFF's directories overlap")
             yield from range(at + 2, at + 2 + 12 * count, 12)
             at = number(at + 2 + 12 * count, 4)
 
@@ -44,6 +49,8 @@ def locate(data: bytes) -> list[Located]:
     for at in entries():
         if number(at, 2) != TAG:
             continue
+        if found:
+            raise ValueError("the TIFF names more than one manifest store")
         size, start = number(at + 4, 4), number(at + 8, 4)
         if size <= 4 or start + size > len(data):
             raise ValueError("the TIFF ends inside its manifest")

@@ -4,6 +4,7 @@
     fingerprint   256 bits of what the picture looks like
     registry      every signed manifest, by watermark id and by fingerprint (sqlite)
     binding       both as C2PA soft-binding assertions
+    statement     what a registered manifest says, if its entry says the same
     recovery      a stripped copy -> its manifest: recovered, never trusted
     layer         what a signer needs of these: mark before the check, register after the signature
 

@@ -93,7 +93,7 @@ def _recovered(found: Recovery, why: str, path: str | None, media_type: str | No
     state = State.RECOVERED
     signer = (found.signer and (found.signer.common_name or found.signer.organisation)) or "an unnamed signer"
     anchor = "no trust anchor" if found.signer_problems else "a trust anchor"
-    day = f"{found.entry.registered:%Y-%m-%d}"
+    day = f"{found.claim.created:%Y-%m-%d}"
     by_mark = found.by == "watermark"
     near = f"{found.distance} of 256 bits from the registered picture"
     return Report(
@@ -102,7 +102,7 @@ def _recovered(found: Recovery, why: str, path: str | None, media_type: str | No
         exit_code=state.exit_code,
         verdict=(
             f"{state.value}: not trusted; a copy, by its {found.by}, of "
-            f"{found.entry.title or 'a picture'!r}, registered {day} "
+            f"{found.claim.title or 'a picture'!r}, made {day} "
             f"and signed by {signer}, for whom {anchor} vouches"
         ),
         remedy=ORIGINAL,

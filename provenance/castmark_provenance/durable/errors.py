@@ -3,7 +3,8 @@
 ProvenanceError
 ├── WatermarkError      pixels that cannot carry a mark, or an id that does not fit
 └── RegistryError       the registry cannot be read or written
-    └── PortableError   a portable file that is damaged, or whose digests do not hold; nothing was imported
+    ├── PortableError   a portable file that is damaged, or whose digests do not hold; nothing was imported
+    └── EntryError      an entry whose manifest is unsound or says something else; neither kept nor believed
 """
 
 from __future__ import annotations
@@ -21,3 +22,7 @@ class RegistryError(ProvenanceError):
 
 class PortableError(RegistryError):
     """A portable file is damaged, or its digests do not hold; nothing was imported."""
+
+
+class EntryError(RegistryError):
+    """An entry's manifest is unsound, or says something else than the entry; neither kept nor believed."""

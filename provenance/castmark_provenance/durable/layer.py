@@ -39,9 +39,9 @@ class Marker(Protocol):
         ...
 
     def register(
-        self, data: bytes, media_type: str, pixels: Pixels, identifier: int | None, title: str = ""
+        self, data: bytes, media_type: str, pixels: Pixels, identifier: int | None, title: str
     ) -> None:
-        """Keep the manifest of a signed file."""
+        """Keep the manifest of a signed file. ``title`` is its claim's."""
         ...
 
 
@@ -66,7 +66,7 @@ class Redrawing:
         return binding.additions(identifier, fingerprint(pixels))
 
     def register(
-        self, data: bytes, media_type: str, pixels: Pixels, identifier: int | None, title: str = ""
+        self, data: bytes, media_type: str, pixels: Pixels, identifier: int | None, title: str
     ) -> None:
         """Nothing: the picture was registered when it was first signed."""
 
@@ -108,9 +108,12 @@ class DurableLayer:
         return binding.additions(identifier, fingerprint(pixels))
 
     def register(
-        self, data: bytes, media_type: str, pixels: Pixels, identifier: int | None, title: str = ""
+        self, data: bytes, media_type: str, pixels: Pixels, identifier: int | None, title: str
     ) -> None:
         """Keep the manifest of the signed file ``data``, so that a stripped copy leads back to it.
+
+        ``pixels`` are those its check saw, ``identifier`` the mark it declares and ``title`` its claim's: an
+        entry that says something else than its manifest is not believed.
 
         Raises:
             RegistryError: the file carries no single manifest, or the registry cannot be written.

@@ -4,8 +4,9 @@
     {"manifest": "<base64>", "manifest_sha256": "...", "fingerprint": "<hex>", "watermark": "<hex>", ...}
     {"entries": 1, "sha256": "..."}
 
-Import reads the whole file and checks every digest before it keeps anything. The secret that ids are derived
-from is not exported.
+Import reads the whole file and checks every digest before it keeps anything. Digests show damage, not lies:
+whoever writes a file writes them too. So each manifest is read, and an entry that says something else than
+its signer did (`statement`) is refused. The secret that ids are derived from is not exported.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from castmark_provenance.durable.errors import PortableError, RegistryError
+from castmark_provenance.console import printable
+from castmark_provenance.durable.errors import EntryError, PortableError, RegistryError
 from castmark_provenance.durable.registry import Entry, Registry
+from castmark_provenance.durable.statement import statement
 from castmark_provenance.tree import record
 
 SCHEMA = "castmark.registry/1"
@@ -57,19 +60,27 @@ def import_from(registry: Registry, file: Path) -> tuple[int, int]:
 
     Raises:
         PortableError: the file cannot be read, is damaged or incomplete; nothing was imported.
+        EntryError: some entries do not say what their signed manifests say; the others were imported.
         RegistryError: the registry cannot be written; nothing was imported.
     """
-    for _ in _read(file):  # every digest first, then again to keep them: it may not fit into memory
-        pass
+    sound: set[bytes] = set()
+    refused: list[str] = []
     held = 0
-
-    def counted() -> Iterator[Entry]:
-        nonlocal held
-        for entry in _read(file):
-            held += 1
-            yield entry
-
-    new = registry.add_all(counted())
+    for line, entry in _read(file):  # all of it first, then again to keep it: it may not fit into memory
+        held += 1
+        try:
+            statement(entry, "")
+        except EntryError as error:
+            refused.append(f"line {held + 1}: {error}")
+        else:
+            sound.add(hashlib.sha256(line).digest())
+    # By digest: what stands on a line now may be something else than what was read there before.
+    new = registry.add_all(entry for line, entry in _read(file) if hashlib.sha256(line).digest() in sound)
+    if refused:
+        raise EntryError(
+            f"{file}: refused {len(refused)} of {held} entries and imported {new} new ones; "
+            f"{printable(refused[0])}; get these from who signed them"
+        )
     return held, new
 
 
@@ -91,7 +102,7 @@ def _line(body: dict[str, Any]) -> bytes:
     return json.dumps(body, separators=(",", ":")).encode() + b"\n"
 
 
-def _read(file: Path) -> Iterator[Entry]:
+def _read(file: Path) -> Iterator[tuple[bytes, Entry]]:
     whole, count = hashlib.sha256(), 0
     try:
         with file.open("rb") as lines:
@@ -108,7 +119,7 @@ def _read(file: Path) -> Iterator[Entry]:
                 whole.update(line)
                 if number > 1:
                     count += 1
-                    yield _entry(file, number, body)
+                    yield line, _entry(file, number, body)
     except OSError as error:
         raise PortableError(f"{file}: cannot be read ({error.strerror or error}); check the path") from error
     except (ValueError, RecursionError) as error:

@@ -7,45 +7,34 @@ implies, must be near the registered one, or the mark was moved to another pictu
 Without a watermark, the nearest fingerprint is taken if it is near and no other picture's is as near.
 
 What is recovered is never trusted: the bytes are not those that were signed, and anybody can draw a mark.
-The manifest itself is checked (its signature, its assertions, its signer); that its pixels are these is not.
+The manifest itself is checked (`statement`: its signature, its assertions, its signer, and that its entry
+says the same); that its pixels are these is not.
 """
 
 from __future__ import annotations
 
-import functools
-import io
-import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from PIL import Image
 
 from castmark_provenance.claim import Claim
-from castmark_provenance.containers import Located
 from castmark_provenance.durable import binding
-from castmark_provenance.durable.fingerprint import ALGORITHM as PRINT_ALGORITHM
+from castmark_provenance.durable.errors import EntryError
 from castmark_provenance.durable.fingerprint import COPY, FRAMED, distance, fingerprint, in_frame
 from castmark_provenance.durable.plane import Pixels
 from castmark_provenance.durable.registry import Entry, Registry
-from castmark_provenance.durable.watermark import ALGORITHM as MARK_ALGORITHM
+from castmark_provenance.durable.statement import statement
 from castmark_provenance.durable.watermark import Mark, read
-from castmark_provenance.errors import ClaimError
-from castmark_provenance.layout import uncovered
-from castmark_provenance.manifest import from_manifest
 from castmark_provenance.pixels import FORMATS, OTHER_FORMATS, opened
 from castmark_provenance.report import Signer
 from castmark_provenance.sources import read as read_file
-from castmark_provenance.tree import found as values_of
-from castmark_provenance.tree import record, records, text
-from castmark_provenance.trust import TRUST_CONFIG, local_anchors
+from castmark_provenance.trust import local_anchors
 
 MARGIN = 12
 """Bits by which the nearest fingerprint must beat another picture's, where no watermark says which it is."""
-_BINDING = ("assertion.dataHash.mismatch", "assertion.bmffHash.mismatch", "assertion.hardBinding.mismatch")
-_CREDENTIAL = "signingCredential."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +51,8 @@ class Recovery:
     signer_problems: tuple[str, ...]
     """Why the manifest's signer is not trusted, in the C2PA library's words; empty if an anchor vouches."""
     generator: str | None
-    claim: Claim | None
+    claim: Claim
+    """What was signed. The entry says the same of the picture; its date and media type nobody signed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,12 +137,11 @@ def _by_watermark(pixels: Pixels, mark: Mark, registry: Registry, anchors: str) 
 
 
 def _by_fingerprint(pixels: Pixels, registry: Registry, anchors: str) -> Search:
-    nearest = registry.nearest(fingerprint(pixels), COPY + MARGIN)
+    nearest = registry.nearest(fingerprint(pixels), COPY + MARGIN, count=2)
     if not nearest or nearest[0][0] > COPY:
         return Search(recovery=None, watermark=None, why="no watermark, and no registered picture like it")
     near, entry = nearest[0]
-    rivals = [away for away, other in nearest[1:] if other.pixel_sha256 != entry.pixel_sha256]
-    if rivals and rivals[0] - near < MARGIN:
+    if any(away - near < MARGIN for away, _ in nearest[1:]):
         why = "no watermark, and several registered pictures are as like it as one another"
         return Search(recovery=None, watermark=None, why=why)
     return _examined(entry, "fingerprint", None, near, anchors)
@@ -162,85 +151,19 @@ def _examined(
     entry: Entry, by: Literal["watermark", "fingerprint"], name: str | None, near: int, anchors: str
 ) -> Search:
     """The recovery, if the registered manifest is sound and says itself what led to it."""
-    trouble = f"the registered manifest {entry.manifest_sha256[:12]} cannot be used"
-    _, problems = uncovered(
-        Located(store=entry.manifest, start=0, length=len(entry.manifest), pieces=((0, len(entry.manifest)),))
-    )
-    if problems:  # the C2PA library is not shown what is not built as it must be
-        return Search(recovery=None, watermark=name, why=f"{trouble} ({problems[0]})")
     try:
-        store = _library_view(entry, anchors)
-        active = record(record(store.get("manifests")).get(str(store.get("active_manifest"))))
-        claim = from_manifest(active)
-    except (ValueError, ClaimError) as error:
-        return Search(recovery=None, watermark=name, why=f"{trouble} ({error})")
-    failures = [
-        text(status.get("code")) or "?"
-        for group in values_of(record(store.get("validation_results")), "failure")
-        for status in records(group)
-    ]
-    if broken := sorted({c for c in failures if c not in _BINDING and not c.startswith(_CREDENTIAL)}):
-        return Search(recovery=None, watermark=name, why=f"{trouble} ({', '.join(sorted(broken))})")
-    bound = binding.bound(active)
-    stated = bound.get(MARK_ALGORITHM) == name if by == "watermark" else PRINT_ALGORITHM in bound
-    if not stated:
-        return Search(recovery=None, watermark=name, why=f"{trouble} (it does not state this {by})")
+        said = statement(entry, anchors)
+    except EntryError as error:
+        return Search(recovery=None, watermark=name, why=str(error))
     recovery = Recovery(
         by=by,
         entry=entry,
         watermark=name,
         distance=near,
-        signer=_signer(active),
-        signer_problems=tuple(sorted({code for code in failures if code.startswith(_CREDENTIAL)})),
-        generator=_generator(active),
-        claim=claim,
+        signer=said.signer,
+        signer_problems=said.signer_problems,
+        generator=said.generator,
+        claim=said.claim,
     )
     why = f"{by}{f' {name}' if name else ''} found in the registry; fingerprint {near} of 256 bits away"
     return Search(recovery=recovery, watermark=name, why=why)
-
-
-def _library_view(entry: Entry, anchors: str) -> dict[str, Any]:
-    """The C2PA library's reading of a registered manifest, against an empty picture: every check but the
-    binding to pixels counts.
-
-    Raises:
-        ValueError: it cannot be read.
-    """
-    import c2pa
-
-    blank = io.BytesIO()
-    Image.new("RGB", (1, 1)).save(blank, "PNG")
-    blank.seek(0)
-    try:
-        context = _context(anchors, os.getpid())
-        with c2pa.Reader("image/png", blank, entry.manifest, context=context) as reader:
-            return record(json.loads(reader.detailed_json()))
-    except (c2pa.C2paError, RecursionError) as error:
-        raise ValueError(str(error)[:200]) from error
-
-
-@functools.lru_cache(maxsize=8)
-def _context(anchors: str, process: int) -> Any:
-    """The library's settings for these anchors; one per process, as its handles do not survive a fork."""
-    import c2pa
-
-    trust = {"trust_config": TRUST_CONFIG} | ({"user_anchors": anchors} if anchors else {})
-    offline = {"remote_manifest_fetch": False, "ocsp_fetch": False, "verify_trust": True}
-    return c2pa.Context.from_dict({"verify": offline, "trust": trust})
-
-
-def _signer(active: dict[str, Any]) -> Signer | None:
-    signature = record(active.get("signature"))
-    if not signature:
-        return None
-    return Signer(
-        common_name=text(signature.get("common_name")),
-        organisation=text(signature.get("issuer")),
-        algorithm=text(signature.get("alg")),
-    )
-
-
-def _generator(active: dict[str, Any]) -> str | None:
-    facts = record(record(active.get("claim")).get("claim_generator_info"))
-    name, version = text(facts.get("name")), text(facts.get("version"))
-    return " ".join(part for part in (name, version) if part) or None

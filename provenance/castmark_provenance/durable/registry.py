@@ -23,11 +23,13 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from castmark_provenance.durable.errors import RegistryError
 from castmark_provenance.home import home_folder
+from castmark_provenance.pixels import MAX_PIXELS
 
 WAIT = 30.0
 """Seconds."""
@@ -60,7 +62,10 @@ _COLUMNS = (
 
 
 class Entry(BaseModel):
-    """One signed manifest, and how to find it. Sizes in pixels; digests are SHA-256 in hex."""
+    """One signed manifest, and how to find it. Sizes in pixels; digests are SHA-256 in hex.
+
+    Only the manifest is signed: what the other fields say is believed where it says the same (`statement`).
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -75,6 +80,12 @@ class Entry(BaseModel):
     media_type: str
     title: str = ""
     registered: datetime
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        if self.width * self.height > MAX_PIXELS:
+            raise ValueError(f"{self.width}x{self.height} is more than {MAX_PIXELS} pixels")
+        return self
 
     @property
     def manifest_sha256(self) -> str:
@@ -171,7 +182,10 @@ class Registry:
         return [_entry(row) for row in rows]
 
     def nearest(self, fingerprint: bytes, within: int, count: int = 3) -> list[tuple[int, Entry]]:
-        """At most ``count`` entries at most ``within`` bits away, nearest first, with their distances."""
+        """At most ``count`` entries at most ``within`` bits away, nearest first, with their distances.
+
+        Each is of other pixels: a picture that was signed several times counts once, signed last.
+        """
         import numpy as np
 
         from castmark_provenance.durable.fingerprint import distances
@@ -181,8 +195,15 @@ class Registry:
             for page, packed in database.execute("SELECT number, fingerprints FROM pages"):
                 away = distances(fingerprint, packed)
                 found += [(int(away[at]), page * PAGE + int(at) + 1) for at in np.flatnonzero(away <= within)]
-            nearest = sorted(found, key=lambda pair: (pair[0], -pair[1]))[:count]
-            return [(away, self._numbered(database, number)) for away, number in nearest]
+            nearest: dict[str, tuple[int, int]] = {}
+            for away, number in sorted(found, key=lambda pair: (pair[0], -pair[1])):
+                if len(nearest) == count:
+                    break
+                (pixels,) = database.execute(
+                    "SELECT pixel_sha256 FROM entries WHERE number = ?", (number,)
+                ).fetchone()
+                nearest.setdefault(pixels, (away, number))
+            return [(away, self._numbered(database, number)) for away, number in nearest.values()]
 
     def entries(self) -> Iterator[Entry]:
         """Every entry, oldest first."""
@@ -289,8 +310,14 @@ def _entry(row: tuple[object, ...]) -> Entry:
     names = _COLUMNS.split(", ")
     body = dict(zip(names, row, strict=True))
     stated = body.pop("manifest_sha256")
-    body["registered"] = datetime.fromisoformat(str(body["registered"]))
-    entry = Entry.model_validate(body)
+    try:
+        entry = Entry.model_validate(body)
+    except ValidationError as error:
+        (first, *_) = error.errors(include_url=False, include_input=False)
+        raise RegistryError(
+            f"the registry's entry {stated} is damaged ({first['msg']}); move the registry aside and import "
+            "an export of it"
+        ) from error
     if entry.manifest_sha256 != stated:
         raise RegistryError(
             f"the registry's entry {stated} is damaged: its manifest has another digest; "

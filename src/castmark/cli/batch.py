@@ -79,7 +79,7 @@ def batch_command(
 ) -> None:
     """Draw every row of a job file.
 
-    Exits 0 only if every row has its signed image, 3 if some were refused, 1 if some failed.
+    Exits 0 only if every row has its signed image, 3 if some were refused, 1 if some failed or were left out.
     """
     if schema:
         from castmark.jobs.schema import published
@@ -268,4 +268,5 @@ def _run_on_ray(
 def _end(summary: RunSummary, quiet: bool) -> NoReturn:
     if not quiet:
         typer.echo(summary.explain())
-    raise typer.Exit(0 if summary.ok else REFUSED if summary.count("failed") == 0 else FAILED)
+    failed = summary.count("failed") or summary.left_out
+    raise typer.Exit(0 if summary.ok else FAILED if failed else REFUSED)

@@ -1,8 +1,9 @@
 """The command line: thin. Every command imports what it needs when it runs, so that ``--help`` is quick.
 
 Results go to standard output, progress and errors to standard error; an error is one line. Exit codes:
-0 done; 1 it failed, or a row of a batch did; 2 usage, or a part of the installation is missing;
-3 the check refused the image, or a row of a batch (and none failed). ``castmark verify`` has its own.
+0 done; 1 it failed, or a row of a batch did or was left out; 2 usage, or a part of the installation is
+missing; 3 the check refused the image, or a row of a batch (and no row failed). ``castmark verify`` has its
+own.
 """
 
 from __future__ import annotations

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from castmark.cli.opening import Opening, opens_a_studio
 from castmark.cli.options import LibraryFolder, library_folder
+
+if TYPE_CHECKING:
+    from castmark_adapters.subject import Subject
 
 
 @opens_a_studio
@@ -29,9 +32,15 @@ def replay_command(
 
     require("castmark replay", "engine")
     from castmark.runs.replay import replay
+    from castmark.runs.runners import SUBJECTS
     from castmark_adapters import pack
 
-    folder = library_folder(library)
-    found = replay(file, opening.studio(), subject=lambda name: pack.get(folder, name), run=run)
+    kept, others = (run or file.absolute().parent.parent) / SUBJECTS, library_folder(library)
+
+    def subject(name: str) -> Subject:
+        """The subject as the run kept it, or the library's."""
+        return pack.get(kept if name in pack.listed(kept) else others, name)
+
+    found = replay(file, opening.studio(), subject=subject, run=run)
     typer.echo(found.explain())
     raise typer.Exit(0 if found.same else 1)

@@ -18,6 +18,7 @@ from castmark.jobs.row import COLUMNS, BadRow
 from castmark.take import write_atomically
 
 if TYPE_CHECKING:
+    from castmark.jobs.plan import Job
     from castmark.runs.ledger import Ledger
     from castmark.runs.ledger_row import Row
 
@@ -30,15 +31,25 @@ def is_corrections(source: str) -> bool:
     return _OURS.match(source) is not None
 
 
-def write_errors(ledger: Ledger, out: Path, source: str, bad: Iterable[BadRow] = ()) -> Path | None:
+def corrected(ledger: Ledger, bad: BadRow) -> list[Row]:
+    """The images of a run that an errors file put in the place of a row that is not valid."""
+    name = bad.fields.get("name")
+    if not isinstance(name, str):
+        return []
+    return ledger.amended(name, several=bool(bad.fields.keys() & {"count", "seeds"}))
+
+
+def write_errors(ledger: Ledger, out: Path, job: Job, bad: Iterable[BadRow] = ()) -> Path | None:
     """Write the file anew, beside the journal, in the job's own format; no file if every row is done.
+
+    ``bad`` are rows of the job that are not valid, and have no image for that.
 
     Raises:
         OSError: it cannot be written.
     """
     records = [_record(row) for row in ledger.each("status IN ('refused', 'failed')")]
-    records += [_plain(row.fields) | {"error": row.problem} for row in bad]
-    suffix = ".csv" if source.lower().endswith(".csv") else ".jsonl"
+    records += [_plain(row.fields, job.folder or Path()) | {"error": row.problem} for row in bad]
+    suffix = ".csv" if job.source.lower().endswith(".csv") else ".jsonl"
     for other in {".csv", ".jsonl"} - {suffix if records else ""}:
         (out / f"{STEM}{other}").unlink(missing_ok=True)
     if not records:
@@ -55,13 +66,17 @@ def _record(row: Row) -> dict[str, Any]:
     if aspect := shot.pop("aspect", None):
         shot["aspect"] = f"{aspect[0]}:{aspect[1]}"
     if start := shot.pop("start", None):
-        shot |= {"start": str(Path(start["path"]).resolve()), "strength": start["strength"]}
+        shot |= {"start": start["path"], "strength": start["strength"]}
     found = {column: shot[column] for column in COLUMNS if shot.get(column) not in (None, [], ())}
     return found | {"error": row.reason or "not drawn"}
 
 
-def _plain(fields: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in fields.items() if value is not None}
+def _plain(fields: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """A row's own fields; its start image is looked for in the job's folder, which is not the run's."""
+    plain = {key: value for key, value in fields.items() if value is not None}
+    if isinstance(start := plain.get("start"), str):
+        plain["start"] = str((folder / start).resolve())
+    return plain
 
 
 def _csv(records: list[dict[str, Any]]) -> str:
@@ -77,4 +92,4 @@ def _csv(records: list[dict[str, Any]]) -> str:
 
 
 def _jsonl(records: list[dict[str, Any]]) -> str:
-    return "".join(json.dumps(record, ensure_ascii=False, default=str) + "\n" for record in records)
+    return "".join(json.dumps(record, ensure_ascii=True, default=str) + "\n" for record in records)

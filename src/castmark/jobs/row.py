@@ -13,6 +13,8 @@ from castmark.jobs.template import COLUMN, fill, placeholders
 from castmark.shot import MAX_SEED, MAX_SIDE
 
 MAX_COUNT = 10_000
+MAX_SUBJECTS = 3
+"""Subjects of one picture, as many as a `Shot` takes."""
 NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
 RESERVED = re.compile(r"^(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
 """Names that Windows takes for devices: a run folder should be movable."""
@@ -66,10 +68,13 @@ class JobRow(BaseModel):
         default=None,
         min_length=1,
         max_length=2000,
-        description="What to draw, with columns: '{product} on {surface}'. {{ and }} are plain braces.",
+        description="What to draw, with {subject} and columns of your own: '{product} on {surface}'. "
+        "{{ and }} are plain braces.",
     )
     subject: Annotated[tuple[SubjectName, ...], BeforeValidator(_split)] = Field(
-        default=(), max_length=8, description="Subjects by name; several in one cell are parted by ';'."
+        default=(),
+        max_length=MAX_SUBJECTS,
+        description="Subjects by name, at most three; several in one cell are parted by ';'.",
     )
     seed: int = Field(default=0, ge=0, le=MAX_SEED - MAX_COUNT, description="Seed of the row's first image.")
     count: int = Field(default=1, ge=1, le=MAX_COUNT, description="Images, with seeds seed, seed + 1, ...")
@@ -137,6 +142,8 @@ class JobRow(BaseModel):
         given = self.model_fields_set
         if (self.prompt is None) == (self.template is None):
             raise ValueError("give either 'prompt' or 'template'")
+        if len(set(self.subject)) != len(self.subject):
+            raise ValueError("'subject' names one subject twice; a prompt could not tell them apart")
         if self.seeds is not None and given & {"seed", "count"}:
             raise ValueError("give either 'seeds' or 'seed' and 'count'")
         if self.seeds is not None and len(set(self.seeds)) != len(self.seeds):
@@ -151,7 +158,18 @@ class JobRow(BaseModel):
             raise ValueError("'layers' go with format png, which their archive holds")
         if "strength" in given and self.start is None:
             raise ValueError("'strength' needs a 'start' image")
-        used = placeholders(self.name) | (placeholders(self.template) if self.template else frozenset())
+        in_name, in_template = placeholders(self.name), placeholders(self.template or "")
+        if wrong := sorted(in_template & {*COLUMNS} - {"subject"}):
+            raise ValueError(
+                f"'template' cannot hold {{{wrong[0]}}}: it is one text for all images of the row; "
+                "it takes {subject} and columns of your own"
+            )
+        if wrong := sorted(in_name & {*COLUMNS} - {"subject", "seed"}):
+            raise ValueError(
+                f"'name' cannot hold {{{wrong[0]}}}; it takes {{row}}, {{index}}, {{seed}}, {{subject}} "
+                "and columns of your own"
+            )
+        used = in_name | in_template
         if unused := [name for name in self.columns if name not in used]:
             raise ValueError(
                 f"unknown column {unused[0]!r} that no template names; columns are {', '.join(COLUMNS)} "
@@ -186,7 +204,14 @@ class JobRow(BaseModel):
             if used:
                 values = {name: _slug(value) for name, value in self.columns.items()}
                 values |= {"subject": "-".join(self.subject), "seed": str(seed), "row": f"{row:04d}"}
-                name = fill(name, values | {"index": f"{index:0{digits}d}"})
+                values |= {"index": f"{index:0{digits}d}"}
+                for column, value in self.columns.items():
+                    if column in used and value.strip() and not values[column]:
+                        raise ValueError(
+                            f"{{{column}}}: {value[:60]!r} has nothing that can stand in a file name "
+                            "(letters a to z, digits, '.', '_' and '-'); use {row} or {index} instead"
+                        )
+                name = fill(name, values)
             if len(seeds) > 1 and not distinct:
                 name = f"{name}-{index:0{digits}d}"
             if not NAME.match(name) or RESERVED.match(name) or name.endswith("."):

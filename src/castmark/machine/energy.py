@@ -11,30 +11,36 @@ POWERCAP = Path("/sys/class/powercap")
 
 
 class EnergyMeter:
-    """Reads the counters at the start, and the difference since then on request."""
+    """Reads the counters at the start, and adds up what they count from there.
+
+    A counter starts again at zero when it is full, after minutes on some machines, and how often it did so is
+    not told: `sample` more often than that.
+    """
 
     def __init__(self, folder: Path = POWERCAP) -> None:
-        self._domains = sorted(folder.glob("intel-rapl:[0-9]*"))
-        self._domains = [domain for domain in self._domains if domain.name.count(":") == 1]
-        self._start = self._read()
+        domains = sorted(folder.glob("intel-rapl:[0-9]*"))
+        self._domains = [domain for domain in domains if domain.name.count(":") == 1]
+        self._last = self._read("energy_uj")
+        self._ranges = self._read("max_energy_range_uj")
+        self._spent = 0
+        self._told = bool(self._last) and self._last.keys() == self._ranges.keys()
+
+    def sample(self) -> None:
+        """Add what was used since the last time."""
+        now = self._read("energy_uj")
+        self._told = self._told and now.keys() == self._last.keys()
+        if self._told:
+            for name, was in self._last.items():
+                self._spent += (now[name] - was) % (self._ranges[name] + 1)
+            self._last = now
 
     def joules(self) -> float | None:
         """Joules since the start, None where the machine does not tell."""
-        now = self._read()
-        if not self._start or now.keys() != self._start.keys():
-            return None
-        # A counter that ran over starts again at zero.
-        spent = sum((now[name] - was) % ranges for name, (was, ranges) in self._ranges().items())
-        return spent / 1e6
+        self.sample()
+        return self._spent / 1e6 if self._told else None
 
-    def _ranges(self) -> dict[str, tuple[int, int]]:
-        return {
-            domain.name: (self._start[domain.name], int((domain / "max_energy_range_uj").read_text()) + 1)
-            for domain in self._domains
-        }
-
-    def _read(self) -> dict[str, int]:
+    def _read(self, file: str) -> dict[str, int]:
         try:
-            return {domain.name: int((domain / "energy_uj").read_text()) for domain in self._domains}
+            return {domain.name: int((domain / file).read_text()) for domain in self._domains}
         except (OSError, ValueError):
             return {}

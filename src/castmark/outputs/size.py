@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from PIL import Image, ImageFilter
 
 from castmark.errors import BaseError
-from castmark.shot import ResolvedShot, Shot
+from castmark.shot import Box, ResolvedShot, Shot
 
 if TYPE_CHECKING:
     from castmark.bases.base import Base
@@ -71,6 +71,22 @@ def contain(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     canvas = Image.new("RGBA", size, (255, 255, 255, 0))
     canvas.paste(small, ((size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2))
     return canvas
+
+
+def placed(box: Box, drawn: tuple[int, int], wanted: tuple[int, int], *, whole: bool) -> Box:
+    """Where a box of a drawing lies in the picture of ``wanted`` size that `cover` makes of it, or with
+    ``whole`` `contain`: both in shares of the sides. What was cropped away is cut off, to nothing if it is
+    all of it.
+    """
+    ratios = [across / own for across, own in zip(wanted, drawn, strict=True)]
+    scale = min(ratios) if whole else max(ratios)
+
+    def along(share: float, own: int, across: int) -> float:
+        return min(1.0, max(0.0, (share * own * scale + (across - own * scale) / 2) / across))
+
+    left, top, right, bottom = box
+    columns, rows = zip(drawn, wanted, strict=True)
+    return along(left, *columns), along(top, *rows), along(right, *columns), along(bottom, *rows)
 
 
 def scaled(

@@ -4,7 +4,8 @@ One sqlite file (WAL, synchronous FULL) beside the images. The rules:
 
 1. A row is done only when its file exists and the file's sha256 is the one recorded.
 2. The image is written whole (temporary file, fsync, rename) before its row says so. A process killed between
-   the two leaves a file without a row; the next run removes it and draws it again.
+   the two leaves a file without a row; the next run removes it and draws it again. The image that a row had
+   before it changed stays until the new one is there, the row is refused, or the job no longer has it.
 3. One process works on a run at a time; a second is told. The lock dies with its holder.
 4. A row is drawn again when its shot, the base, an adapter, the policy or the code changed: when its key did.
 5. Rows are planned in one transaction and read in chunks: a job of a hundred thousand rows takes the memory
@@ -16,6 +17,7 @@ The prompt and the salt of its hash are kept here and only here: this file is pr
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import sqlite3
 from collections.abc import Generator, Iterable, Iterator, Mapping
@@ -26,6 +28,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from castmark.errors import LedgerError
+from castmark.runs.ledger_file import locked, opened, opened_to_read, trouble
 from castmark.runs.ledger_row import Row, finite, row_from, shot_to_json, verdict_from_json, verdict_to_json
 from castmark.shot import Shot
 from castmark.take import SUFFIX, Refusal, SignedImage, Take, Verdict, write_atomically
@@ -35,6 +38,8 @@ SCHEMA = 2
 CHUNK = 256
 """Rows read at once."""
 LAYERS = ".ora"
+_LASTING = ("name", "asked", "replaces", "prompt", "subject", "seed", "shot", "file", "sha256")
+"""What a row that becomes pending keeps: what it asks for, and which file its earlier image is in."""
 _TABLES = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS rows (
@@ -83,9 +88,9 @@ class Ledger:
         images = run / IMAGES
         if not (run / FILE).exists() and images.is_dir() and any(images.iterdir()):
             raise LedgerError(f"{images}: holds files and no journal is beside it; choose a new run folder")
-        lock = _locked(run)
+        lock = locked(run / LOCK)
         try:
-            database = _connect(run / FILE)
+            database = opened(run / FILE)
             ledger = cls(run, database, lock)
             ledger._start(source, amend)
         except BaseException:
@@ -105,7 +110,7 @@ class Ledger:
             raise LedgerError(
                 f"{run}: no {FILE} here; give the folder of a run (castmark batch ... --out RUN)"
             )
-        return cls(Path(run), _connect(file), None)
+        return cls(Path(run), opened_to_read(file), None)
 
     def __enter__(self) -> Self:
         return self
@@ -155,7 +160,7 @@ class Ledger:
             return {record["status"]: record["n"] for record in found}
 
     def every_refusal(self) -> Iterator[Verdict]:
-        """Every refusal of every image so far."""
+        """Every refusal so far of every image as it is asked for now."""
         with self._speaking():
             found = self._database.execute("SELECT verdict FROM refusals ORDER BY at").fetchall()
         return (verdict_from_json(record["verdict"]) for record in found)
@@ -197,39 +202,47 @@ class Ledger:
             ).fetchone()[0]
 
     def refusals(self, name: str) -> list[tuple[int, Verdict]]:
-        """Every refusal of an image so far, with the seed it was drawn with, oldest first."""
+        """Every refusal so far of an image as it is asked for now, with its seed, oldest first."""
         with self._speaking():
             found = self._database.execute(
                 "SELECT seed, verdict FROM refusals WHERE name = ? ORDER BY at", (name,)
             )
             return [(record["seed"], verdict_from_json(record["verdict"])) for record in found]
 
-    def plan(self, planned: Iterable[tuple[Shot, str]], *, amend: bool = False) -> None:
+    def amended(self, name: str, *, several: bool = False) -> list[Row]:
+        """The rows of a name that an errors file put in the place of the job's own, also those that the job
+        no longer has; with ``several``, its numbered images too."""
+        query = "SELECT * FROM rows WHERE replaces IS NOT NULL AND "
+        query += "(name = :name OR name GLOB :name || '-[0-9][0-9]*')" if several else "name = :name"
+        with self._speaking():
+            found = self._database.execute(f"{query} ORDER BY name", {"name": name}).fetchall()
+        return [row_from(record) for record in found]
+
+    def plan(
+        self,
+        planned: Iterable[tuple[Shot, str]],
+        *,
+        amend: bool = False,
+        corrected: Iterable[tuple[Shot, str]] = (),
+    ) -> None:
         """Set the job's rows: each shot, named, with its key. All of them, or none where ``planned`` raises.
 
         Rows done under the same key stay as they are; a refusal stays too, since the same key would be
-        refused again. Everything else becomes pending, and what an earlier attempt left of it is removed.
-        With ``amend``, the shots replace those of their names and the other rows stay.
+        refused again. Everything else becomes pending. A row that an errors file corrected stays corrected
+        for as long as the job asks for what was corrected.
+
+        With ``amend``, the shots replace those of their names and the other rows stay. ``corrected`` are such
+        shots too: they are taken after ``planned``.
         """
         with self._speaking(), self._database:
-            first = 0
-            if amend:
-                first = 1 + (self._database.execute("SELECT MAX(position) FROM rows").fetchone()[0] or 0)
-            else:
+            if not amend:
                 self._database.execute("UPDATE rows SET position = NULL")
-            for position, (shot, key) in enumerate(planned, start=first):
-                found: sqlite3.Row | None = self._database.execute(
-                    "SELECT position, asked, replaces, status, file, sha256 FROM rows WHERE name = ?",
-                    (shot.name,),
-                ).fetchone()
-                place = position
-                if amend and found is not None and found["position"] is not None:
-                    place = found["position"]
-                same = found is not None and key in (found["asked"], found["replaces"])
-                if found is not None and same and (found["status"] == "refused" or self._intact(found)):
-                    self._database.execute("UPDATE rows SET position = ? WHERE name = ?", (place, shot.name))
-                else:
-                    self._reset(shot, key, place, found["asked"] if amend and found is not None else None)
+            last = self._database.execute("SELECT COALESCE(MAX(position), -1) FROM rows").fetchone()[0]
+            places = itertools.count(last + 1)
+            for shot, key in planned:
+                self._place(shot, key, places, amend)
+            for shot, key in corrected:
+                self._place(shot, key, places, True)
         self._tidy()
 
     def keep(self, take: SignedImage) -> None:
@@ -245,8 +258,11 @@ class Ledger:
     def record(self, name: str, take: Take, *, redraws: int = 0) -> Row:
         """Write what became of an image; the file of a signed one was written before (`keep`).
 
+        What its row had before is removed, save where it failed: then nothing has taken its place.
+
         Raises:
             LedgerError: the journal cannot be written.
+            OSError: what its row had before cannot be removed.
         """
         values: dict[str, Any] = {"redraws": redraws, "key": take.key, "seed": take.shot.seed}
         values |= {"redrawable": False, "timings": json.dumps(dict(take.timings))}
@@ -260,7 +276,7 @@ class Ledger:
                 "height": take.claim.height,
                 "steps": take.claim.steps,
                 "evaluations": int(take.claim.settings.get("denoiser_evaluations", take.claim.steps)),
-                "identity": take.verdict.identity,
+                "identity": finite(take.verdict.identity),
                 "verdict": verdict_to_json(take.verdict),
                 "reason": None,
             }
@@ -268,11 +284,17 @@ class Ledger:
             verdict = verdict_to_json(take.verdict)
             values |= {"status": "refused", "verdict": verdict, "reason": "; ".join(take.verdict.reasons)}
             values |= {"identity": finite(take.verdict.identity), "redrawable": take.verdict.redrawable}
+            values |= {"file": None, "sha256": None}
         else:
             values |= {
                 "status": "failed",
                 "reason": " ".join(str(take.error).split()) or type(take.error).__name__,
             }
+        if values["status"] != "failed":
+            own = {take.file_name, *take.companions} if isinstance(take, SignedImage) else set[str]()
+            for suffix in (*SUFFIX.values(), LAYERS):
+                if name + suffix not in own:
+                    (self.images / (name + suffix)).unlink(missing_ok=True)
         with self._speaking(), self._database:
             if isinstance(take, Refusal):
                 self._database.execute(
@@ -309,31 +331,46 @@ class Ledger:
                 f"{self.images}: cannot be written ({error.strerror}); check the folder's permissions"
             ) from error
 
-    def _intact(self, row: Mapping[str, Any] | sqlite3.Row) -> bool:
-        """Rule 1: the file is there and is the one recorded."""
-        if row["status"] != "signed" or row["file"] is None:
+    def _recorded(self, row: sqlite3.Row) -> bool:
+        """The row's file is there and is the one recorded."""
+        if row["file"] is None:
             return False
         try:
             return hashlib.sha256((self.images / row["file"]).read_bytes()).hexdigest() == row["sha256"]
         except FileNotFoundError:
             return False
 
-    def _reset(self, shot: Shot, key: str, position: int, replaces: str | None) -> None:
+    def _done(self, row: sqlite3.Row) -> bool:
+        """There is nothing to draw: the row is refused, or signed and as rule 1 wants it."""
+        return row["status"] == "refused" or (row["status"] == "signed" and self._recorded(row))
+
+    def _place(self, shot: Shot, key: str, places: Iterator[int], amend: bool) -> None:
+        """Set one row, in the next place, or in its own where it is amended."""
+        found: sqlite3.Row | None = self._database.execute(
+            "SELECT * FROM rows WHERE name = ?", (shot.name,)
+        ).fetchone()
+        place = found["position"] if amend and found is not None else None
+        place = next(places) if place is None else place
+        same = found is not None and key == found["asked"]
+        corrected = found is not None and not amend and key == found["replaces"]
+        if found is not None and (same or corrected) and self._done(found):
+            self._database.execute("UPDATE rows SET position = ? WHERE name = ?", (place, shot.name))
+            return
+        replaces = found["replaces"] if amend and found is not None else None
+        if amend and replaces is None and not same:
+            replaces = "" if found is None else found["asked"]
+        values: dict[str, Any] = {} if found is None else {column: found[column] for column in _LASTING}
+        if not corrected:
+            values |= {"name": shot.name, "asked": key, "replaces": replaces, "prompt": shot.prompt}
+            values |= {"seed": shot.seed, "shot": shot_to_json(shot)}
+            values |= {"subject": ";".join(subject.name for subject in shot.subjects) or None}
+            if not same:
+                self._database.execute("DELETE FROM refusals WHERE name = ?", (shot.name,))
+        values |= {"status": "pending", "position": place, "updated": _now()}
         self._database.execute(
-            "INSERT OR REPLACE INTO rows "
-            "(name, position, asked, replaces, status, prompt, subject, seed, shot, updated) "
-            "VALUES (?, ?, ?, ?, 'pending', ?, ?, ?, ?, ?)",
-            (
-                shot.name,
-                position,
-                key,
-                replaces,
-                shot.prompt,
-                ";".join(subject.name for subject in shot.subjects) or None,
-                shot.seed,
-                shot_to_json(shot),
-                _now(),
-            ),
+            f"INSERT OR REPLACE INTO rows ({', '.join(values)}) "
+            f"VALUES ({', '.join(f':{column}' for column in values)})",
+            values,
         )
 
     def _tidy(self) -> None:
@@ -342,12 +379,14 @@ class Ledger:
             if path.suffix not in (*SUFFIX.values(), LAYERS):
                 continue
             with self._speaking():
-                row = self._database.execute(
-                    "SELECT status, file FROM rows WHERE name = ?", (path.stem,)
+                row: sqlite3.Row | None = self._database.execute(
+                    "SELECT position, status, file, sha256 FROM rows WHERE name = ?", (path.stem,)
                 ).fetchone()
-            if row is not None and (
-                row["status"] != "signed" or (path.suffix != LAYERS and row["file"] != path.name)
-            ):
+            if row is None:
+                continue
+            waits = row["position"] is not None and row["status"] in ("pending", "failed")
+            kept = row["status"] == "signed" or (waits and self._recorded(row))
+            if not kept or (path.suffix != LAYERS and row["file"] != path.name):
                 path.unlink(missing_ok=True)
 
     @contextmanager
@@ -356,45 +395,8 @@ class Ledger:
         try:
             yield
         except sqlite3.Error as error:
-            raise LedgerError(_trouble(self.run / FILE, error)) from error
+            raise LedgerError(trouble(self.run / FILE, error)) from error
 
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds")
-
-
-def _trouble(file: Path, error: sqlite3.Error) -> str:
-    message = str(error)
-    if "readonly" in message or "unable to open" in message:
-        return f"{file}: journal cannot be written ({message}); check the folder's permissions"
-    if "full" in message:
-        return f"{file}: journal cannot be written, the disk is full; free some space and run it again"
-    return f"{file}: journal is damaged or in use ({message}); move it away to draw the whole run again"
-
-
-def _connect(file: Path) -> sqlite3.Connection:
-    try:
-        database = sqlite3.connect(file, timeout=10)
-        database.row_factory = sqlite3.Row
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = FULL")
-    except sqlite3.Error as error:
-        raise LedgerError(_trouble(file, error)) from error
-    return database
-
-
-def _locked(run: Path) -> sqlite3.Connection:
-    """An exclusive lock on the run that the operating system lets go of when its holder dies."""
-    lock = None
-    try:
-        lock = sqlite3.connect(run / LOCK, timeout=0, isolation_level=None)
-        lock.execute("BEGIN EXCLUSIVE")
-    except sqlite3.OperationalError as error:
-        if lock is not None:
-            lock.close()
-        if "locked" in str(error):
-            raise LedgerError(
-                f"{run}: another process is working on this run; wait for it or choose another run folder"
-            ) from error
-        raise LedgerError(_trouble(run / LOCK, error)) from error
-    return lock

@@ -30,7 +30,8 @@ class Row:
     """Place in the job; None where the job no longer has it."""
     asked: str
     replaces: str | None
-    """Key of the job's own row, where an errors file put this one in its place."""
+    """Key of the job's own row, where an errors file put this one in its place; empty where that row is not
+    valid and so has none."""
     status: Status
     prompt: str
     subject: str | None
@@ -46,6 +47,7 @@ class Row:
     key: str | None
     salt: str | None
     file: str | None
+    """The signed image; of a row that is to be drawn again, the one it had before."""
     sha256: str | None
     width: int | None
     height: int | None

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
 from itertools import islice
@@ -116,7 +116,7 @@ class RayRunner:
         """The first worker's."""
         return self._max_redraws
 
-    def map(self, shots: Iterable[Shot], keep: Callable[[SignedImage], object]) -> Iterator[Take]:
+    def map(self, shots: Iterable[Shot], keep: Callable[[SignedImage], object]) -> Generator[Take]:
         """One take per shot, in order; ``keep`` is called here, on the driver."""
         source = iter(shots)
         flying: deque[tuple[int, Any]] = deque()

@@ -109,7 +109,7 @@ def _row(path: Path, sha256: str, claim: Claim, run: str | Path | None) -> Row |
     if run is None and not (folder / FILE).is_file():
         return None
     with Ledger.read(folder) as ledger:
-        row = next(ledger.each("sha256 = :sha256", {"sha256": sha256}), None)
+        row = next(ledger.each("status = 'signed' AND sha256 = :sha256", {"sha256": sha256}), None)
     if row is None:
         raise InputError(f"{path}: the ledger of {folder} has no such image; give its run with --run")
     salt, key = row.salt or "", row.key or ""

@@ -16,7 +16,7 @@ from typing import Any
 
 from castmark import __version__
 from castmark.runs.ledger import Ledger
-from castmark.runs.ledger_row import Row
+from castmark.runs.ledger_row import Row, finite
 from castmark.take import write_atomically
 from castmark_provenance.home import home_folder
 
@@ -36,30 +36,35 @@ def summarise(
         for stage, seconds in row.timings.items():
             stages[stage] += seconds
         evaluations += row.evaluations or 0
-        if row.identity is not None:
-            identity.append(row.identity)
+        if (score := finite(row.identity)) is not None:
+            identity.append(score)
     spent = ledger.spent()
     counts = ledger.counts()
     signed = counts.get("signed", 0)
     wall, drawn = spent.get("seconds", 0.0), int(spent.get("drawn", 0))
     joules = spent.get("joules")
     cost = None if price_per_hour is None else wall / 3600 * price_per_hour
+    # A run that was killed did not say what it took: the images it drew would be free.
+    told = drawn >= sum(counts.get(status, 0) for status in ("signed", "refused", "failed"))
+    shared = signed if told else 0
+    metered = int(spent.get("metered", 0)) == drawn
     return {
         "job": ledger.source,
         "castmark": __version__,
         "images": {"asked": sum(counts.values()), **{s: counts.get(s, 0) for s in _STATUSES}},
         "drawings": drawn,
         "seconds": round(wall, 3),
-        "images_per_second": round(signed / wall, 3) if wall and drawn >= signed else None,
+        "images_per_second": round(signed / wall, 3) if wall and told else None,
         "seconds_by_stage": {stage: round(stages[stage], 3) for stage in STAGES if stage in stages},
         "denoiser_evaluations": evaluations,
         "identity": _spread(identity),
         "findings": _findings(ledger.each("verdict IS NOT NULL")),
         "refusals": dict(_refusals(ledger)),
         "joules": joules,
+        "joules_per_image": round(joules / shared, 3) if joules is not None and metered and shared else None,
         "price_per_hour": price_per_hour,
         "cost": None if cost is None else round(cost, 6),
-        "cost_per_image": None if cost is None or not signed else round(cost / signed, 6),
+        "cost_per_image": None if cost is None or not shared else round(cost / shared, 6),
         "environment": dict(environment),
     }
 
@@ -74,7 +79,8 @@ def write_summary(run: Path, summary: Mapping[str, Any]) -> Path:
         OSError: it cannot be written.
     """
     path = run / FILE
-    write_atomically(path, (json.dumps(summary, indent=2, ensure_ascii=False) + "\n").encode())
+    text = json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False)
+    write_atomically(path, (text + "\n").encode())
     return path
 
 
@@ -117,19 +123,27 @@ def _spread(values: list[float]) -> dict[str, float] | None:
     return {name: round(value, 4) for name, value in spread.items()} | {"n": len(values)}
 
 
-def _findings(rows: Iterable[Row]) -> dict[str, dict[str, float]]:
-    """Of every finding of every verdict: how often it was made, its mean score, how often it forbade."""
+def _findings(rows: Iterable[Row]) -> dict[str, dict[str, float | None]]:
+    """Of every finding of every verdict: how often it was made, the mean of its scores that are numbers, how
+    often it forbade."""
     made: Counter[str] = Counter()
     forbade: Counter[str] = Counter()
+    scored: Counter[str] = Counter()
     totals: dict[str, float] = defaultdict(float)
     for row in rows:
         for finding in row.verdict.findings if row.verdict else ():
             name = f"{finding.rung}: {finding.name}"
             made[name] += 1
             forbade[name] += not finding.allowed
-            totals[name] += finding.score
+            if (score := finite(finding.score)) is not None:
+                scored[name] += 1
+                totals[name] += score
     return {
-        name: {"n": n, "mean_score": round(totals[name] / n, 4), "not_allowed": forbade[name]}
+        name: {
+            "n": n,
+            "mean_score": round(totals[name] / scored[name], 4) if scored[name] else None,
+            "not_allowed": forbade[name],
+        }
         for name, n in made.items()
     }
 

@@ -7,13 +7,14 @@ the same for all of them: plan, draw what is not done, write each image and then
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from castmark.errors import InputError
-from castmark.jobs.corrections import is_corrections, write_errors
+from castmark.jobs.corrections import corrected, is_corrections, write_errors
 from castmark.jobs.plan import Job, plan
 from castmark.machine.energy import EnergyMeter
 from castmark.runs.ledger import Ledger
@@ -47,11 +48,11 @@ class Runner(Protocol):
         """How often a refused shot may be drawn again."""
         ...
 
-    def map(self, shots: Iterable[Shot], keep: Callable[[SignedImage], object]) -> Iterator[Take]:
+    def map(self, shots: Iterable[Shot], keep: Callable[[SignedImage], object]) -> Generator[Take]:
         """One take per shot, in the order of the shots, streamed.
 
         ``keep`` is called with every signed image before its take is given out, on whatever thread made it;
-        what it raises ends the run.
+        what it raises ends the run. Closed or ended, it calls ``keep`` no more.
         """
         ...
 
@@ -76,7 +77,7 @@ class LocalRunner:
         """The studio's."""
         return self._studio.max_redraws
 
-    def map(self, shots: Iterable[Shot], keep: Callable[[SignedImage], object]) -> Iterator[Take]:
+    def map(self, shots: Iterable[Shot], keep: Callable[[SignedImage], object]) -> Generator[Take]:
         """`Studio.shoot_all`."""
         return self._studio.shoot_all(shots, keep=keep)
 
@@ -102,6 +103,8 @@ class RunSummary:
     drawn: int
     """Images drawn now, refused and failed ones included; the others were done before."""
     seconds: float
+    left_out: int = 0
+    """Rows of the job file that are not valid and were not corrected; ``counts`` knows nothing of them."""
     errors: Path | None = None
     """The file of rows that have no image, to be corrected and fed back."""
 
@@ -123,11 +126,12 @@ class RunSummary:
     @property
     def ok(self) -> bool:
         """True only if every row of the job has its signed image."""
-        return self.count("signed") == self.total
+        return self.count("signed") == self.total and not self.left_out
 
     def explain(self) -> str:
         """One line for a person."""
         others = [f"{self.count(status)} {status}" for status in ("refused", "failed") if self.count(status)]
+        others += [f"{self.left_out} left out as not valid"] if self.left_out else []
         told = ", ".join([f"{self.count('signed')} of {self.total} signed", *others])
         told = f"{self.run}: {told}; {self.drawn} drawn now in {self.seconds:.1f} s"
         return told if self.errors is None else f"{told}; correct {self.errors} and run it to the same folder"
@@ -166,36 +170,68 @@ def run(
     meter = EnergyMeter()
     find = subjects if callable(subjects) else _lookup(subjects)
     cast_list = {name: find(name) for name in job.subjects}
+
+    def subject(name: str) -> Subject:
+        """The job's own, or the run's: rows that an errors file corrected may have others."""
+        if name not in cast_list:
+            cast_list[name] = pack.get(Path(out) / SUBJECTS, name)
+        return cast_list[name]
+
     amend = is_corrections(job.source)
     drawn = 0
     with Ledger.open(out, job.source, amend=amend) as ledger:
-        planned = (image.shot for image in plan(job, cast_list.__getitem__))
+        planned = (image.shot for image in plan(job, subject))
         planned = planned if quotas is None else quotas(list(planned))
-        ledger.plan(((shot, runner.key(shot)) for shot in planned), amend=amend)
-        if amend:  # the rows it leaves alone may have other subjects
-            kept = set(pack.listed(Path(out) / SUBJECTS)) - set(cast_list)
-            cast_list |= {name: pack.get(Path(out) / SUBJECTS, name) for name in kept}
+        ledger.plan(
+            ((shot, runner.key(shot)) for shot in planned),
+            amend=amend,
+            corrected=((shot, runner.key(shot)) for shot in _corrected(ledger, job, subject)),
+        )
+        left_out = [bad for bad in job.bad if not corrected(ledger, bad)]
         _keep_subjects(Path(out) / SUBJECTS, cast_list.values())
         tried: dict[str, int] = {}
         total = 0
-        while todo := ledger.todo(redraws=redraws, retries=retries):
-            total += ledger.count(*todo)
-            shots = _shots(ledger.each(*todo), cast_list.__getitem__, tried)
-            for take in runner.map(shots, ledger.keep):
-                assert take.shot.name is not None
-                row = ledger.record(take.shot.name, take, redraws=tried.pop(take.shot.name))
-                drawn += 1
-                if on_event is not None:
-                    on_event(RowDone(row=row, done=drawn, total=total))
+        try:
+            while todo := ledger.todo(redraws=redraws, retries=retries):
+                total += ledger.count(*todo)
+                shots = _shots(ledger.each(*todo), subject, tried)
+                with closing(runner.map(shots, ledger.keep)) as takes:
+                    for take in takes:
+                        assert take.shot.name is not None
+                        row = ledger.record(take.shot.name, take, redraws=tried.pop(take.shot.name))
+                        drawn += 1
+                        meter.sample()
+                        if on_event is not None:
+                            on_event(RowDone(row=row, done=drawn, total=total))
+        finally:
+            if total:
+                _spend(ledger, time.perf_counter() - start, drawn, meter.joules())
         counts = ledger.counts()
-        if drawn:
-            ledger.spend(seconds=time.perf_counter() - start, drawn=drawn, joules=meter.joules())
         figures = summarise(ledger, price_per_hour=price_per_hour, environment=runner.environment)
         write_summary(Path(out), figures)
-        errors = write_errors(ledger, Path(out), job.source, job.bad)
+        errors = write_errors(ledger, Path(out), job, left_out)
     return RunSummary(
-        run=Path(out), counts=counts, drawn=drawn, seconds=time.perf_counter() - start, errors=errors
+        run=Path(out),
+        counts=counts,
+        drawn=drawn,
+        seconds=time.perf_counter() - start,
+        left_out=len(left_out),
+        errors=errors,
     )
+
+
+def _spend(ledger: Ledger, seconds: float, drawn: int, joules: float | None) -> None:
+    """Note what was taken; ``metered`` counts the drawings of which the joules are known."""
+    metered = None if joules is None else drawn
+    ledger.spend(seconds=seconds, drawn=drawn, joules=joules, metered=metered)
+
+
+def _corrected(ledger: Ledger, job: Job, subject: Callable[[str], Subject]) -> Iterator[Shot]:
+    """The shots of rows that an errors file put in the place of rows of the job that are not valid."""
+    for bad in job.bad:
+        for row in corrected(ledger, bad):
+            if row.position is None:
+                yield shot_from_json(row.shot, subject)
 
 
 def _shots(rows: Iterable[Row], subject: Callable[[str], Subject], tried: dict[str, int]) -> Iterator[Shot]:

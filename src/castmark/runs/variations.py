@@ -41,7 +41,7 @@ def variations(
 
     Without ``replace``: ``n`` images that start from it, each with a seed of its own. With it: A/B sets,
     ``n`` seeds (the image's own first) each drawn as it was (A) and with each text replaced in its prompt
-    (B, C, ...); they start from the image only where ``strength`` is given.
+    (B, C, ...); they start from the image only where ``strength`` is given, else from what it started from.
 
     Raises:
         InputError: no such signed image, or a text to replace that its prompt does not hold.
@@ -147,6 +147,8 @@ def _row(row: Row, **changes: object) -> JobRow:
     kept |= {"name": row.name, "prompt": row.prompt, "subject": row.subjects, "seed": row.seed}
     if shot.get("steps"):
         kept["steps"] = shot["steps"]
+    if start := shot.get("start"):
+        kept |= {"start": start["path"], "strength": start["strength"]}
     return JobRow.model_validate(kept | {k: v for k, v in changes.items() if v is not None})
 
 

@@ -9,10 +9,27 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
+from castmark.errors import InputError
 from castmark.studio.work import CheckBroke, Ready, each_of, wants_more
 from castmark.take import Draft, Verdict
 
 Judged: TypeAlias = tuple[Draft, Verdict] | Exception
+
+
+def rungs_of(adaptive: Sequence[int], allowed: int) -> tuple[int, ...]:
+    """The rungs asked for, where the policy allows so many drawings more than one.
+
+    Raises:
+        InputError: they do not rise from 1 on, or are too many.
+    """
+    if list(adaptive) != sorted(set(adaptive)) or any(rung < 1 for rung in adaptive):
+        raise InputError(f"adaptive steps {list(adaptive)}: give rising numbers from 1 on, such as 1,2")
+    if len(adaptive) > allowed:
+        raise InputError(
+            f"adaptive steps {list(adaptive)}: each shows the check another drawing, and the policy allows "
+            f"{allowed} more than one; give fewer"
+        )
+    return tuple(adaptive)
 
 
 def judged(

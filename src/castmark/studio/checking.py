@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from castmark.errors import CheckError
+from castmark.outputs.size import placed
 from castmark.remembered import Remembered
 from castmark.safety.checker import ReadsAhead
 from castmark.take import UNKNOWN_WORDS, Draft, Finding, Verdict
@@ -20,7 +21,6 @@ from castmark_adapters.encoder import squared
 if TYPE_CHECKING:
     from castmark.safety import Checker
     from castmark.studio.wardrobe import Wardrobe
-    from castmark_adapters.subject import Subject
 
 
 PROMPTS_KEPT = 4096
@@ -56,18 +56,33 @@ class PromptVerdicts:
         return self._known.of(text)
 
 
-def _part(draft: Draft, subject: Subject) -> Draft:
-    """The draft where the subject is: all of it, or its region of a picture of several."""
-    shot = draft.resolved.shot
+def _part(draft: Draft, digest: str) -> Draft:
+    """The draft where the subject of this digest is: all of it, or its region of a picture of several.
+
+    Raises:
+        CheckError: its region was cropped away.
+    """
+    resolved, shot = draft.resolved, draft.resolved.shot
     if len(shot.subjects) < 2:
         return draft
-    left, top, right, bottom = shot.boxes[shot.subjects.index(subject)]
     height, width, _ = draft.pixels.shape
+    which, whole = _digests(draft).index(digest), shot.background is not None
+    drawn = resolved.width, resolved.height
+    left, top, right, bottom = placed(shot.boxes[which], drawn, (width, height), whole=whole)
+    if left >= right or top >= bottom:
+        raise CheckError(
+            f"{width}x{height} px leaves nothing of the place of {shot.subjects[which].name!r}, so that its "
+            "likeness cannot be checked; ask for a size of another aspect, or give it another place"
+        )
     rows, columns = (
         slice(round(start * side), max(round(end * side), round(start * side) + 1))
         for start, end, side in ((top, bottom, height), (left, right, width))
     )
     return replace(draft, pixels=np.asarray(squared(Image.fromarray(draft.pixels[rows, columns]))))
+
+
+def _digests(draft: Draft) -> list[str]:
+    return [subject.digest for subject in draft.resolved.shot.subjects]
 
 
 def _unread(words: Sequence[str]) -> Finding:
@@ -101,9 +116,10 @@ def verdicts_on(
         raise CheckError(
             f"the checker did not answer {len(drafts)} images with a verdict each; none is signed"
         )
-    for subject in {s.digest: s for draft in drafts for s in draft.resolved.shot.subjects}.values():
-        own = [i for i, draft in enumerate(drafts) if subject in draft.resolved.shot.subjects]
-        findings = wardrobe.identity(subject, [_part(drafts[i], subject) for i in own])
+    subjects = {s.digest: s for draft in drafts for s in draft.resolved.shot.subjects}
+    for digest, subject in subjects.items():
+        own = [i for i, draft in enumerate(drafts) if digest in _digests(draft)]
+        findings = wardrobe.identity(subject, [_part(drafts[i], digest) for i in own])
         for index, finding in zip(own if findings else (), findings, strict=True):
             verdicts[index] = replace(verdicts[index], findings=(*verdicts[index].findings, finding))
             told = {**drafts[index].settings, "identity_encoder": wardrobe.scored_by}

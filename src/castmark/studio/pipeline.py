@@ -14,10 +14,10 @@ the shots all the same.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Hashable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 AHEAD = 4
 """Batches in flight: one finishing, one checked, one drawn, one waiting for the drawing thread."""
@@ -101,11 +101,12 @@ class Pipeline(Generic[S, P, T]):
         """
         return self._drawer.submit(work).result()
 
-    def stream(self, shots: Iterable[S]) -> Iterator[T]:
-        """A result per shot, in order. Closed early, it draws nothing more."""
+    def stream(self, shots: Iterable[S]) -> Generator[T]:
+        """A result per shot, in order. Closed early or ended by an error, it draws and finishes nothing more
+        once it has returned."""
         source = enumerate(shots)
         waiting: OrderedDict[Hashable, deque[tuple[int, S]]] = OrderedDict()
-        flying: deque[tuple[list[int], Future[list[Slot[T]]]]] = deque()
+        flying: deque[tuple[list[int], Future[P], Future[list[Slot[T]]]]] = deque()
         results: dict[int, T] = {}
         read = drawn = given = 0
         more = True
@@ -123,19 +124,25 @@ class Pipeline(Generic[S, P, T]):
                     drawn += len(batch)
                     prepared = self._checker.submit(self._prepare, [shot for _, shot in batch])
                     future = self._drawer.submit(self._drawn, prepared)
-                    flying.append(([index for index, _ in batch], future))
+                    flying.append(([index for index, _ in batch], prepared, future))
                 if not flying:
                     return
-                indices, future = flying.popleft()
+                indices, _, future = flying[0]
                 for index, slot in zip(indices, future.result(), strict=True):
                     results[index] = cast("T", slot.result() if isinstance(slot, Future | Later) else slot)
+                flying.popleft()
                 while given in results:
                     yield results.pop(given)
                     given += 1
         finally:
-            for _, future in flying:
+            for _, prepared, future in flying:
                 future.cancel()
+                prepared.cancel()
             self.settle()
+            for _, prepared, future in flying:
+                _stop(prepared)
+                if _stop(future):
+                    _stop_all(future.result())
 
     def _drawn(self, prepared: Future[P]) -> list[Slot[T]]:
         """The results of a batch; on the drawing thread."""
@@ -157,3 +164,20 @@ class Pipeline(Generic[S, P, T]):
         if not group:
             del waiting[key]
         return batch
+
+
+def _stop(future: Future[Any]) -> bool:
+    """Cancel it, or wait for its end; whether there is a result."""
+    if future.cancel():
+        return False
+    wait([future])
+    return future.exception() is None
+
+
+def _stop_all(slots: Sequence[Slot[Any]]) -> None:
+    """Stop what other threads still do for a batch that was drawn."""
+    batches = {slot.batch for slot in slots if isinstance(slot, Later)}
+    checked = [slot for batch in batches if _stop(batch) for slot in batch.result().values()]
+    for slot in (*slots, *checked):
+        if isinstance(slot, Future):
+            _stop(slot)

@@ -29,7 +29,7 @@ class StartImage(BaseModel):
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     strength: float = Field(gt=0, le=1)
     path: str
-    """Where the file is; not part of a shot's key."""
+    """Where the file is, from the root; not part of a shot's key."""
 
     @classmethod
     def of(cls, path: str | Path, strength: float) -> StartImage:
@@ -44,7 +44,7 @@ class StartImage(BaseModel):
             raise InputError(
                 f"{path}: start image cannot be read ({error.strerror}); check the path"
             ) from error
-        return cls(sha256=hashlib.sha256(data).hexdigest(), strength=strength, path=str(path))
+        return cls(sha256=hashlib.sha256(data).hexdigest(), strength=strength, path=str(Path(path).resolve()))
 
     def open(self) -> Image.Image:
         """Its pixels as RGB.

@@ -13,7 +13,7 @@ included, the take is a `Refusal` or a `Failure`, and there is no file.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
@@ -26,7 +26,7 @@ from castmark.machine.facts import cores
 from castmark.machine.threads import worker_count
 from castmark.outputs.finish import finished
 from castmark.shot import Shot, bound_redraws
-from castmark.studio.adaptive import Judged, checked, judged
+from castmark.studio.adaptive import Judged, checked, judged, rungs_of
 from castmark.studio.checking import PromptVerdicts, verdicts_on
 from castmark.studio.keying import Keying
 from castmark.studio.pipeline import Pipeline, Slot
@@ -101,13 +101,6 @@ class Studio:
     ) -> None:
         if batch_size < 1:
             raise InputError(f"batch size {batch_size}: give at least 1")
-        if list(adaptive) != sorted(set(adaptive)) or any(rung < 1 for rung in adaptive):
-            raise InputError(f"adaptive steps {list(adaptive)}: give rising numbers from 1 on, such as 1,2")
-        if len(adaptive) > checker.max_redraws:
-            raise InputError(
-                f"adaptive steps {list(adaptive)}: each shows the check another drawing, and the policy "
-                f"allows {checker.max_redraws} more than one; give fewer"
-            )
         self.base = base
         self.checker = checker
         self.wardrobe = wardrobe
@@ -116,7 +109,7 @@ class Studio:
         self.batch_size = batch_size
         self.disclose_prompt = disclose_prompt or parameters
         self.parameters = parameters
-        self.adaptive = tuple(adaptive)
+        self.adaptive = rungs_of(adaptive, checker.max_redraws)
         self.durable = durable
         self._outfit = Outfit(base.host, wardrobe)
         self._prompts = PromptVerdicts(checker)
@@ -285,7 +278,7 @@ class Studio:
             raise take.error
         return take
 
-    def shoot_all(self, shots: Iterable[Shot], *, keep: Keep | None = None) -> Iterator[Take]:
+    def shoot_all(self, shots: Iterable[Shot], *, keep: Keep | None = None) -> Generator[Take]:
         """A take per shot, in order, streamed. One shot that fails or is refused does not stop the others.
 
         Shots with the same subjects, size and steps are drawn together, ``batch_size`` at most, also where

@@ -16,11 +16,14 @@ import c2pa
 from PIL import Image
 
 from castmark.bench.attacks.signed_samples import Sample, sample
+from castmark_provenance import cbor
 from castmark_provenance.containers import locate
 from castmark_provenance.jumbf import parse_store
-from castmark_provenance.keys import PemKey
+from castmark_provenance.keys import CallbackKey, PemKey
+from castmark_provenance.layout import sign1_parts
 from castmark_provenance.manifest import to_manifest
 from castmark_provenance.report import Report, State
+from castmark_provenance.sign import sign
 from castmark_provenance.trust import TRUST_CONFIG
 from castmark_provenance.verify import verify
 
@@ -179,6 +182,30 @@ def _grown_store(bench: Bench) -> bytes:
     return with_store(bench.png, size + store[4:] + b"\0\0\0\x10free" + b"secretly")
 
 
+def _two_chains(bench: Bench) -> bytes:
+    """A stranger's signature with the stranger's certificates, and ours under a label read second."""
+    elsewhere = CallbackKey(  # for which the library leaves room beside the signature
+        chain=bench.stranger.chain, anchors=bench.stranger.anchors, callback=bench.stranger.sign
+    )
+    image = bench.image
+    png = sign(image.encoded, image.media_type, image.claim, elsewhere, pixels=image.pixels)
+    store = store_of(png)
+    forged, ours = parse_store(store)[-1], parse_store(store_of(bench.png))[-1]
+    protected, *_ = sign1_parts(forged.signature)
+    ours_protected, *_ = sign1_parts(ours.signature)
+    at = [header.index(b"\x18\x21") for header in (protected, ours_protected)]  # the label 33
+    their_chain, our_chain = protected[at[0] + 2 :], ours_protected[at[1] :]
+    header = b"\xa3" + protected[1 : at[0]] + cbor.text("x5chain") + their_chain + our_chain
+    covered = cbor.array(
+        cbor.text("Signature1"), cbor.octets(header), cbor.octets(b""), cbor.octets(forged.claim)
+    )
+    head = b"\xd2\x84" + cbor.octets(header) + b"\xa1" + cbor.text("pad")
+    tail = b"\xf6" + cbor.octets(bench.stranger.sign(covered))
+    room = len(forged.signature) - len(head) - len(tail)
+    signature = head + cbor.octets(bytes(room - 3)) + tail
+    return with_store(png, store.replace(forged.signature, signature))
+
+
 def _source_type(manifest: dict[str, Any]) -> None:
     body_of(manifest, "c2pa.actions.v2")["actions"][0]["digitalSourceType"] = "bogus"
 
@@ -297,6 +324,7 @@ TABLE: tuple[Row, ...] = (
         INVALID,
         "ingredients",
     ),
+    Row("another's certificates beside the signer's", _two_chains, INVALID, "layout"),
     Row("assertions in another order", _swapped_assertions, INVALID, "layout"),
     Row("a box after the manifest", _grown_store, INVALID, None),
     Row(
