@@ -134,7 +134,7 @@ def test_encoder_training_goes_on_and_ships_a_plain_folder(trained):
 def test_calibration_is_of_this_encoder_and_scores(trained, tmp_path):
     out = trained / "out"
     scorer = IdentityScorer.load(out)
-    assert scorer.calibration.subjects == 4
+    assert scorer.calibration.subjects == 5
     assert set(scorer.calibration.figures) >= {"accepted, same subject", "told from look-alike"}
     (tmp_path / "identity.json").write_text((out / "identity.json").read_text())
     with pytest.raises(AdapterError, match="subject encoder"):
