@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 import castmark.safety as castmark_safety
 from castmark.errors import CheckError, NotCalibrated
 from castmark.safety import Gate
+from castmark.safety.calibration import OWN_IMAGES
 from castmark.safety.identity_encoder import open_identity_encoder
 from castmark.safety.open_clip_model import load_open_clip
 from castmark.safety.own_subjects import own_calibration
@@ -264,6 +265,12 @@ def test_a_locked_subject_is_drawn_or_refused_by_it(
     code, _, err = castmark(*shoot)
     assert (code, "not calibrated" in err) == (1, True), err
     calibrate(eye, threshold)
+    code, _, err = castmark(*shoot)
+    assert (code, "calibrated on renders, not on pictures like those of castmark-embedded" in err) == (
+        1,
+        True,
+    )
+    gate.calibration = gate.calibration.model_copy(update={"sources": ("renders", OWN_IMAGES)})
     code, _, err = castmark(*shoot)
     assert code == expected, err
     files = list(tmp_path.glob("*.png"))
