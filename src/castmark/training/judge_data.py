@@ -185,7 +185,7 @@ class JudgeData:
         safe = tuple(name for name in among if name in SAFE_ITEMS)
         first = self._harmful(among) if self.rng.random() < 0.75 else self._one(safe)
         near = tuple(name for name in NEAR_MISSES.get(first, ()) if name in among)
-        if near and self.rng.random() < 0.5:
+        if near and self.rng.random() < 0.65:
             return first, self._one(near)
         return first, self._one(tuple(name for name in among if name != first))
 
