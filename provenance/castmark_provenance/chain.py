@@ -16,6 +16,7 @@ from castmark_provenance import cbor
 from castmark_provenance.errors import TrustError
 from castmark_provenance.jumbf import Manifest
 from castmark_provenance.layout import ALGORITHM, X5CHAIN, sign1_parts
+from castmark_provenance.signature import is_signature
 from castmark_provenance.tree import items, record
 from castmark_provenance.trust import TRUST_CONFIG
 
@@ -82,7 +83,7 @@ def _path(manifest: Manifest, anchors: Sequence[Certificate], moment: datetime) 
     signed = cbor.array(
         cbor.text("Signature1"), cbor.octets(protected), cbor.octets(b""), cbor.octets(manifest.claim)
     )
-    if not _is_signature(signature, signed, leaf.public_key(), header[ALGORITHM]):
+    if not is_signature(signature, signed, leaf.public_key(), header[ALGORITHM]):
         raise _LeadsNowhereError("the signature is not the signing certificate's")
     usages = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     purposes = {usage.dotted_string for usage in usages}
@@ -133,29 +134,3 @@ def _is_authority(certificate: Certificate, *, otherwise: bool) -> bool:
 
 def _valid(certificate: Certificate, moment: datetime) -> bool:
     return certificate.not_valid_before_utc <= moment <= certificate.not_valid_after_utc
-
-
-def _is_signature(signature: bytes, signed: bytes, key: object, algorithm: Any) -> bool:
-    """Whether it is the key's, by a COSE algorithm (RFC 9053 section 2, RFC 8230 section 2)."""
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
-    from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-
-    ecdsa = {-7: hashes.SHA256(), -35: hashes.SHA384(), -36: hashes.SHA512()}
-    pss = {-37: hashes.SHA256(), -38: hashes.SHA384(), -39: hashes.SHA512()}
-    try:
-        if isinstance(key, ed25519.Ed25519PublicKey):
-            key.verify(signature, signed)
-        elif isinstance(key, ec.EllipticCurvePublicKey):
-            half = len(signature) // 2
-            pair = (int.from_bytes(signature[:half], "big"), int.from_bytes(signature[half:], "big"))
-            key.verify(encode_dss_signature(*pair), signed, ec.ECDSA(ecdsa[algorithm]))
-        elif isinstance(key, rsa.RSAPublicKey):
-            digest = pss[algorithm]
-            key.verify(signature, signed, padding.PSS(padding.MGF1(digest), padding.PSS.AUTO), digest)
-        else:
-            return False
-    except InvalidSignature:
-        return False
-    return True

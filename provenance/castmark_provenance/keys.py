@@ -17,19 +17,20 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from castmark_provenance.authority import Algorithm, PrivateKey, keygen, occupied
 from castmark_provenance.errors import KeyExists, KeyExpired, KeyMaterialError, KeyMismatch
 from castmark_provenance.home import key_folder
+from castmark_provenance.signature import is_signature
 from castmark_provenance.timestamp import Timestamping, read_choice
 
 NEAR_EXPIRY = timedelta(days=30)
 
 _HASH = {"es256": hashes.SHA256(), "es384": hashes.SHA384()}
+_COSE: dict[Algorithm, int] = {"es256": -7, "es384": -35, "ed25519": -8}
 _CURVE: dict[str, Algorithm] = {"secp256r1": "es256", "secp384r1": "es384"}
 
 log = logging.getLogger(__name__)
@@ -109,7 +110,11 @@ class CallbackKey:
             KeyMismatch: the callback signs with a key that is not the certificate's.
         """
         signature = self.callback(data)
-        _require_signature(self.certificate.public_key(), self.algorithm, signature, data)
+        if not is_signature(signature, data, self.certificate.public_key(), _COSE[self.algorithm]):
+            raise KeyMismatch(
+                "the callback's signature does not verify under its certificate; it must sign with the "
+                "certificate's key and return r || s (IEEE P1363) for ECDSA"
+            )
         return signature
 
 
@@ -296,18 +301,3 @@ def _check_dates(certificate: x509.Certificate, label: str) -> None:
             f"{label}: the certificate is valid only from {certificate.not_valid_before_utc:%Y-%m-%d}; "
             "check this machine's clock"
         )
-
-
-def _require_signature(public_key: object, algorithm: Algorithm, signature: bytes, data: bytes) -> None:
-    try:
-        if isinstance(public_key, ed25519.Ed25519PublicKey):
-            public_key.verify(signature, data)
-        elif isinstance(public_key, ec.EllipticCurvePublicKey):
-            half = len(signature) // 2
-            pair = (int.from_bytes(signature[:half], "big"), int.from_bytes(signature[half:], "big"))
-            public_key.verify(encode_dss_signature(*pair), data, ec.ECDSA(_HASH[algorithm]))
-    except InvalidSignature:
-        raise KeyMismatch(
-            "the callback's signature does not verify under its certificate; it must sign with the "
-            "certificate's key and return r || s (IEEE P1363) for ECDSA"
-        ) from None
