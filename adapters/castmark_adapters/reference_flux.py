@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from diffusers.loaders.transformer_flux import FluxTransformer2DLoadersMixin
 from diffusers.models.embeddings import MultiIPAdapterImageProjection
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -29,6 +30,23 @@ _GROUPS = {
     "double_blocks": "ip_adapter",
     "ip_adapter": "ip_adapter",
 }
+
+
+_converted = cast("Any", FluxTransformer2DLoadersMixin)._convert_ip_adapter_attn_to_diffusers
+
+
+class _Somewhere:
+    """A transformer for diffusers' loader, which makes processors where the weights are: where those wait on
+    no device ("meta"), in main memory.
+    """
+
+    def __init__(self, transformer: Any) -> None:
+        self._transformer = transformer
+        nowhere = transformer.device.type == "meta"
+        self.device = torch.device("cpu") if nowhere else transformer.device
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transformer, name)
 
 
 class FluxReferenceAdapter(ReferenceAdapter):
@@ -66,8 +84,8 @@ class FluxReferenceAdapter(ReferenceAdapter):
             weights = {group: dict(tensors) for group, tensors in self.weights.items()}
             try:
                 with torch.random.fork_rng(devices=[]):
-                    processors: Processors = transformer._convert_ip_adapter_attn_to_diffusers(
-                        [weights], low_cpu_mem_usage=False
+                    processors: Processors = _converted(
+                        _Somewhere(transformer), [weights], low_cpu_mem_usage=False
                     )
                     projection = MultiIPAdapterImageProjection(
                         [

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 UNKNOWN_WORDS = "words that the base does not know"
 """Name of the finding on them. It binds nothing, and only its number is published."""
+UNREAD_WORDS = "words beyond what the base reads"
+"""Name of the finding on the end of a prompt that was cut off; as of `UNKNOWN_WORDS`."""
 SUFFIX = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp", "image/avif": ".avif"}
 
 
@@ -140,6 +142,17 @@ class Verdict:
         return tuple(word for detail in found for word in detail.split(", "))
 
     @property
+    def unread(self) -> str:
+        """The end of the prompt that the base did not read, because it reads no further; empty if it did."""
+        return next((f.detail for f in self.findings if f.name == UNREAD_WORDS), "")
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is told of an image besides its outcome, a line each: of words it was drawn without."""
+        unknown = (f"unknown words: {', '.join(self.unknown_words)}",) if self.unknown_words else ()
+        return (*unknown, f"not read, too long: {self.unread}") if self.unread else unknown
+
+    @property
     def identity(self) -> float | None:
         """The identity score, if a subject was compared."""
         likeness = (f for f in self.findings if f.rung == "L3 subject" and f.name.startswith("identity"))
@@ -221,6 +234,17 @@ class Failure:
 Take: TypeAlias = SignedImage | Refusal | Failure
 
 
+def _umask() -> int:
+    """What new files are closed to, as the user has it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+UMASK = _umask()
+"""Read once, before there are threads: reading it changes it for a moment."""
+
+
 def write_atomically(target: Path, data: bytes) -> None:
     """Write ``data`` so that ``target`` is either the old file or the whole new one.
 
@@ -234,11 +258,13 @@ def write_atomically(target: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
+        Path(temporary).chmod(0o666 & ~UMASK)
         Path(temporary).replace(target)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+    if os.name == "nt":  # a folder cannot be opened there, and need not be
+        return
     directory = os.open(target.parent, os.O_RDONLY)
     try:
         os.fsync(directory)

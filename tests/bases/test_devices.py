@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 import torch
 from base_trials import SHORT, changed, drawn
-from tiny_bases import SIDE, TINY
+from PIL import Image
+from tiny_bases import SIDE, TINY, write_flux_reference, write_reference
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
@@ -24,6 +25,8 @@ from castmark.bases.facts import BaseFacts
 from castmark.bases.fast import place
 from castmark.bases.speed import SpeedSettings
 from castmark.bench.random_bases import FLUX_SCHNELL, SANA_SPRINT, SD_TURBO, SDXL_TURBO, RandomBase
+from castmark.shot import Shot
+from castmark.studio.start import StartImage
 from castmark_adapters.learn import learn
 from castmark_adapters.lora import LoraAdapter
 from castmark_adapters.mixed import MixedLoras
@@ -95,7 +98,15 @@ def test_it_draws_and_learns_in_bfloat16(name: str, folder_of: Callable[[str], P
     assert all(np.array_equal(a, b.pixels) for a, b in zip(plain, drawn(base, 1, 2), strict=True))
 
 
-@pytest.mark.parametrize("name", ["sd-turbo", "flux-schnell"])
+def offload_layers(base: Any) -> None:
+    """As diffusers does layer by layer: weights are on no device until they are called."""
+    for part in base.pipeline.components.values():
+        if isinstance(part, nn.Module):
+            accelerate.cpu_offload(part, torch.device("cpu"), offload_buffers=bool(part._parameters))
+    base.plan = replace(base.plan, offload="layers")
+
+
+@pytest.mark.parametrize("name", ["sd-turbo", "flux-schnell", "flux2-klein"])
 def test_what_is_worn_goes_where_weights_run_and_not_where_they_wait(
     name: str, folder_of: Callable[[str], Path], mira: Subject
 ) -> None:
@@ -107,10 +118,7 @@ def test_what_is_worn_goes_where_weights_run_and_not_where_they_wait(
     plain = drawn(base, 1)[0].pixels
     with loras[0].worn(base.host):
         wanted = drawn(base, 1)[0].pixels
-    for part in base.pipeline.components.values():
-        if isinstance(part, nn.Module):
-            accelerate.cpu_offload(part, torch.device("cpu"), offload_buffers=bool(part._parameters))
-    base.plan = replace(base.plan, offload="layers")
+    offload_layers(base)
     denoiser = base.model.denoiser
     assert next(denoiser.parameters()).device.type == "meta"
     assert running_device(denoiser).type == "cpu"
@@ -124,6 +132,49 @@ def test_what_is_worn_goes_where_weights_run_and_not_where_they_wait(
     with LoraAdapter.of(learned).worn(base.host):
         drawn(base, 1)
     assert np.array_equal(drawn(base, 1)[0].pixels, plain)
+
+
+@pytest.mark.parametrize("name", ["sd-turbo", "flux-schnell"])
+def test_references_are_shown_to_a_base_that_is_offloaded(
+    name: str, folder_of: Callable[[str], Path], mira: Subject, tmp_path: Path
+) -> None:
+    base = open_base(folder_of(name))
+    write = write_flux_reference if name == "flux-schnell" else write_reference
+    folder = write(tmp_path / "reference", base.pipeline)
+
+    def shown() -> np.ndarray:
+        reference = base.open_reference(folder)
+        assert reference is not None
+        with reference.of(mira).worn(base):
+            return drawn(base, 1)[0].pixels
+
+    wanted, plain = shown(), drawn(base, 1)[0].pixels
+    assert not np.array_equal(wanted, plain)
+    offload_layers(base)
+    assert np.array_equal(shown(), wanted)
+    assert np.array_equal(drawn(base, 1)[0].pixels, plain)
+
+
+@every_family
+def test_a_start_image_goes_where_weights_run(name: str, folder_of: Callable[[str], Path]) -> None:
+    base = open_base(folder_of(name))
+    start = StartImage(sha256="0" * 64, strength=0.5, path="/nowhere")
+    shots = [base.resolve(Shot("a red mug", seed=1, start=start))]
+    images = [Image.new("RGB", (SIDE, SIDE), "red")]
+    wanted = base.draw_from(shots, images)[0].pixels
+    offload_layers(base)
+    assert np.array_equal(base.draw_from(shots, images)[0].pixels, wanted)
+
+
+def test_a_gpu_decodes_a_batch_one_picture_at_a_time(folder_of: Callable[[str], Path]) -> None:
+    base = open_base(folder_of("sd-turbo"))
+    assert not base.pipeline.vae.use_slicing, "on a CPU all at once"
+    place(base.model, base.pipeline, replace(base.plan, decodes_alone=True), "cpu")
+    decoded: list[int] = []
+    decoder = base.pipeline.vae.decoder
+    decoder.register_forward_pre_hook(lambda _, given: decoded.append(len(given[0])))
+    drawn(base, 1, 2, 3)
+    assert decoded == [1, 1, 1]
 
 
 def test_weights_are_quantised_before_the_whole_goes_to_the_device(
@@ -147,8 +198,7 @@ def test_weights_are_quantised_before_the_whole_goes_to_the_device(
     monkeypatch.setattr(base.pipeline, "to", lambda device: done.append(f"to {device}"))
     for kind in ("int8", "fp8"):
         done.clear()
-        plan = types.SimpleNamespace(draft_decoder=None, quantised=kind, offload="no")
-        place(base.model, base.pipeline, plan, "cpu")  # type: ignore[arg-type]
+        place(base.model, base.pipeline, replace(base.plan, quantised=kind), "cpu")
         assert done == [f"{'Int8' if kind == 'int8' else 'Float8'} True", "to cpu"]
 
 

@@ -6,17 +6,28 @@ import json
 import logging
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 import castmark_data
-from castmark.bases import FAMILIES, find_base, open_base
+from castmark.bases import FAMILIES, family_of, find_base, open_base
 from castmark.bases.facts import read_facts
 from castmark.bases.hub import is_hub_id
 from castmark.bases.reference_files import find_reference
 from castmark.bases.sizes import native_sizes, nearest_size
+from castmark.bases.sizing import Weights
 from castmark.errors import BaseError
+
+
+@dataclass
+class Hub:
+    folder: Path
+    asked: list[tuple[str | None, list[str], bool]] = field(default_factory=list)
 
 
 @pytest.fixture
@@ -105,6 +116,46 @@ def test_a_licence_that_the_card_does_not_name_is_read_from_its_text(copied: Pat
     assert facts.non_commercial
 
 
+@pytest.mark.parametrize("more", ["", "license_link: LICENSE.md\n"])
+def test_an_other_licence_without_a_name_is_read_from_its_text(more: str, copied: Path) -> None:
+    (copied / "castmark.json").unlink()
+    (copied / "README.md").write_text(f"---\nlicense: other\n{more}---\n# A model\n")
+    assert read_facts(copied).licence == "other"
+    (copied / "LICENSE.md").write_text("# Example NON-COMMERCIAL License\n")
+    facts = read_facts(copied)
+    assert (facts.licence, facts.non_commercial) == ("Example NON-COMMERCIAL License", True)
+
+
+def test_what_is_never_loaded_decides_nothing_and_counts_for_nothing(copied: Path) -> None:
+    index(copied, safety_checker=["stable_diffusion", "StableDiffusionSafetyChecker"])
+    form = family_of(read_facts(copied)).form()
+
+    def seen() -> tuple[object, ...]:
+        facts = read_facts(copied)
+        return facts.files(form.left_out), Weights.of(facts, form)
+
+    before = seen()
+    weights = copied / "unet/diffusion_pytorch_model.safetensors"
+    for name in (
+        "unet/diffusion_pytorch_model.fp16.safetensors",
+        "unet/diffusion_pytorch_model.non_ema.safetensors",
+        "unet/diffusion_pytorch_model.fp16-00001-of-00002.safetensors",
+        "unet/nested/diffusion_pytorch_model.safetensors",
+        "safety_checker/model.safetensors",
+        "elsewhere/model.safetensors",
+    ):
+        (copied / name).parent.mkdir(exist_ok=True)
+        shutil.copy(weights, copied / name)
+    for name in ("unet/diffusion_pytorch_model.fp16.safetensors.index.json", "safety_checker/config.json"):
+        (copied / name).write_text("{}")
+    assert seen() == before
+    assert isinstance(open_base(copied).host.pipeline.unet.num_parameters(), int), "and it opens"
+    (copied / "unet/diffusion_pytorch_model.safetensors.index.json").write_text("{}")
+    assert seen()[0] != before[0], "the list of shards is read"
+    shutil.copy(weights, weights.with_name("diffusion_pytorch_model-00001-of-00002.safetensors"))
+    assert seen()[1] != before[1]
+
+
 def test_files_beside_the_parts_decide_nothing(copied: Path) -> None:
     before = read_facts(copied).files()
     (copied / "whole_model.safetensors").write_bytes(b"a single-file copy")
@@ -149,6 +200,62 @@ def test_a_hub_repository_in_the_cache_is_opened_at_its_commit(
         assert find_base(base).revision == commit
 
 
+@pytest.fixture
+def hub(folder_of: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
+    """A hub whose every repository is the folder of a small base; patterns asked for are noted."""
+    found = Hub(tmp_path / ("c" * 40))
+
+    def snapshot_download(repo: str, *, revision: str | None, allow_patterns: list[str], **more: bool) -> str:
+        found.asked.append((revision, allow_patterns, more["local_files_only"]))
+        return str(found.folder)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    return found
+
+
+def test_only_what_is_loaded_is_fetched_from_one_commit(hub: Hub, folder_of: Callable[[str], Path]) -> None:
+    shutil.copytree(folder_of("sd-turbo"), hub.folder)
+    index(hub.folder, safety_checker=["stable_diffusion", "StableDiffusionSafetyChecker"])
+    assert find_base("studio/tiny@main").revision == hub.folder.name
+    (first, stated, _), (then, patterns, _) = hub.asked
+    assert (first, then) == ("main", hub.folder.name)
+    assert not any("safetensors" in pattern for pattern in stated)
+
+    def matches(name: str) -> bool:
+        return any(fnmatch(name, pattern) for pattern in patterns)
+
+    assert matches("unet/diffusion_pytorch_model.safetensors")
+    assert matches("unet/diffusion_pytorch_model-00001-of-00002.safetensors")
+    assert matches("tokenizer/merges.txt")
+    for unread in ("unet/diffusion_pytorch_model.fp16.safetensors", "safety_checker/model.safetensors"):
+        assert not matches(unread)
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "changes", "complaint"),
+    [
+        ("flux-schnell", "transformer/config.json", {"guidance_embeds": True}, "use FLUX.1-schnell"),
+        ("flux2-klein", "model_index.json", {"is_distilled": False}, "use FLUX.2-klein, not its base"),
+    ],
+)
+def test_a_base_that_is_not_distilled_is_refused_before_its_weights_are_fetched(
+    name: str,
+    file: str,
+    changes: dict[str, bool],
+    complaint: str,
+    hub: Hub,
+    folder_of: Callable[[str], Path],
+) -> None:
+    shutil.copytree(folder_of(name), hub.folder)
+    assert find_base("studio/tiny").name == "tiny " + name
+    path = hub.folder / file
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    hub.asked.clear()
+    with pytest.raises(BaseError, match=complaint):
+        find_base("studio/tiny")
+    assert len(hub.asked) == 1
+
+
 def test_hub_ids_are_told_from_paths() -> None:
     assert is_hub_id("black-forest-labs/FLUX.1-schnell")
     assert is_hub_id("stabilityai/sdxl-turbo@refs/pr/4")
@@ -174,3 +281,23 @@ def test_a_reference_adapter_needs_an_encoder_that_fits(tmp_path: Path) -> None:
     shutil.copy(shipped / "ip_adapter.safetensors", tmp_path)
     with pytest.raises(BaseError, match="no image encoder that gives"):
         find_reference(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("file", "key", "encoder"),
+    [
+        ("sdxl_models/ip-adapter_sdxl.safetensors", "image_proj.proj.weight", "sdxl_models"),
+        ("sdxl_models/ip-adapter-plus_sdxl_vit-h.safetensors", "image_proj.proj_in.weight", "models"),
+    ],
+)
+def test_the_encoder_is_the_one_whose_very_numbers_are_read(
+    file: str, key: str, encoder: str, tmp_path: Path
+) -> None:
+    """Of two encoders one has embeddings as wide as the other's hidden states (h94/IP-Adapter)."""
+    for folder, (hidden, embedding) in {"sdxl_models": (1664, 1280), "models": (1280, 1024)}.items():
+        there = tmp_path / folder / "image_encoder"
+        there.mkdir(parents=True)
+        (there / "config.json").write_text(json.dumps({"hidden_size": hidden, "projection_dim": embedding}))
+        (there / "model.safetensors").touch()
+    save_file({key: torch.zeros(1, 1280)}, tmp_path / file)
+    assert find_reference(tmp_path / file) == (tmp_path / file, tmp_path / encoder / "image_encoder")

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderTiny
+from PIL import Image
+from tiny_bases import write_reference
 
 from castmark.bases import find_base, open_base
 from castmark.bases.base import Base
 from castmark.bases.sizing import Form, Weights
 from castmark.bases.speed import GIB, Hardware, SpeedPlan, SpeedSettings, decide, needed
+from castmark.cli.opening import open_to_learn
 from castmark.errors import BaseError
 from castmark.shot import Shot
+from castmark.studio.start import StartImage
+from castmark.studio.studio import Studio
 from castmark_adapters import slots
 from castmark_adapters.errors import HostError
 from castmark_adapters.learn import LearnEvent, LearnSettings, learn
@@ -55,7 +61,8 @@ def test_a_unet_is_compiled_whole_and_captured_by_batch_size() -> None:
     )
     assert plan.buckets == (1, 2, 4, 8)
     assert plan.lora_slots == 8
-    assert set(plan.record()) == {"precision", "memory format", "compiled", "cuda graphs", "lora slots"}
+    kept = {"precision", "memory format", "compiled", "cuda graphs", "lora slots", "decoding"}
+    assert set(plan.record()) == kept
     assert "compiled: whole denoiser (its blocks differ, or are few)" in plan.explain()
 
 
@@ -124,6 +131,87 @@ def test_what_the_machine_cannot_do_is_refused(
 ) -> None:
     with pytest.raises(BaseError, match=complaint):
         chosen(hardware, FLUX, **asked)
+
+
+@pytest.mark.parametrize(
+    ("asked", "what"),
+    [
+        ({"compile": "on"}, "a compiled base"),
+        ({"quantise": "int8"}, "a base in 8 bits"),
+        ({"draft_decoder": "tiny"}, "a draft decoder"),
+    ],
+)
+def test_what_changes_pixels_is_refused_where_they_are_to_be_exact(
+    asked: dict[str, object], what: str, folder_of: Callable[[str], Path]
+) -> None:
+    with pytest.raises(BaseError, match=f"{what} does not draw exactly as plain diffusers"):
+        open_base(folder_of("sd-turbo"), settings=SpeedSettings(**asked))  # type: ignore[arg-type]
+
+
+def test_an_exact_plan_leaves_the_gpu_as_plain_diffusers_has_it() -> None:
+    plan = decide(H100, SDXL, SpeedSettings(), exact=True)
+    assert (plan.compiled, plan.channels_last, plan.decodes_alone, plan.lora_slots) == ("no", False, False, 0)
+    assert set(plan.record()) == {"precision", "compiled"}
+    quick = chosen(H100, SDXL)
+    assert (quick.channels_last, quick.decodes_alone) == (True, True)
+    assert not chosen(CPU, SDXL).decodes_alone
+
+
+def test_a_base_is_learned_on_in_8_bits_and_not_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {}
+
+    def open_drawing_base(*_: object, **more: object) -> None:
+        given.update(more)
+
+    monkeypatch.setattr("castmark.studio.opening.open_drawing_base", open_drawing_base)
+    open_to_learn("base", "cuda", None, None, "auto", "int8")
+    plan = decide(H100, FLUX, given["speed"], exact=given["exact"])
+    assert (plan.quantised, plan.compiled) == ("int8", "no")
+
+
+def test_the_plan_is_made_for_the_batches_that_the_studio_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    def open_drawing_base(*_: object, speed: SpeedSettings, **more: object) -> None:
+        raise BaseError(f"{speed.largest_batch} {speed.compile}")
+
+    monkeypatch.setattr("castmark.studio.opening.open_drawing_base", open_drawing_base)
+    monkeypatch.setattr("castmark.studio.opening.open_key", lambda key: key)
+    for asked in (None, SpeedSettings(compile="off")):
+        with pytest.raises(BaseError, match="5 " + (asked or SpeedSettings()).compile):
+            Studio.open(batch_size=5, speed=asked, watermark=False)
+
+
+def test_a_compiled_base_draws_in_the_batches_it_is_compiled_for(
+    base_of: Callable[[str], Base], mira: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base: Any = base_of("sd-turbo")
+    shots = [base.resolve(Shot("a mug", seed=seed)) for seed in range(7)]
+    whole = base.draw(shots)
+    taken: list[int] = []
+    run = base.model.run
+
+    def counted(words: Sequence[object], *more: Any, **others: Any) -> torch.Tensor:
+        taken.append(len(words))
+        return run(words, *more, **others)
+
+    monkeypatch.setattr(base.model, "run", counted)
+    monkeypatch.setattr(base, "plan", replace(base.plan, compiled="whole", buckets=(1, 2, 4)))
+    parts = base.draw(shots)
+    assert taken == [4, 2, 1]
+    assert [draft.resolved for draft in parts] == shots
+    assert [draft.settings["batch"] for draft in parts] == [4] * 4 + [2] * 2 + [1]
+    assert [draft.settings["batch_index"] for draft in parts] == [0, 1, 2, 3, 0, 1, 0]
+    for one, other in zip(whole, parts, strict=True):
+        assert np.abs(one.pixels.astype(int) - other.pixels).max() <= 2
+    reference = base.open_reference(write_reference(tmp_path / "reference", base.pipeline))
+    for adapter, expected in ((reference.of_each([mira] * 3), [3]), (reference.of(mira), [2, 1])):
+        taken.clear()
+        with adapter.worn(base):
+            base.draw(shots[:3])
+        assert taken == expected, "what each image wears is not parted"
+    start = StartImage(sha256="0" * 64, strength=0.5, path="/nowhere")
+    begun = [base.resolve(Shot("a mug", seed=seed, start=start)) for seed in range(3)]
+    images = [Image.new("RGB", base.default_size, colour) for colour in ("red", "green", "blue")]
+    assert [draft.settings["batch"] for draft in base.draw_from(begun, images)] == [2, 2, 1]
 
 
 def test_how_a_lora_is_learned_follows_the_machine() -> None:
@@ -226,11 +314,12 @@ def test_a_draft_decoder_decodes_these_latents_or_is_refused(
     for channels in (4, 16):
         AutoencoderTiny(**sizes, latent_channels=channels).save_pretrained(tmp_path / str(channels))
     fits = SpeedSettings(draft_decoder=str(tmp_path / "4"))
-    base = open_base(folder_of("sd-turbo"), settings=fits)
+    base = open_base(folder_of("sd-turbo"), exact=False, settings=fits)
     draft = base.draw([base.resolve(Shot("a mug"))])[0]
     assert draft.settings["decoder"] == "4: asked for: drafts, softer than the base's own"
     with pytest.raises(BaseError, match="decodes 16 channels, and this base draws 4"):
-        open_base(folder_of("sd-turbo"), settings=SpeedSettings(draft_decoder=str(tmp_path / "16")))
+        wide = SpeedSettings(draft_decoder=str(tmp_path / "16"))
+        open_base(folder_of("sd-turbo"), exact=False, settings=wide)
 
 
 def test_activations_computed_twice_give_the_same_lora(base_of: Callable[[str], Base], mira: Subject) -> None:

@@ -170,7 +170,7 @@ def test_two_cards_of_one_digest_are_both_scored(key: PemKey, mira: Subject) -> 
         )
         for one in (mira, bare)
     ]
-    found = verdicts_on(drafts, FakeChecker(), wardrobe(0.1, 0.8), lambda d: d, lambda _: ())
+    found = verdicts_on(drafts, FakeChecker(), wardrobe(0.1, 0.8), lambda d: d, FakeBase())
     assert [verdict.allowed for _, verdict in found] == [False, False]
 
 
@@ -196,7 +196,7 @@ def test_a_subject_whose_place_was_cropped_away_is_not_signed(key: PemKey, tmp_p
     shot = Shot("mira and nora", subjects=[mira, nora], places=places)
     draft = Draft(resolved=FakeBase().resolve(shot), pixels=np.zeros((128, 64, 3), np.uint8), settings={})
     with pytest.raises(CheckError, match="nothing of the place of 'mira'"):
-        verdicts_on([draft], FakeChecker(), FakeWardrobe(), lambda d: d, lambda _: ())
+        verdicts_on([draft], FakeChecker(), FakeWardrobe(), lambda d: d, FakeBase())
 
 
 def test_several_subjects_have_places_words_and_scores_of_their_own(key: PemKey, tmp_path: Path) -> None:
@@ -222,7 +222,7 @@ def test_several_subjects_have_places_words_and_scores_of_their_own(key: PemKey,
             seen.append(float(drafts[0].pixels.mean()))
             return super().identity(subject, drafts)
 
-    ((_, verdict),) = verdicts_on([draft], FakeChecker(), Looking(), lambda d: d, lambda _: ())
+    ((_, verdict),) = verdicts_on([draft], FakeChecker(), Looking(), lambda d: d, FakeBase())
     assert seen == [0.0, 255.0]
     assert [f.name for f in verdict.findings if f.rung == "L3 subject"] == [
         "identity of mira",

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import castmark_data
 from castmark.bases.base import Base
-from castmark.bases.facts import BaseFacts, read_facts
+from castmark.bases.facts import BaseFacts, read_facts, read_json
 from castmark.bases.hub import fetch, is_hub_id
+from castmark.bases.loaded import INDEX, parts_of, wanted
 from castmark.errors import BaseError
 
 if TYPE_CHECKING:
@@ -32,26 +33,33 @@ FAMILIES: dict[str, str] = {
 log = logging.getLogger(__name__)
 
 
-def find_base(base: str | Path | None = None) -> BaseFacts:
+def find_base(base: str | Path | None = None, *, cached_only: bool = False) -> BaseFacts:
     """What is known of a base before it is loaded.
 
     It is the embedded one (None or "embedded"), a diffusers pipeline folder, or a hub id
-    "organisation/name" or "organisation/name@revision".
+    "organisation/name" or "organisation/name@revision", which is fetched unless ``cached_only``.
 
     Raises:
-        BaseError: no such base, not a pipeline, of a family that is not known, or not safetensors.
+        BaseError: no such base, not a pipeline, of a family that is not known or that needs another of it, or
+            not safetensors (`castmark.bases.hub.NotCached`: it would have to be fetched).
     """
     if base in (None, EMBEDDED):
-        facts = read_facts(castmark_data.path("embedded", "base"))
-    elif not Path(base).exists() and is_hub_id(str(base)):
-        found = fetch(str(base))
-        facts = read_facts(found.folder, name=found.repo, revision=found.revision)
-    else:
-        facts = read_facts(Path(base))
+        return _known(read_facts(castmark_data.path("embedded", "base")))
+    if Path(base).exists() or not is_hub_id(str(base)):
+        return _known(read_facts(Path(base)))
+    first = fetch(str(base), cached_only=cached_only)
+    facts = _known(read_facts(first.folder, name=first.repo, revision=first.revision))
+    parts = parts_of(read_json(first.folder / INDEX), family_of(facts).form().left_out)
+    found = fetch(f"{first.repo}@{first.revision}", wanted(parts), cached_only=cached_only)
+    return read_facts(found.folder, name=first.repo, revision=first.revision)
+
+
+def _known(facts: BaseFacts) -> BaseFacts:
     if facts.family not in FAMILIES:
         raise BaseError(
             f"{facts.folder}: family {facts.family!r} is not known; known are {', '.join(sorted(FAMILIES))}"
         )
+    family_of(facts).check(facts)
     return facts
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from PIL import Image
 
@@ -12,6 +12,15 @@ from castmark.shot import ResolvedShot, Shot
 from castmark.take import Draft
 from castmark_adapters.host import Host, ReferenceSource
 from castmark_adapters.learn import LearnSettings
+
+
+@runtime_checkable
+class CutsOff(Protocol):
+    """A base that can say how much of a text it reads."""
+
+    def unread(self, text: str) -> str:
+        """The end of ``text`` that is cut off before the base reads it; empty where it reads all of it."""
+        ...
 
 
 class Base(Protocol):

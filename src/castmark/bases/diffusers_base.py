@@ -6,12 +6,11 @@ does not depend on its neighbours in the batch.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +22,9 @@ from diffusers import DiffusionPipeline
 from PIL import Image
 from torch import Tensor
 
-from castmark.bases.facts import BaseFacts
+from castmark.bases.facts import BaseFacts, digest_of
 from castmark.bases.family import Family
-from castmark.bases.fast import DTYPES, keep_shapes, make_fast, place
+from castmark.bases.fast import DTYPES, in_buckets, keep_shapes, make_fast, place, worn_apart
 from castmark.bases.folding import FoldedDecoder, folds
 from castmark.bases.sizes import nearest_size
 from castmark.bases.sizing import Weights
@@ -87,9 +86,9 @@ class DiffusersBase:
         facts: what the folder says of itself.
         family: how to speak to its pipeline.
         device: torch's name of where it draws.
-        exact: draw what plain diffusers draws, bit for bit: nothing is compiled. Otherwise a decoder whose
-            end is linear is folded (`castmark.bases.folding`): of 8-bit values about one in twenty thousand
-            differs, by one.
+        exact: draw what plain diffusers draws, bit for bit: nothing is compiled, laid out anew, in 8 bits or
+            decoded by another decoder. Otherwise a decoder whose end is linear is folded
+            (`castmark.bases.folding`): of 8-bit values about one in twenty thousand differs, by one.
         settings: what is asked for speed's sake.
         pipeline: one that is loaded already, instead of the folder's.
     """
@@ -116,15 +115,9 @@ class DiffusersBase:
         else:
             weights = Weights.loaded(pipeline, family.form())
         asked = settings or SpeedSettings()
-        if exact:
-            if asked.compile == "on":
-                raise BaseError(
-                    "a compiled base does not draw exactly as plain diffusers; ask for one of the two"
-                )
-            asked = replace(asked, compile="off")
         if asked.draft_decoder is not None and not family.draft_decoder:
             raise BaseError(f"{facts.name}: no draft decoder can decode its latents; leave it out")
-        self.plan = decide(Hardware.of(device), weights, asked)
+        self.plan = decide(Hardware.of(device), weights, asked, exact=exact)
         self.device, self.dtype = device, DTYPES[self.plan.dtype]
         self.call_arguments: dict[str, Any] = {}
         self.pipeline: Any = _load(facts, family, self.dtype) if pipeline is None else pipeline
@@ -165,24 +158,21 @@ class DiffusersBase:
 
     @property
     def files(self) -> Mapping[str, str]:
-        """sha256 of every weight and configuration file, by name."""
+        """sha256 of every file that is loaded, by name."""
         return self._files
 
     @property
     def digest(self) -> str:
-        """sha256 over the names and sha256 of every weight and configuration file."""
+        """sha256 over the names and sha256 of every file that is loaded."""
         return self._digest
 
     @cached_property
     def _files(self) -> Mapping[str, str]:
-        return self.facts.files()
+        return self.facts.files(self.model.form().left_out)
 
     @cached_property
     def _digest(self) -> str:
-        total = hashlib.sha256()
-        for name, digest in self.files.items():
-            total.update(f"{name} {digest}\n".encode())
-        return total.hexdigest()
+        return digest_of(self.files)
 
     @property
     def default_size(self) -> tuple[int, int]:
@@ -275,11 +265,16 @@ class DiffusersBase:
         """Words of ``text`` that are not among those its folder states."""
         return () if self.facts.words is None else unknown_words(text, self.facts.words)
 
+    def unread(self, text: str) -> str:
+        """The end of ``text`` that is cut off before the base reads it."""
+        return self.model.unread(text)
+
     def draw(self, shots: Sequence[ResolvedShot]) -> list[Draft]:
         """Draw a batch; see `castmark.bases.base.Base.draw`."""
 
-        def drawn(size: tuple[int, int], steps: int) -> Tensor:
-            words, seeds = self._words.all_of([shot.text for shot in shots]), [shot.seed for shot in shots]
+        def drawn(some: slice, size: tuple[int, int], steps: int) -> Tensor:
+            words = self._words.all_of([shot.text for shot in shots[some]])
+            seeds = [shot.seed for shot in shots[some]]
             if self._folded is None:
                 return self.model.run(words, size, steps, seeds, self.call_arguments)
             latents = self.model.run(words, size, steps, seeds, self.call_arguments, output="latent")
@@ -291,7 +286,7 @@ class DiffusersBase:
     def draw_from(self, shots: Sequence[ResolvedShot], images: Sequence[Image.Image]) -> list[Draft]:
         """One draft a shot, each from its image, which has the shot's size; all share their strength.
 
-        ``steps`` denoising steps are really taken.
+        ``steps`` denoising steps are taken, of a path of which they are about the strength.
 
         Raises:
             BaseError: they do not share size and steps, or drawing failed.
@@ -301,13 +296,13 @@ class DiffusersBase:
         return self._drafts(
             shots,
             {"strength": start.strength, "start": start.sha256[:16], "decoder": "diffusers"},
-            lambda size, steps: self.model.run_from(
-                images,
+            lambda some, size, steps: self.model.run_from(
+                images[some],
                 start.strength,
-                self._words.all_of([shot.text for shot in shots]),
+                self._words.all_of([shot.text for shot in shots[some]]),
                 size,
                 steps,
-                [shot.seed for shot in shots],
+                [shot.seed for shot in shots[some]],
                 self.call_arguments,
             ),
         )
@@ -326,26 +321,39 @@ class DiffusersBase:
         self,
         shots: Sequence[ResolvedShot],
         more: Mapping[str, str | int | float],
-        drawn: Callable[[tuple[int, int], int], Tensor],
+        drawn: Callable[[slice, tuple[int, int], int], Tensor],
     ) -> list[Draft]:
-        """Drafts of what ``drawn`` returns for size and steps: images "b 3 h w" in [0, 1]."""
+        """Drafts of what ``drawn`` returns for some of the shots, size and steps: "b 3 h w" in [0, 1]."""
         if not shots:
             return []
         if len({(s.width, s.height, s.steps) for s in shots}) > 1:
             raise BaseError("one batch must share size and steps; split it first")
         if self.plan.compiled != "no":
             keep_shapes()
+        size, steps = (shots[0].width, shots[0].height), shots[0].steps
+        found: list[Draft] = []
         with self._no_gradients():
-            return self._drawn(shots, more, drawn)
+            for count in self._together(len(shots)):
+                some = slice(len(found), len(found) + count)
+                found += self._drawn(shots[some], more, partial(drawn, some, size, steps))
+        return found
+
+    def _together(self, count: int) -> list[int]:
+        """How many of so many shots go into each call: all, but where other numbers than the plan's would be
+        compiled for. What is worn by each image of a batch is worn by the whole of it.
+        """
+        if self.plan.compiled == "no" or worn_apart(self.call_arguments):
+            return [count]
+        return in_buckets(count, self.plan.buckets)
 
     def _drawn(
         self,
         shots: Sequence[ResolvedShot],
         more: Mapping[str, str | int | float],
-        drawn: Callable[[tuple[int, int], int], Tensor],
+        drawn: Callable[[], Tensor],
     ) -> list[Draft]:
         started = time.perf_counter()
-        images = drawn((shots[0].width, shots[0].height), shots[0].steps)
+        images = drawn()
         # A non-finite pixel must reach the caller as an error, not as whatever a cast makes of it.
         finite = images.isfinite().flatten(1).all(1).tolist()
         broken = [shot.seed for shot, whole in zip(shots, finite, strict=True) if not whole]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,17 +18,15 @@ from typing import Any, cast
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from castmark.bases.loaded import INDEX, loaded_files, parts_of
 from castmark.bases.words import read_words
 from castmark.errors import BaseError
 
-INDEX = "model_index.json"
 STATED = "castmark.json"
-HASHED_SUFFIXES = frozenset({".safetensors", ".json", ".txt", ".model", ".jinja"})
 UNREAD = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".msgpack", ".h5", ".onnx"})
 """Weights in formats that can run code when read, or that are not diffusers'."""
 LIBRARIES = frozenset({"diffusers", "transformers"})
 """Where the parts of a pipeline may come from: a folder that brings code of its own is not run."""
-_NOT_HASHED = frozenset({"card.json", STATED})
 _NON_COMMERCIAL = re.compile(
     r"(^|[-_ ./])nc([-_ ./]|$)|non[-_ ]?commercial|research[-_ ]?only|(^|[-_ ])nscl", re.IGNORECASE
 )
@@ -36,6 +34,8 @@ _NON_COMMERCIAL = re.compile(
 LICENCE_FILES = ("LICENSE.md", "LICENSE.txt", "LICENSE.TXT", "LICENSE")
 """Looked into where the model card names no licence."""
 LONGEST_NAME = 80
+OTHER = "other"
+"""What model cards say of a licence that a hub has no name for."""
 
 
 class _Stated(BaseModel):
@@ -71,19 +71,27 @@ class BaseFacts:
         """Whether the licence's name says that commercial use is not allowed."""
         return self.licence is not None and _NON_COMMERCIAL.search(self.licence) is not None
 
-    def files(self) -> dict[str, str]:
-        """sha256 of every file that decides the pixels, by its name in the folder."""
-        paths = [path for path in sorted(self.folder.rglob("*")) if self._counts(path)]
+    def files(self, left_out: Collection[str] = ()) -> dict[str, str]:
+        """sha256 of every file that is loaded, by its name in the folder, without those parts."""
+        paths = self.paths(left_out)
         with ThreadPoolExecutor(8) as pool:  # hashlib lets go of the interpreter's lock
             digests = pool.map(_sha256, paths)
             names = [path.relative_to(self.folder).as_posix() for path in paths]
             return dict(zip(names, digests, strict=True))
 
-    def _counts(self, path: Path) -> bool:
-        """Weights beside the parts (a repository's single-file copy of it all) decide nothing."""
-        if path.suffix not in HASHED_SUFFIXES or path.name in _NOT_HASHED or not path.is_file():
-            return False
-        return path.parent != self.folder or path.name == INDEX
+    def paths(self, left_out: Collection[str] = ()) -> list[Path]:
+        """The files that are loaded, without those parts; none where there is no folder."""
+        if not (self.folder / INDEX).is_file():
+            return []
+        return loaded_files(self.folder, parts_of(read_json(self.folder / INDEX), left_out))
+
+
+def digest_of(files: Mapping[str, str]) -> str:
+    """sha256 over the names and sha256 of a base's files: what calibrations and LoRAs belong to."""
+    total = hashlib.sha256()
+    for name, digest in files.items():
+        total.update(f"{name} {digest}\n".encode())
+    return total.hexdigest()
 
 
 def read_facts(folder: Path, *, name: str | None = None, revision: str | None = None) -> BaseFacts:
@@ -101,11 +109,13 @@ def read_facts(folder: Path, *, name: str | None = None, revision: str | None = 
             f"{folder}: no {INDEX} there, so not a diffusers pipeline folder; "
             "give the folder of a base, a hub id such as stabilityai/sd-turbo, or 'embedded'"
         )
-    index = _json(path)
+    index = read_json(path)
     family = index.get("_class_name")
     _check_parts(folder, index)
     try:
-        stated = _Stated.model_validate(_json(folder / STATED)) if (folder / STATED).is_file() else _Stated()
+        stated = (
+            _Stated.model_validate(read_json(folder / STATED)) if (folder / STATED).is_file() else _Stated()
+        )
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in problem["loc"])
@@ -114,7 +124,7 @@ def read_facts(folder: Path, *, name: str | None = None, revision: str | None = 
         folder=folder,
         family=family if isinstance(family, str) else str(family),
         name=stated.name or name or folder.name,
-        licence=stated.licence or _hub_licence(folder / "README.md") or _heading(folder),
+        licence=stated.licence or _licence(folder),
         sizes=stated.sizes,
         steps=stated.steps,
         revision=revision,
@@ -123,13 +133,8 @@ def read_facts(folder: Path, *, name: str | None = None, revision: str | None = 
 
 
 def _check_parts(folder: Path, index: Mapping[str, Any]) -> None:
-    for part, source in index.items():
-        if part.startswith("_") or not isinstance(source, list) or len(cast("list[Any]", source)) != 2:
-            continue
-        library, _ = cast("list[Any]", source)
-        if library is None:
-            continue
-        if library not in LIBRARIES and not _of_diffusers(str(library)):
+    for part, library in parts_of(index).items():
+        if library not in LIBRARIES and not _of_diffusers(library):
             raise BaseError(
                 f"{folder}: its {part} comes from {library!r}, code of its own; "
                 "only parts of diffusers and transformers are loaded"
@@ -150,6 +155,12 @@ def _of_diffusers(library: str) -> bool:
     return library.isidentifier() and find_spec(f"diffusers.pipelines.{library}") is not None
 
 
+def _licence(folder: Path) -> str | None:
+    """As the model card names it, else as its text is headed; "other" only where nothing says which other."""
+    named = _hub_licence(folder / "README.md")
+    return (None if named == OTHER else named) or _heading(folder) or named
+
+
 def _hub_licence(readme: Path) -> str | None:
     """The licence at the head of a model card: ``license_name`` where ``license`` is "other"."""
     if not readme.is_file():
@@ -165,7 +176,7 @@ def _hub_licence(readme: Path) -> str | None:
         return None
     card = cast("dict[str, Any]", head)
     licence = card.get("license")
-    if licence == "other":
+    if licence == OTHER:
         licence = card.get("license_name") or licence
     return licence if isinstance(licence, str) else None
 
@@ -180,7 +191,12 @@ def _heading(folder: Path) -> str | None:
     return None
 
 
-def _json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """An object of a base's folder.
+
+    Raises:
+        BaseError: it cannot be read, or is none.
+    """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:

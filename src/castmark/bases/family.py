@@ -20,6 +20,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from castmark.bases.facts import BaseFacts
+from castmark.bases.partway import share_taken, whole_steps
+from castmark.bases.reading import Window
 from castmark.bases.sizes import native_sizes
 from castmark.bases.sizing import Form
 from castmark.errors import BaseError
@@ -60,6 +62,8 @@ class Family(ABC):
     image_class: ClassVar[Any] = None
     """diffusers' image-to-image pipeline, made over the very parts of this one."""
     image_class_arguments: ClassVar[Mapping[str, Any]] = {}
+    start_rounding: ClassVar[float] = -0.5
+    """How that pipeline rounds where it begins (`castmark.bases.partway.share_taken`)."""
 
     def __init__(self, pipeline: Any, facts: BaseFacts) -> None:
         self.pipeline = pipeline
@@ -67,8 +71,16 @@ class Family(ABC):
 
     @classmethod
     def load_arguments(cls) -> dict[str, Any]:
-        """Arguments for ``from_pretrained`` besides folder and dtype."""
+        """Arguments for ``from_pretrained`` besides folder and dtype; parts that are None are not loaded."""
         return {}
+
+    @classmethod  # noqa: B027 - most have nothing to look for
+    def check(cls, facts: BaseFacts) -> None:
+        """Look at a folder's configuration, before its weights are fetched or read.
+
+        Raises:
+            BaseError: a base of this kind of pipeline that cannot be drawn with here.
+        """
 
     @classmethod
     def form(cls) -> Form:
@@ -77,6 +89,7 @@ class Family(ABC):
             denoiser=cls.lora_prefix,
             repeated_blocks=cls.repeated_blocks,
             lengths_vary=cls.lengths_vary,
+            left_out=frozenset(name for name, value in cls.load_arguments().items() if value is None),
         )
 
     @property
@@ -143,6 +156,19 @@ class Family(ABC):
         """Every text as the denoiser reads it."""
         with torch.no_grad():
             return [self.encode_text(text) for text in texts]
+
+    def unread(self, text: str) -> str:
+        """The end of a text that is cut off before the denoiser reads it. Any thread may ask."""
+        return self.window.unread(text)
+
+    @cached_property
+    def window(self) -> Window:
+        """The tokens of a text that are read."""
+        return Window(*self.reads())
+
+    @abstractmethod
+    def reads(self) -> tuple[Any, int]:
+        """The tokenizer of its text model, and how many tokens that takes."""
 
     def together(self, words: Sequence[Words]) -> dict[str, Any]:
         """Several texts as one batch, by the names of the pipeline's arguments."""
@@ -220,18 +246,18 @@ class Family(ABC):
         seeds: Sequence[int],
         worn: Mapping[str, Any],
     ) -> Float[Tensor, "b 3 h w"]:
-        """Pictures drawn from images of ``size`` (SDEdit, arXiv 2108.01073). ``steps`` are really taken:
-        diffusers drops the first (1 - strength) of those it is told.
+        """Pictures drawn from images of ``size`` (SDEdit, arXiv 2108.01073). ``steps`` are taken, the last of
+        a path of which they are about ``strength``; where that is below 1, at least one before them is not.
         """
         assert self.image_class is not None, "a family without one draws from images itself"
         pipeline = self.image_class(**self.pipeline.components, **self.image_class_arguments)
         pipeline.set_progress_bar_config(disable=True)
-        whole = max(steps, round(steps / strength))
+        whole = whole_steps(steps, strength)
         found = pipeline(
             **self.together(words),
             **self.image_arguments(images, size),
             **self.image_steps(whole),
-            strength=strength,
+            strength=share_taken(steps, whole, self.start_rounding),
             num_inference_steps=whole,
             generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
             output_type="pt",

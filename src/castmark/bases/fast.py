@@ -7,6 +7,7 @@ graph.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,6 +18,7 @@ from torch import nn
 from castmark.bases.speed import Quantise, SpeedPlan
 from castmark.errors import BaseError
 from castmark_adapters.host import Model
+from castmark_adapters.native import EACH
 from castmark_adapters.slots import LoraSlots
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -35,6 +37,8 @@ def place(model: Model, pipeline: Any, plan: SpeedPlan, device: str) -> None:
     """
     if plan.draft_decoder is not None:
         pipeline.vae = _decoder(pipeline, plan)
+    if plan.decodes_alone and hasattr(pipeline.vae, "use_slicing"):
+        cast("Any", pipeline.vae).use_slicing = True
     if plan.quantised != "none":
         _quantise(model.denoiser, plan.quantised, device)
     if plan.offload == "parts":
@@ -75,6 +79,25 @@ def keep_shapes() -> None:
     limits = cast("Any", torch._dynamo.config)
     if limits.recompile_limit < SHAPES:
         limits.recompile_limit = SHAPES
+
+
+def in_buckets(count: int, buckets: Sequence[int]) -> list[int]:
+    """So many pictures in batches of those sizes, the largest first.
+
+    >>> in_buckets(7, (1, 2, 4, 8))
+    [4, 2, 1]
+    """
+    sizes: list[int] = []
+    for bucket in sorted(buckets, reverse=True):
+        times, count = divmod(count, bucket)
+        sizes += [bucket] * times
+    return sizes
+
+
+def worn_apart(call_arguments: Mapping[str, Any]) -> bool:
+    """Whether each image of a batch is shown references of its own."""
+    embeds = call_arguments.get("ip_adapter_image_embeds", ())
+    return EACH in call_arguments or any(len(each) > 1 for each in embeds)
 
 
 def _decoder(pipeline: Any, plan: SpeedPlan) -> nn.Module:

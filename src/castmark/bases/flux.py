@@ -14,6 +14,7 @@ from diffusers import FluxImg2ImgPipeline
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from castmark.bases.facts import BaseFacts, read_json
 from castmark.bases.family import Family
 from castmark.bases.flow import static_mu
 from castmark.bases.reference_files import find_reference
@@ -32,11 +33,13 @@ class Flux(Family):
     words_kept: ClassVar[int] = 64
     image_class = FluxImg2ImgPipeline
 
-    def __init__(self, pipeline: Any, facts: Any) -> None:
-        super().__init__(pipeline, facts)
-        if pipeline.transformer.config.guidance_embeds:
+    @classmethod
+    def check(cls, facts: BaseFacts) -> None:
+        """FLUX.1-dev is refused."""
+        config = facts.folder / "transformer/config.json"
+        if config.is_file() and read_json(config).get("guidance_embeds"):
             raise BaseError(
-                f"{self.facts.name}: guidance is still to be chosen, so it is not distilled to few steps; "
+                f"{facts.name}: guidance is still to be chosen, so it is not distilled to few steps; "
                 "use FLUX.1-schnell"
             )
 
@@ -63,6 +66,10 @@ class Flux(Family):
             text, None, device=self.device, max_sequence_length=MAX_TOKENS
         )
         return {"prompt_embeds": cast("Tensor", embedding), "pooled_prompt_embeds": cast("Tensor", pooled)}
+
+    def reads(self) -> tuple[Any, int]:
+        """T5's: what CLIP reads beside it is only the gist."""
+        return self.pipeline.tokenizer_2, MAX_TOKENS
 
     def call_arguments(self, worn: Mapping[str, Any], batch: int) -> dict[str, Any]:
         """Image embeddings are repeated over the batch: this pipeline does not do it itself."""

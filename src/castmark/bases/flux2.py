@@ -16,12 +16,20 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.functional import pil_to_tensor
 
+from castmark.bases.facts import BaseFacts, read_json
 from castmark.bases.family import Family
+from castmark.bases.loaded import INDEX
+from castmark.bases.partway import whole_steps
+from castmark.bases.reading import around_a_user
 from castmark.errors import BaseError
 from castmark_adapters.host import Words
 from castmark_adapters.lora import TARGETS
 from castmark_adapters.native import ALL, EACH, NativeReferences
+from castmark_adapters.running import running_device
 from castmark_adapters.schedule import StraightPath
+
+MAX_TOKENS = 512
+"""As its pipeline reads."""
 
 
 class Flux2Klein(Family):
@@ -32,11 +40,12 @@ class Flux2Klein(Family):
     lengths_vary = True  # reference images are further tokens
     draft_decoder = False  # latents are normalised by the autoencoder's own statistics
 
-    def __init__(self, pipeline: Any, facts: Any) -> None:
-        super().__init__(pipeline, facts)
-        if not pipeline.config.is_distilled:
+    @classmethod
+    def check(cls, facts: BaseFacts) -> None:
+        """The klein that is still to be distilled is refused."""
+        if not read_json(facts.folder / INDEX).get("is_distilled"):
             raise BaseError(
-                f"{self.facts.name}: not distilled to few steps (is_distilled is off); "
+                f"{facts.name}: not distilled to few steps (is_distilled is off); "
                 "use FLUX.2-klein, not its base"
             )
 
@@ -48,6 +57,14 @@ class Flux2Klein(Family):
     def native_side(self) -> int:
         """1024."""
         return int(self.pipeline.default_sample_size) * int(self.pipeline.vae_scale_factor)
+
+    def reads(self) -> tuple[Any, int]:
+        """Qwen's, as the pipeline cuts."""
+        return self.pipeline.tokenizer, MAX_TOKENS
+
+    def unread(self, text: str) -> str:
+        """It is read as what a user says in a chat."""
+        return self.window.unread(text, *around_a_user(self.pipeline.tokenizer, thinking=False))
 
     def encode_text(self, text: str) -> Words:
         """Hidden states of three of the text model's layers, side by side."""
@@ -83,7 +100,7 @@ class Flux2Klein(Family):
     def encode_images(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c h w"]:
         """In 2 x 2 patches as channels, normalised by the autoencoder's own statistics."""
         vae = self.pipeline.vae
-        pixels = (images * 2 - 1).to(vae.device, vae.dtype)
+        pixels = (images * 2 - 1).to(running_device(vae), vae.dtype)
         return cast("Tensor", self.pipeline._encode_vae_image(pixels, cast("Any", None)))
 
     def unpacked(self, latents: Tensor) -> Float[Tensor, "b c h w"]:
@@ -130,7 +147,7 @@ class Flux2Klein(Family):
                 for image, text, seed, own in zip(images, words, seeds, worn[EACH], strict=True)
             ]
             return torch.cat(alone)
-        whole = max(steps, round(steps / strength))
+        whole = whole_steps(steps, strength)
         sigmas = torch.linspace(1.0, 1 / whole, whole)[whole - steps :].tolist()
         scheduler: Any = type(self.pipeline.scheduler).from_config(self.pipeline.scheduler.config)
         scheduler.set_timesteps(sigmas=sigmas, mu=self._mu(size, steps))

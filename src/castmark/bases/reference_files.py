@@ -20,8 +20,14 @@ from castmark_adapters.reference import ENCODER, WEIGHTS
 
 _ON_HUB = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)/(?P<file>[\w./-]+\.safetensors)(@(?P<revision>[\w.\-]+))?")
 
-_PROJECTIONS = ("image_proj.proj.weight", "image_proj.proj_in.weight", "ip_adapter_proj_model.proj.weight")
-"""First layer of an image projection: plain, Plus, and as FLUX.1's are named."""
+_PROJECTIONS = {
+    "image_proj.proj.weight": "projection_dim",
+    "image_proj.proj_in.weight": "hidden_size",
+    "ip_adapter_proj_model.proj.weight": "projection_dim",
+}
+"""First layer of an image projection (plain, Plus, and as FLUX.1's are named), and which of an encoder's
+widths it reads: of its embeddings or of its hidden states. One encoder's may be another's other.
+"""
 
 
 def find_reference(source: str | Path) -> tuple[Path, Path]:
@@ -46,13 +52,13 @@ def find_reference(source: str | Path) -> tuple[Path, Path]:
             )
         wanted = [match["file"], f"*{ENCODER}/config.json", f"*{ENCODER}/model.safetensors"]
         path = download(match["repo"], match["revision"], wanted, str(source)) / match["file"]
-    width = _width(path)
+    which, width = _read_width(path)
     for folder in _encoders(path):
-        if (folder / "model.safetensors").is_file() and width in _widths(folder / "config.json"):
+        if (folder / "model.safetensors").is_file() and _given(folder / "config.json", which) == width:
             return path, folder
     raise BaseError(
-        f"{path}: no image encoder that gives {width} numbers lies beside it; put its folder there as "
-        f"{ENCODER}/ (config.json, model.safetensors)"
+        f"{path}: no image encoder that gives {width} numbers ({which}) lies beside it; put its folder there "
+        f"as {ENCODER}/ (config.json, model.safetensors)"
     )
 
 
@@ -62,21 +68,19 @@ def _encoders(path: Path) -> Iterator[Path]:
         yield above / "models" / ENCODER
 
 
-def _width(path: Path) -> int:
-    """What the adapter's projection reads: of embeddings in the plain form, of hidden states in the Plus."""
+def _read_width(path: Path) -> tuple[str, int]:
+    """Which of an encoder's widths the adapter's projection reads, and how wide that is."""
     try:
         with safe_open(path, "pt") as file:
             for key in file.keys():  # noqa: SIM118 - not a mapping
                 if key in _PROJECTIONS:
-                    return int(file.get_slice(key).get_shape()[-1])
+                    return _PROJECTIONS[key], int(file.get_slice(key).get_shape()[-1])
     except (SafetensorError, OSError) as error:
         raise BaseError(f"{path}: cannot be read as safetensors ({error}); fetch it again") from error
     raise BaseError(f"{path}: not an IP-Adapter that is known (no image projection in it)")
 
 
-def _widths(config: Path) -> set[int]:
-    """Widths that a vision tower gives: of its embeddings and of its hidden states."""
-    if not config.is_file():
-        return set()
-    stated = json.loads(config.read_text())
-    return {int(stated[name]) for name in ("projection_dim", "hidden_size") if name in stated}
+def _given(config: Path, which: str) -> int | None:
+    """That width of a vision tower; None where it is not stated."""
+    found = json.loads(config.read_text()).get(which) if config.is_file() else None
+    return None if found is None else int(found)

@@ -53,6 +53,15 @@ class SanaSprint(Family):
         )
         return {"prompt_embeds": cast("Tensor", embedding), "prompt_attention_mask": cast("Tensor", mask)}
 
+    def reads(self) -> tuple[Any, int]:
+        """Gemma's, as the pipeline counts: all but two, besides the instruction's."""
+        return self.pipeline.tokenizer, MAX_TOKENS - 2
+
+    def unread(self, text: str) -> str:
+        """It is read after the instruction."""
+        before = "\n".join(INSTRUCTION)
+        return self.window.unread(text, before=before, more=self.window.count(before))
+
     def call_arguments(self, worn: Mapping[str, Any], batch: int) -> dict[str, Any]:
         """Sizes are drawn as they are asked for: `sizes` are the ones it was trained on."""
         return {"guidance_scale": GUIDANCE, "use_resolution_binning": False, **worn}

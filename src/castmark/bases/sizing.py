@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import struct
 from dataclasses import dataclass
 from math import prod
@@ -12,9 +11,6 @@ from typing import Any
 
 from castmark.bases.facts import BaseFacts
 from castmark.errors import BaseError
-
-_FILE = re.compile(r"(model|diffusion_pytorch_model)(-\d+-of-\d+)?\.safetensors")
-"""Weights as they are loaded: not the copies in other precisions that may lie beside them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +23,8 @@ class Form:
     """A denoiser of like blocks (a transformer), or one that is compiled whole (a UNet)."""
     lengths_vary: bool = False
     """Whether what it reads differs in length from text to text."""
+    left_out: frozenset[str] = frozenset()
+    """Parts of a folder's pipeline that are not loaded."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +49,8 @@ class Weights:
             BaseError: a file that is damaged.
         """
         parts: dict[str, int] = {}
-        for path in facts.folder.glob("*/*.safetensors"):
-            if _FILE.fullmatch(path.name):
+        for path in facts.paths(form.left_out):
+            if path.suffix == ".safetensors":
                 parts[path.parent.name] = parts.get(path.parent.name, 0) + parameters_in(path)
         return cls._from(parts, form)
 

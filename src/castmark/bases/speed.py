@@ -9,9 +9,10 @@ it.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -39,7 +40,7 @@ CHECKPOINTED = 1_000_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class Hardware:
-    """What draws. ``memory`` and ``free`` are bytes of the device's own memory."""
+    """What draws. ``memory`` and ``free`` are bytes of the device's own memory; 0 where that is not known."""
 
     device: str
     name: str
@@ -123,10 +124,12 @@ class SpeedPlan:
     fixed_shapes: bool
     """Whether each shape is compiled for itself; False where texts differ in length, which would be many."""
     buckets: tuple[int, ...]
-    """Batch sizes that are compiled and captured for; the pipeline makes no others."""
+    """Batch sizes that are compiled and captured for: others are drawn in several of these."""
     offload: Offload
     quantised: Quantise
     draft_decoder: str | None
+    decodes_alone: bool
+    """Whether a batch is decoded one picture after another."""
     lora_slots: int
     """Rank of the slots LoRAs are copied into; 0 to put them in front of the layers instead."""
     optimizer: Optimizer
@@ -143,13 +146,17 @@ class SpeedPlan:
         return "\n".join(f"{choice.what}: {choice.value} ({choice.why})" for choice in self.choices)
 
 
-def decide(hardware: Hardware, weights: Weights, settings: SpeedSettings) -> SpeedPlan:
-    """The plan for this base on this machine.
+def decide(
+    hardware: Hardware, weights: Weights, settings: SpeedSettings, *, exact: bool = False
+) -> SpeedPlan:
+    """The plan for this base on this machine; ``exact``, one that draws as plain diffusers does.
 
     Raises:
         BaseError: something is asked for that cannot be had here.
     """
     choices: list[Choice] = []
+    if exact:
+        settings = _plain(settings)
 
     def chose(what: str, value: str, why: str) -> None:
         choices.append(Choice(what=what, value=value, why=why))
@@ -171,7 +178,7 @@ def decide(hardware: Hardware, weights: Weights, settings: SpeedSettings) -> Spe
         chose("offload", offload, f"{why}; copying costs {cost}, a smaller base nothing")
     elif settings.offload == "no" and gpu:
         chose("offload", "no", "asked for")
-    channels_last = gpu and not weights.repeated_blocks
+    channels_last = gpu and not weights.repeated_blocks and not exact
     if channels_last:
         chose("memory format", "channels_last", "convolutions on tensor cores read it without copies")
     compiled = _compiled(hardware, weights, settings, offload)
@@ -189,6 +196,9 @@ def decide(hardware: Hardware, weights: Weights, settings: SpeedSettings) -> Spe
         chose("lora slots", f"rank {LORA_RANK}", "subjects change by copying numbers: no recompile")
     if settings.draft_decoder is not None:
         chose("decoder", Path(settings.draft_decoder).name, "asked for: drafts, softer than the base's own")
+    decodes_alone = gpu and not exact
+    if decodes_alone:
+        chose("decoding", "one picture at a time", "a batch at once does not fit beside a large base")
     powers = [2**i for i in range(settings.largest_batch.bit_length())]
     return SpeedPlan(
         dtype=dtype,
@@ -200,11 +210,29 @@ def decide(hardware: Hardware, weights: Weights, settings: SpeedSettings) -> Spe
         offload=offload,
         quantised=settings.quantise,
         draft_decoder=settings.draft_decoder,
+        decodes_alone=decodes_alone,
         lora_slots=LORA_RANK if compiled != "no" else 0,
         optimizer="adamw8bit" if gpu and hardware.bitsandbytes else "adamw",
         gradient_checkpointing=gpu and weights.denoiser >= CHECKPOINTED,
         choices=tuple(choices),
     )
+
+
+def _plain(settings: SpeedSettings) -> SpeedSettings:
+    """Nothing compiled.
+
+    Raises:
+        BaseError: something is asked for that changes pixels.
+    """
+    asked = {
+        "a compiled base": settings.compile == "on",
+        "a base in 8 bits": settings.quantise != "none",
+        "a draft decoder": settings.draft_decoder is not None,
+    }
+    for what, wanted in asked.items():
+        if wanted:
+            raise BaseError(f"{what} does not draw exactly as plain diffusers; ask for one of the two")
+    return replace(settings, compile="off")
 
 
 def needed(weights: Weights, dtype: str, quantise: Quantise = "none") -> int:
@@ -305,10 +333,13 @@ def _why_not(hardware: Hardware, offload: Offload, *, asked: bool = False) -> st
 
 
 def _ram(*, free: bool = False) -> int:
-    """Bytes of the machine's memory, all or available; 0 where the system does not say."""
+    """Bytes of the machine's memory, all or available (all, where only that is said); 0 where nothing is."""
     info = Path("/proc/meminfo")
     if not info.is_file():
-        return 0
+        try:
+            return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        except (AttributeError, OSError, ValueError):  # not a Unix, or one without these names
+            return 0
     wanted = "MemAvailable" if free else "MemTotal"
     line = next((line for line in info.read_text().splitlines() if line.startswith(wanted)), "")
     return int(line.split()[1]) * 1024 if line else 0

@@ -33,6 +33,7 @@ class StableDiffusion(Family):
     draws_in_regions = True
     image_class = StableDiffusionImg2ImgPipeline
     image_class_arguments: ClassVar[Mapping[str, Any]] = {"requires_safety_checker": False}
+    start_rounding = 0.5
 
     @classmethod
     def load_arguments(cls) -> dict[str, Any]:
@@ -62,6 +63,10 @@ class StableDiffusion(Family):
             text, device=self.device, num_images_per_prompt=1, do_classifier_free_guidance=False
         )
         return {"prompt_embeds": cast("Tensor", embedding)}
+
+    def reads(self) -> tuple[Any, int]:
+        """CLIP's, usually 77."""
+        return self.pipeline.tokenizer, int(self.pipeline.tokenizer.model_max_length)
 
     def path(self, drawing_steps: int) -> Schedule:
         """Variance preserving."""

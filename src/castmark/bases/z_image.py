@@ -15,8 +15,12 @@ from torch import Tensor
 
 from castmark.bases.family import Family
 from castmark.bases.flow import static_mu
+from castmark.bases.reading import around_a_user
 from castmark_adapters.host import Words
 from castmark_adapters.schedule import StraightPath
+
+MAX_TOKENS = 512
+"""As its pipeline reads."""
 
 
 class ZImage(Family):
@@ -31,6 +35,14 @@ class ZImage(Family):
     def native_side(self) -> int:
         """1024."""
         return 1024
+
+    def reads(self) -> tuple[Any, int]:
+        """Qwen's, as the pipeline cuts."""
+        return self.pipeline.tokenizer, MAX_TOKENS
+
+    def unread(self, text: str) -> str:
+        """It is read as what a user says in a chat."""
+        return self.window.unread(text, *around_a_user(self.pipeline.tokenizer, thinking=True))
 
     def encode_text(self, text: str) -> Words:
         """The text model's last hidden states but one, without padding."""

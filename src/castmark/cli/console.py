@@ -28,6 +28,8 @@ class Reporter:
         self.quiet = quiet
         self._results = Console(highlight=False, soft_wrap=True)
         self._status = Console(stderr=True, highlight=False, soft_wrap=True)
+        if self._results.is_terminal and self._status.is_terminal:
+            self._results = self._status  # one that knows of the bar, and moves it out of the way
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self._bars = Progress(*columns, console=self._status, transient=True)
         self._tasks: dict[str, TaskID] = {}
@@ -84,8 +86,8 @@ class Reporter:
         if row.status == "signed":
             likeness = "" if row.identity is None else f"  identity {row.identity:.2f}"
             self.result(f"{row.name}  signed{likeness}")
-            if row.verdict is not None and row.verdict.unknown_words:
-                self.say(f"{row.name}  unknown words: {', '.join(row.verdict.unknown_words)}")
+            for note in () if row.verdict is None else row.verdict.notes:
+                self.say(f"{row.name}  {note}")
             return
         line = f"{row.name}  {row.status} (seed {row.seed}): {row.reason}"
         if self.quiet or row.status == "failed":

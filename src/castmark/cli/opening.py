@@ -131,8 +131,8 @@ def open_to_learn(
     """
     from castmark.studio.opening import open_drawing_base
 
-    asked = Opening(dtype=dtype, offload=offload, quantise=quantise)
-    return open_drawing_base(base, device, threads, speed=asked.speed(1))
+    asked = Opening(dtype=dtype, offload=offload, quantise=quantise, compiled=False)
+    return open_drawing_base(base, device, threads, exact=False, speed=asked.speed(1))
 
 
 def opens_a_studio(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -11,16 +11,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from castmark.bases.base import CutsOff
 from castmark.errors import CheckError
 from castmark.outputs.size import placed
 from castmark.remembered import Remembered
 from castmark.safety.checker import ReadsAhead
-from castmark.take import UNKNOWN_WORDS, Draft, Finding, Verdict
+from castmark.take import UNKNOWN_WORDS, UNREAD_WORDS, Draft, Finding, Verdict
 from castmark_adapters.encoder import squared
 
 if TYPE_CHECKING:
+    from castmark.bases.base import Base
     from castmark.safety import Checker
     from castmark.studio.wardrobe import Wardrobe
+    from castmark_adapters.subject import Subject
 
 
 PROMPTS_KEPT = 4096
@@ -56,8 +59,8 @@ class PromptVerdicts:
         return self._known.of(text)
 
 
-def _part(draft: Draft, digest: str) -> Draft:
-    """The draft where the subject of this digest is: all of it, or its region of a picture of several.
+def _part(draft: Draft, which: int) -> Draft:
+    """The draft where this one of its subjects is: all of it, or its region of a picture of several.
 
     Raises:
         CheckError: its region was cropped away.
@@ -66,7 +69,7 @@ def _part(draft: Draft, digest: str) -> Draft:
     if len(shot.subjects) < 2:
         return draft
     height, width, _ = draft.pixels.shape
-    which, whole = _digests(draft).index(digest), shot.background is not None
+    whole = shot.background is not None
     drawn = resolved.width, resolved.height
     left, top, right, bottom = placed(shot.boxes[which], drawn, (width, height), whole=whole)
     if left >= right or top >= bottom:
@@ -81,15 +84,21 @@ def _part(draft: Draft, digest: str) -> Draft:
     return replace(draft, pixels=np.asarray(squared(Image.fromarray(draft.pixels[rows, columns]))))
 
 
-def _digests(draft: Draft) -> list[str]:
-    return [subject.digest for subject in draft.resolved.shot.subjects]
-
-
-def _unread(words: Sequence[str]) -> Finding:
+def _without(name: str, words: Sequence[str], detail: str) -> Finding:
     return Finding(
-        rung="L1 prompt", name=UNKNOWN_WORDS, score=float(len(words)), threshold=0.0, allowed=False,
-        binding=False, action="warn", detail=", ".join(words),
+        rung="L1 prompt", name=name, score=float(len(words)), threshold=0.0, allowed=False,
+        binding=False, action="warn", detail=detail,
     )  # fmt: skip
+
+
+def _drawn_without(base: Base, text: str) -> list[Finding]:
+    """What the base says of the words it draws: those that it does not know, and does not read."""
+    found: list[Finding] = []
+    if words := base.unknown_words(text):
+        found.append(_without(UNKNOWN_WORDS, words, ", ".join(words)))
+    if isinstance(base, CutsOff) and (end := base.unread(text)):
+        found.append(_without(UNREAD_WORDS, end.split(), end))
+    return found
 
 
 def verdicts_on(
@@ -97,11 +106,11 @@ def verdicts_on(
     checker: Checker,
     wardrobe: Wardrobe,
     mark: Callable[[Draft], Draft],
-    unknown: Callable[[str], Sequence[str]],
+    base: Base,
 ) -> list[tuple[Draft, Verdict]]:
     """Every draft, marked first (what the check sees is what is signed) and timed, with its verdict.
 
-    What ``unknown`` says of the words that were drawn is added to it; what scored a subject, to the settings.
+    What the base says of the words that were drawn is added to it; what scored a subject, to the settings.
 
     Raises:
         CheckError: the checker did not answer every draft with a verdict, or could not complete its check.
@@ -116,18 +125,22 @@ def verdicts_on(
         raise CheckError(
             f"the checker did not answer {len(drafts)} images with a verdict each; none is signed"
         )
-    subjects = {s.digest: s for draft in drafts for s in draft.resolved.shot.subjects}
-    for digest, subject in subjects.items():
-        own = [i for i, draft in enumerate(drafts) if digest in _digests(draft)]
-        findings = wardrobe.identity(subject, [_part(drafts[i], digest) for i in own])
-        for index, finding in zip(own if findings else (), findings, strict=True):
+    worn: dict[str, list[tuple[int, int]]] = {}
+    subjects: dict[str, Subject] = {}
+    for index, draft in enumerate(drafts):
+        for which, subject in enumerate(draft.resolved.shot.subjects):
+            digest = subject.digest  # over the whole card: once is enough
+            subjects[digest] = subject
+            worn.setdefault(digest, []).append((index, which))
+    for digest, where in worn.items():
+        findings = wardrobe.identity(subjects[digest], [_part(drafts[i], which) for i, which in where])
+        for (index, _), finding in zip(where if findings else (), findings, strict=True):
             verdicts[index] = replace(verdicts[index], findings=(*verdicts[index].findings, finding))
             told = {**drafts[index].settings, "identity_encoder": wardrobe.scored_by}
             drafts[index] = replace(drafts[index], settings=told)
     for index, draft in enumerate(drafts):
-        if words := unknown(draft.resolved.text):
-            finding = _unread(words)
-            verdicts[index] = replace(verdicts[index], findings=(*verdicts[index].findings, finding))
+        if words := _drawn_without(base, draft.resolved.text):
+            verdicts[index] = replace(verdicts[index], findings=(*verdicts[index].findings, *words))
     share = (time.perf_counter() - start) / len(drafts)
     return [
         (replace(draft, timings={**draft.timings, "mark": marking, "check": share}), verdict)

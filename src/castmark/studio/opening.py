@@ -45,7 +45,7 @@ def open_studio(
 ) -> Studio:
     """See `castmark.studio.studio.Studio.open`."""
     require("Studio.open", "engine")
-    from castmark.bases.speed import Hardware
+    from castmark.bases.speed import Hardware, SpeedSettings
     from castmark.safety import open_checker
     from castmark.studio.studio import Studio
     from castmark.studio.wardrobe import EngineWardrobe
@@ -57,6 +57,7 @@ def open_studio(
     durable = DurableLayer.open() if watermark else None
     checker = open_checker(policy, device, judge)
     scorer = open_scorer(identity, device)
+    speed = replace(speed or SpeedSettings(), largest_batch=batch_size)
     opened = open_drawing_base(base, device, threads, exact=exact, speed=speed)
     checker.calibration.require_base(opened.name, opened.digest)
     identity_min = checker.policy.subject.identity_min

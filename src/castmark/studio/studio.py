@@ -113,9 +113,7 @@ class Studio:
         self.durable = durable
         self._outfit = Outfit(base.host, wardrobe)
         self._prompts = PromptVerdicts(checker)
-        self._check = partial(
-            verdicts_on, checker=checker, wardrobe=wardrobe, mark=self._marked, unknown=base.unknown_words
-        )
+        self._check = partial(verdicts_on, base=base, checker=checker, wardrobe=wardrobe, mark=self._marked)
         self._pipeline: Pipeline[Wanted, list[Prepared], Take] = Pipeline(
             together=lambda wanted: togetherness(wanted.shot, mixed_loras=base.host.slots is None),
             prepare=self._prepare,

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from torch import OutOfMemoryError
 
 from castmark.errors import CastmarkError
 from castmark.outputs.finish import asked_text
@@ -17,6 +21,7 @@ from castmark_provenance.errors import ProvenanceError
 if TYPE_CHECKING:
     from castmark.bases.base import Base
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 Keep = Callable[[SignedImage], object]
 
@@ -107,7 +112,10 @@ def wants_more(result: tuple[Draft, Verdict] | Exception) -> bool:
 
 
 def each_of(items: Sequence[tuple[int, T]], work: Callable[[Sequence[T]], list[Any]]) -> dict[int, Any]:
-    """Results of ``work`` by index. If it fails on all together, on each alone: one bad shot, one failure."""
+    """Results of ``work`` by index. If it fails on all together, on each alone: one bad shot, one failure.
+
+    That a batch took more memory than there is, and so goes slowly, is logged once.
+    """
     if not items:
         return {}
     try:
@@ -115,7 +123,17 @@ def each_of(items: Sequence[tuple[int, T]], work: Callable[[Sequence[T]], list[A
     except Exception as error:  # noqa: BLE001 - handed on: becomes the take's Failure
         if len(items) == 1:
             return {items[0][0]: error}
+        if isinstance(error, OutOfMemoryError):
+            _tell_of_memory()
     return {index: result for item in items for index, result in each_of([item], work).items()}
+
+
+@cache  # once a process
+def _tell_of_memory() -> None:
+    log.warning(
+        "a batch does not fit the device's memory: its images are made one by one, which is slower; "
+        "draw fewer at once (--batch-size)"
+    )
 
 
 def failure(shot: Shot, key: str, error: Exception, kind: type[CastmarkError], doing: str) -> Failure:
