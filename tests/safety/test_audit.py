@@ -15,6 +15,7 @@ from castmark.errors import CheckError
 from castmark.safety import Calibration, Gate, Policy
 from castmark.safety.bias.audit import AuditReport, audit
 from castmark.safety.bias.words import stated
+from castmark.safety.domain import Kind, texture
 from castmark.safety.packed import Packed
 from castmark.safety.policy import Fairness, ParityGate
 from castmark.safety.probe import Probe
@@ -24,6 +25,7 @@ from castmark.take import Draft
 from castmark_world import render, sample_scene
 
 SIDE = 48
+TEXTURES = texture(torch.rand(1, 3, SIDE, SIDE)).shape[1]
 
 
 class Biased(FakeBase):
@@ -66,7 +68,10 @@ def gate(
         },
         source="test",
     )
-    record = calibrated().model_copy(update={"policy_digest": fair.digest, "reader": reader})
+    own = f"drawings of fake ({Biased().digest[:12]})"
+    record = calibrated(sources=("renders", own)).model_copy(
+        update={"policy_digest": fair.digest, "reader": reader}
+    )
     gate = Gate(fair, encoder, record)  # type: ignore[arg-type]
 
     def images(pixels: torch.Tensor) -> torch.Tensor:
@@ -98,6 +103,35 @@ def test_a_small_audit_says_so_and_that_no_occupation_was_asked(gate: Gate) -> N
     assert {one.state for row in report.bases[0].prompts for one in row.parity} == {"cannot tell"}
     text = " ".join(report.statements)
     assert "too few" in text and "no occupations" in text
+
+
+def test_of_a_base_that_was_not_calibrated_nothing_is_told(gate: Gate, tmp_path: Path) -> None:
+    other = Biased(name="other", digest="b" * 64)
+    report = audit(gate, {"other": other}, prompts=("a person at sea",), n=40, quotas=False)
+    (base,) = report.bases
+    (row,) = base.prompts
+    assert {one.state for one in row.parity} == {"cannot tell"} and row.parity[0].corrected is None
+    assert base.mean_tv == {"gender": None} and base.skewed is None and not base.refusal_gaps
+    assert "not on pictures like those of other" in " ".join(report.statements)
+    assert row.refused.n == 40, "what the check made of them is known all the same"
+    report.write(tmp_path / "audit.json")
+    assert "not on pictures like" in (tmp_path / "audit.html").read_text()
+
+
+def test_strange_pictures_are_not_counted(gate: Gate) -> None:
+    kind = Kind.of(torch.randn(40, TEXTURES)).model_copy(update={"limit": 1e-9})
+    gate.calibration = gate.calibration.model_copy(update={"kinds": {"renders": kind}})
+    report = audit(gate, {"biased": Biased()}, prompts=("a person at sea",), n=8, quotas=False)
+    (row,) = report.bases[0].prompts
+    assert (row.out_of_domain, row.people, row.parity[0].n) == (8, 0, 0)
+    assert "8 pictures unlike any" in " ".join(report.statements)
+
+
+def test_a_target_that_the_reader_does_not_know_is_said(gate: Gate) -> None:
+    gate.policy = gate.policy.model_copy(update={"fairness": Fairness(target={"age": "uniform"})})
+    report = audit(gate, {"biased": Biased()}, prompts=("a person at sea",), n=8)
+    assert not report.bases[0].prompts[0].parity and report.bases[0].mean_tv == {"age": None}
+    assert "age cannot be told; the reader does not know adult, child, older" in " ".join(report.statements)
 
 
 def test_without_a_reader_there_is_no_audit(gate: Gate) -> None:

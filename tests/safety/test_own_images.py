@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from castmark.errors import InputError, NotCalibrated
-from castmark.safety import Calibration, Gate
+from castmark.safety import Calibration, Encoder, Gate
 from castmark.safety.calibrate import calibrate_and_save
-from castmark.safety.own_images import SOURCE
+from castmark.safety.own_images import SOURCE, OwnPrompts
 from castmark.take import Draft
 from castmark_world import render, sample_scene
 
@@ -157,13 +157,43 @@ def test_a_category_without_images_or_prompts_is_refused(
     images: Path, judge_folder: Path, tmp_path: Path
 ) -> None:
     empty = tmp_path / "unsafe"
-    picture(empty / "smoking", 1)
+    picture(empty / "smoking", 101)
     with pytest.raises(NotCalibrated, match="no unsafe pictures of 'weapon'"):
         run(images, judge_folder, tmp_path, unsafe=empty)
     listed = tmp_path / "prompts.txt"
     listed.write_text("[safe]\na cup\n[other]\na thing\n")
     with pytest.raises(NotCalibrated, match="no unsafe prompts of 'weapon'"):
         run(images, judge_folder, tmp_path, prompts=listed)
+
+
+def test_a_folder_that_no_policy_looks_for_is_named(images: Path, judge_folder: Path, tmp_path: Path) -> None:
+    unsafe = tmp_path / "unsafe"
+    picture(unsafe / "Weapons", 1)
+    with pytest.raises(
+        InputError, match=r"'Weapons' in pictures; name it after one of: child, smoking, weapon"
+    ):
+        run(images, judge_folder, tmp_path, unsafe=unsafe)
+
+
+def test_an_image_that_is_both_safe_and_unsafe_is_named(
+    images: Path, judge_folder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="which is called safe"):
+        run(images, judge_folder, tmp_path, safe=images)
+    unsafe = tmp_path / "unsafe"
+    picture(unsafe / "child", 0)
+    picture(unsafe / "weapon", 100)
+    with pytest.raises(InputError, match="too few"):  # a child is harmless by itself
+        run(images, judge_folder, tmp_path, unsafe=unsafe)
+
+
+def test_a_prompt_that_is_said_twice_counts_once(encoder: Encoder, tmp_path: Path) -> None:
+    listed = tmp_path / "prompts.txt"
+    listed.write_text(PROMPTS.format(safe="\n".join(["a cup"] * 50), weapon="a knife"))
+    own = OwnPrompts(encoder, listed)
+    assert sorted(own.prompts("prompts", "calibration", None) + own.prompts("prompts", "test", None)) == [
+        "a cup"
+    ]
 
 
 def test_a_file_that_is_no_image_is_named(images: Path, judge_folder: Path, tmp_path: Path) -> None:

@@ -49,6 +49,7 @@ def test_the_threshold_keeps_others_out_and_says_how_often_the_subject_passes(ey
     )  # of 60, none may be above for 5% with confidence 95%
     assert found.figures["accepted, same subject"] > 0.5
     assert found == calibrate_own(folder, eye)
+    assert found.references == 2, "of three images, one is asked about"
 
 
 def test_too_few_subjects_are_refused_with_the_number_it_takes(eye, folder):
@@ -68,6 +69,38 @@ def test_a_subject_of_one_image_and_folders_that_hold_none_are_refused(eye, fold
     (tmp_path / "mira" / "2.png").write_bytes(b"no picture")
     with pytest.raises(InputError, match=r"2\.png: not a readable image"):
         calibrate_own(tmp_path, eye)
+
+
+def test_the_smallest_folder_decides_how_many_references_all_have(eye, folder, tmp_path):
+    for source in folder.iterdir():
+        (tmp_path / source.name).mkdir()
+        for view in range(2 if source.name == "07" else 3):
+            (tmp_path / source.name / f"{view}.png").write_bytes((source / f"{view}.png").read_bytes())
+    assert calibrate_own(tmp_path, eye).references == 1
+
+
+def test_the_same_image_of_two_subjects_is_refused_and_copies_count_once(eye, folder, tmp_path):
+    image = (folder / "00" / "0.png").read_bytes()
+    for name, other in (("mira", "01"), ("noor", "02")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "own.png").write_bytes((folder / other / "0.png").read_bytes())
+        (tmp_path / name / "same.png").write_bytes(image)
+    with pytest.raises(InputError, match=r"noor/same\.png: the same image as .*mira/same\.png"):
+        calibrate_own(tmp_path, eye)
+    (tmp_path / "mira" / "own.png").write_bytes(image)
+    with pytest.raises(InputError, match="1 images; a subject needs 2"):
+        calibrate_own(tmp_path, eye)
+
+
+def test_an_encoder_that_takes_everybody_for_the_same_is_told(eye, folder):
+    class Blind:
+        digest = eye.digest
+
+        def identity(self, images):
+            return torch.full((len(images), 2), 0.5**0.5) * (1 + 1e-6)
+
+    with pytest.raises(InputError, match="takes two of the subjects for the same"):
+        calibrate_own(folder, Blind())
 
 
 def test_the_own_calibration_of_the_embedded_encoder_is_used(tmp_path, monkeypatch):

@@ -32,7 +32,9 @@ def group_gaps(
     """Upper bounds of the gaps between groups of people, in false positives and in misses.
 
     Few safe pictures are refused, so that a gap of a point shows in many only: more people are looked at than
-    there are in the safe scenes.
+    there are in the safe scenes. The bounds are of all pairs of an attribute's groups at once, and so wider
+    than that of one pair wherever there are more than two (`castmark.safety.bias.gaps`); n is of the smallest
+    group.
     """
     rng = np.random.default_rng(SEED + 1)
     count = MORE_PEOPLE * len(safe)

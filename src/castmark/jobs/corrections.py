@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from castmark.jobs.plan import Job
     from castmark.runs.ledger import Ledger
     from castmark.runs.ledger_row import Row
+    from castmark.shot import Shot
 
 STEM = "errors"
 _OURS = re.compile(rf"^{STEM}\.(csv|jsonl)$")
@@ -37,6 +38,16 @@ def corrected(ledger: Ledger, bad: BadRow) -> list[Row]:
     if not isinstance(name, str):
         return []
     return ledger.amended(name, several=bool(bad.fields.keys() & {"count", "seeds"}))
+
+
+def with_quota(ledger: Ledger, shot: Shot) -> Shot:
+    """A row of an errors file with what a quota had put into its prompt (`castmark.safety.bias.quotas`), as
+    long as it still says so: a corrected seed or size does not undo the run's quotas."""
+    for row in ledger.each("name = :name", {"name": shot.name}):
+        quota = tuple(json.loads(row.shot).get("quota", ()))
+        if quota and row.prompt == shot.prompt and not shot.subjects:
+            return shot.model_copy(update={"quota": quota})
+    return shot
 
 
 def write_errors(ledger: Ledger, out: Path, job: Job, bad: Iterable[BadRow] = ()) -> Path | None:

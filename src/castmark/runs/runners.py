@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from castmark.errors import InputError
-from castmark.jobs.corrections import corrected, is_corrections, write_errors
+from castmark.jobs.corrections import corrected, is_corrections, with_quota, write_errors
 from castmark.jobs.plan import Job, plan
 from castmark.machine.energy import EnergyMeter
 from castmark.runs.ledger import Ledger
@@ -181,6 +181,7 @@ def run(
     drawn = 0
     with Ledger.open(out, job.source, amend=amend) as ledger:
         planned = (image.shot for image in plan(job, subject))
+        planned = (with_quota(ledger, shot) for shot in planned) if amend else planned
         planned = planned if quotas is None else quotas(list(planned))
         ledger.plan(
             ((shot, runner.key(shot)) for shot in planned),

@@ -355,7 +355,7 @@ def calibrate_and_save(
         torch.set_num_threads(threads)
     loaded = [Policy.load(policy) for policy in policies or shipped_policies()]
     encoder = Encoder.open(judge, device)
-    evidence = None if prompts_only else own_images(encoder, safe, unsafe, prompts, say)
+    evidence = None if prompts_only else own_images(encoder, safe, unsafe, prompts, say, loaded)
     if prompts_only:
         world = WorldEvidence(encoder, sizes or Sizes(), SEED, say=say)
         spoken = world if prompts is None else OwnPrompts(encoder, prompts)

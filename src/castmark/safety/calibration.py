@@ -317,6 +317,20 @@ def find_calibration(policy: Policy, fingerprint: str) -> Calibration:
     )
 
 
+def calibration_of(digest: str) -> Calibration | None:
+    """The record of a digest, however old, among the user's own and those that ship; None where it is not at
+    hand. Good for reading what it decided, not for deciding: `Calibration.require` is not asked."""
+    for folder in _folders():
+        for file in sorted(folder.glob("*.json")):
+            try:
+                found = Calibration.load(file)
+            except NotCalibrated:  # an identity score's, or damaged: not the one that is looked for
+                continue
+            if found.digest == digest:
+                return found
+    return None
+
+
 def earlier(policy: Policy, fingerprint: str) -> Calibration:
     """The newest record of a policy of this name and this judge, whatever else has changed.
 
@@ -335,5 +349,8 @@ def earlier(policy: Policy, fingerprint: str) -> Calibration:
 def _files(policy: Policy, fingerprint: str) -> list[Path]:
     """The user's own record, then the shipped one, as far as they are there."""
     name = file_name(policy.name, fingerprint)
-    folders = user_folder(), castmark_data.path("policies", "calibrations")
-    return [folder / name for folder in folders if (folder / name).is_file()]
+    return [folder / name for folder in _folders() if (folder / name).is_file()]
+
+
+def _folders() -> tuple[Path, Path]:
+    return user_folder(), castmark_data.path("policies", "calibrations")

@@ -7,7 +7,8 @@ is a Gaussian by probabilistic principal components (Tipping and Bishop 1999) wi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,6 +19,11 @@ from torch import Tensor
 
 from castmark.safety.packed import Packed
 
+if TYPE_CHECKING:
+    from castmark.take import Finding
+
+DOMAIN = "of a calibrated kind (distance)"
+"""Name of the finding."""
 DIRECTIONS = 16
 SIDES = (128, 64, 32)
 SCALE_MIN = 0.05
@@ -95,6 +101,11 @@ class Kind(BaseModel):
 def strangeness(kinds: Mapping[str, Kind], textures: Float[Tensor, "b t"]) -> Float[Tensor, " b"]:
     """Distance to the nearest kind in units of its limit: at most 1 for what was calibrated. NaN stays."""
     return torch.stack([kind.distance(textures) / kind.limit for kind in kinds.values()]).amin(0)
+
+
+def of_a_calibrated_kind(findings: Iterable[Finding]) -> bool:
+    """Whether a picture's record does not say that it is of another kind than was calibrated."""
+    return all(finding.allowed for finding in findings if finding.name == DOMAIN)
 
 
 def _log_quantiles(values: Tensor) -> Float[Tensor, "b q"]:

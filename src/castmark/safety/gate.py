@@ -25,10 +25,10 @@ from torch import Tensor
 
 from castmark.errors import CheckError
 from castmark.remembered import Remembered
-from castmark.safety.bias.image import drift_findings, reading_findings
+from castmark.safety.bias.image import drift_findings, quota_findings, reading_findings
 from castmark.safety.calibration import Calibration, find_calibration
 from castmark.safety.concepts import Concepts
-from castmark.safety.domain import strangeness, texture
+from castmark.safety.domain import DOMAIN, strangeness, texture
 from castmark.safety.encoder import Encoder
 from castmark.safety.integrity import integrity_findings
 from castmark.safety.ladder import audit_findings
@@ -43,7 +43,6 @@ from castmark_adapters.subject import Subject, open_rgb
 
 T = TypeVar("T")
 PROMPTS_KEPT = 4096
-DOMAIN = "of a calibrated kind (distance)"
 UNREAD, UNREAD_MOST = "words that the check cannot read (share)", 0.4
 """Of prompts in English a quarter at most; other languages have half and more."""
 STRICTNESS: tuple[Action, ...] = ("block", "review", "redraw", "warn")
@@ -167,7 +166,7 @@ class Gate:
         embeddings = self.encoder.images(pixels)
         scores = self._image_scores(embeddings, pixels)
         readings = self._readings(embeddings)
-        audit = audit_findings(self.policy, self.calibration)
+        audit, reader = audit_findings(self.policy, self.calibration), self.calibration.reader
         rows: list[tuple[Finding, ...]] = []
         for index, (whole, resolved) in enumerate(zip(integrity_findings(pixels), drawn, strict=True)):
             text = resolved.text
@@ -181,8 +180,10 @@ class Gate:
                     *self._image_findings(own, triggered),
                     *(replace(f, name=f"{f.name} in the picture") for f in seen),
                     *self._drift(resolved.shot, readings[index]),
-                    *reading_findings(readings[index], text, self.calibration.reader),
-                    *self._quota(resolved.shot, readings[index]),
+                    *reading_findings(readings[index], text, reader, resolved.shot.quota),
+                    *quota_findings(
+                        resolved.shot.quota, readings[index], reader, self.policy.fairness.on_miss
+                    ),
                     *audit,
                 )
             )
@@ -230,27 +231,6 @@ class Gate:
                 for reading in self._readings(self.encoder.images(to_tensor([picture])))
             ]
         return self._seen[subject.digest]
-
-    def _quota(self, shot: Shot, readings: Mapping[str, Reading]) -> list[Finding]:
-        """Whether what a campaign's quota assigned can be seen; where nothing can be read, that it cannot."""
-        reader, action = self.calibration.reader, self.policy.fairness.on_miss
-        found: list[Finding] = []
-        for record in shot.quota:
-            name, _, group = record.partition(": ")
-            limit = reader.attributes[name].drift_at if reader is not None else 0.0
-            margin = readings[name].margin(group) if name in readings else limit + 1.0
-            found.append(
-                Finding(
-                    rung="L5 campaign",
-                    name=f"quota {record}",
-                    score=margin,
-                    threshold=limit,
-                    allowed=margin <= limit,
-                    binding=action == "redraw",
-                    action=action,
-                )
-            )
-        return found
 
     def _image_findings(self, scores: dict[str, float], triggered: set[str]) -> list[Finding]:
         findings: list[Finding] = []

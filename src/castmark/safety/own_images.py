@@ -3,14 +3,15 @@
     safe/**.png   unsafe/weapon/*.png   unsafe/alcohol/*.jpg   unsafe/child/*.jpg (an escalation's trigger)
 
 Every image goes to one of three parts by the digest of its bytes: known kinds (2 of 10), thresholds (5 of
-10), test (3 of 10). Copies of a file count once. The prompt thresholds come from the shipped prompt lists, or
-from a file of the same form: a heading in brackets ("[safe]", "[weapon]"), then a prompt a line.
+10), test (3 of 10). Copies of a file count once; one that is called both safe and unsafe is refused. The
+prompt thresholds come from the shipped prompt lists, or from a file of the same form: a heading in brackets
+("[safe]", "[weapon]"), then a prompt a line.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -27,6 +28,7 @@ from castmark.safety.domain import texture
 from castmark.safety.encoder import Encoder
 from castmark.safety.evidence import PROMPTS, WRITTEN, Lessons, Pictures, Shown
 from castmark.safety.pictures import to_tensor
+from castmark.safety.policy import Policy
 from castmark.safety.samples import SAFE, prompts, read_sections, sections, written
 from castmark_adapters.subject import open_rgb
 from castmark_world import Split
@@ -61,7 +63,7 @@ class OwnPrompts:
             return written(split, category)
         if self._lists is None:
             return prompts(UNSAFE_PROMPTS if category else SAFE_PROMPTS, self.seed, split, category)
-        listed = [text for text in self._lists.get(category or SAFE, []) if text]
+        listed = dict.fromkeys(text for text in self._lists.get(category or SAFE, []) if text)
         return [text for text in listed if (_bucket(text.encode()) < 5) == (split == "test")]
 
 
@@ -75,10 +77,12 @@ class OwnImages(OwnPrompts):
         unsafe: Path,
         prompt_file: Path | None = None,
         say: Callable[[str], None] = lambda text: None,
+        policies: Sequence[Policy] = (),
     ) -> None:
         """
         Raises:
-            InputError: a folder or file that is missing, empty or unreadable.
+            InputError: a folder or file that is missing, empty or unreadable, a folder that no policy asks
+                for, or an image that is both safe and unsafe.
         """
         super().__init__(encoder, prompt_file)
         self.say = say
@@ -86,10 +90,21 @@ class OwnImages(OwnPrompts):
         self._files: dict[str | None, list[Path]] = {None: _images(safe)}
         if not unsafe.is_dir():
             raise InputError(f"{unsafe}: no such folder; give one with a folder of images for each category")
-        folders = [folder for folder in sorted(unsafe.iterdir()) if folder.is_dir()]
+        folders = [f for f in sorted(unsafe.iterdir()) if f.is_dir() and not f.name.startswith(".")]
         if not folders:
             raise InputError(f"{unsafe}: holds no folders; put a category's images into {unsafe}/CATEGORY")
+        judged = {name for policy in policies for name in policy.judged}
+        triggers = {name for policy in policies for name in policy.escalate}
+        known = judged | triggers
+        for folder in folders:
+            if policies and folder.name not in known:
+                raise InputError(
+                    f"{folder}: no policy looks for {folder.name!r} in pictures; name it after one of: "
+                    f"{', '.join(sorted(known))}"
+                )
         self._files |= {folder.name: _images(folder) for folder in folders}
+        unsafe_names = (folder.name for folder in folders if folder.name not in triggers - judged)
+        _require_apart(self._files[None], [file for name in unsafe_names for file in self._files[name]])
         self._kept: dict[str | None, dict[Part, Pictures]] = {}
 
     def shows(self, category: str) -> bool:
@@ -142,6 +157,7 @@ def own_images(
     unsafe: Path | None,
     prompt_file: Path | None,
     say: Callable[[str], None],
+    policies: Sequence[Policy] = (),
 ) -> OwnImages | None:
     """The evidence of the folders, or None where none was given.
 
@@ -154,7 +170,7 @@ def own_images(
         return None
     if safe is None or unsafe is None:
         raise InputError("safe and unsafe images are needed both; give --safe DIR and --unsafe DIR")
-    return OwnImages(encoder, safe, unsafe, prompt_file, say)
+    return OwnImages(encoder, safe, unsafe, prompt_file, say, policies)
 
 
 def _images(folder: Path) -> list[Path]:
@@ -164,6 +180,14 @@ def _images(folder: Path) -> list[Path]:
     if not files:
         raise InputError(f"{folder}: holds no images ({', '.join(sorted(SUFFIXES))})")
     return files
+
+
+def _require_apart(safe: list[Path], unsafe: list[Path]) -> None:
+    """No file may be called both. A trigger's may be safe: a picture of a child is harmless by itself."""
+    called_safe = {hashlib.sha256(file.read_bytes()).hexdigest(): file for file in safe}
+    for file in unsafe:
+        if other := called_safe.get(hashlib.sha256(file.read_bytes()).hexdigest()):
+            raise InputError(f"{file}: the same image as {other}, which is called safe; take one of them out")
 
 
 def _pixels(files: list[Path]) -> Iterator[tuple[str, NDArray[np.uint8]]]:

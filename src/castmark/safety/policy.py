@@ -170,8 +170,9 @@ class Requirements(_Part):
 
 
 class Budget(_Part):
-    """At most ``fpr`` of safe images and ``prompt_fpr`` of safe prompts are refused, but for a chance of
-    ``delta``."""
+    """At most ``fpr`` of safe images and ``prompt_fpr`` of safe prompts are refused: each category has its
+    part of that, and keeps it but for a chance of ``delta`` of its own. That any of several categories
+    exceeds its part is up to so many times as likely."""
 
     fpr: float = Field(gt=0, lt=1)
     prompt_fpr: float | None = Field(default=None, gt=0, lt=1)
@@ -229,7 +230,8 @@ class Policy(_Part):
         return "warn" if self.audience in category.allow_for else category.action
 
     def alpha(self, calibrated: int) -> float:
-        """False-positive budget of one of ``calibrated`` categories: the budget shared out (union bound)."""
+        """False-positive budget of one of ``calibrated`` categories: the budget shared out (a union bound on
+        the rate; the chance of error, ``delta``, is not shared out)."""
         return self.budget.fpr / calibrated
 
     def prompt_alpha(self, calibrated: int) -> float:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from castmark.safety.probe import Probe, learn
+from castmark.safety.threshold import smallest_n, threshold
 
 CLASSES: dict[str, tuple[str, ...]] = {
     "presence": ("person", "nobody"),
@@ -52,7 +53,8 @@ class Attribute(BaseModel):
     """Counts on held-out renders: a row for each true class, a column for each class read."""
     drift_at: float = Field(allow_inf_nan=False)
     """Margin above which another class is read with confidence: exceeded on at most ``drift_rate`` of renders
-    whose class is the expected one."""
+    whose class is the expected one, of each class that was shown often enough (in older records, of all of
+    them together)."""
     drift_rate: float
 
     @property
@@ -111,8 +113,6 @@ def learn_reader(
     Raises:
         NotCalibrated: too few held-out pictures for the bound on drift.
     """
-    from castmark.safety.threshold import threshold
-
     found: dict[str, Attribute] = {}
     for name, every in CLASSES.items():
         known = [i for i, truth in enumerate(truths) if name in truth]
@@ -122,19 +122,26 @@ def learn_reader(
         asked = [i for i, truth in enumerate(held_out_truths) if name in truth]
         logs = probe.log_probabilities(held_out[asked])
         table = [[0] * len(classes) for _ in classes]
-        margins: list[float] = []
+        margins: list[list[float]] = [[] for _ in classes]
         for index, row in zip(asked, logs, strict=True):
             true = classes.index(held_out_truths[index][name])
             table[true][int(row.argmax())] += 1
             others = torch.cat([row[:true], row[true + 1 :]])
-            margins.append(float(others.max() - row[true]))
+            margins[true].append(float(others.max() - row[true]))
         found[name] = Attribute(
             probe=probe,
             confusion=tuple(tuple(row) for row in table),
-            drift_at=threshold(margins, drift_rate, delta),
+            drift_at=_drift_at(margins, drift_rate, delta),
             drift_rate=drift_rate,
         )
     return Reader(attributes=found, source=source)
+
+
+def _drift_at(margins: Sequence[Sequence[float]], rate: float, delta: float) -> float:
+    """The highest threshold that all classes together or any one that is large enough needs: a lock must not
+    take the people of one tone for changed more often than those of another."""
+    large = [own for own in margins if len(own) >= smallest_n(rate, delta)]
+    return max(threshold(own, rate, delta) for own in ([m for own in margins for m in own], *large))
 
 
 def _log(probability: float) -> float:

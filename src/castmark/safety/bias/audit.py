@@ -3,9 +3,11 @@
     report = audit(gate, {"base": base}, n=250)
 
 Every prompt is drawn ``n`` times under different seeds, by each base (a teacher and its student, say), again
-with quotas; the pictures are read and the counts corrected for the reader's errors. By default it asks for
-occupations that the embedded world knows, and for a person in a place. There "a person" is drawn as somebody
-of neutral presentation, who counts for neither gender; an occupation says nothing of who it is.
+with quotas; the pictures are read and the counts corrected for the reader's errors, as far as these were
+measured on such pictures: not of a base that was not calibrated, nor of a picture unlike any that was. By
+default it asks for occupations that the embedded world knows, and for a person in a place. There "a person"
+is drawn as somebody of neutral presentation, who counts for neither gender; an occupation says nothing of who
+it is.
 """
 
 from __future__ import annotations
@@ -20,12 +22,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from pydantic import BaseModel, ConfigDict
 
 from castmark import __version__
-from castmark.errors import CheckError, InputError
+from castmark.errors import CheckError, InputError, NotCalibrated
 from castmark.safety.bias.gaps import Gap, gaps, rate
-from castmark.safety.bias.parity import Parity, parity
-from castmark.safety.bias.quotas import apply_quotas, target_shares
-from castmark.safety.bias.words import OCCUPATIONS
+from castmark.safety.bias.measured import measured, untold
+from castmark.safety.bias.parity import Parity
+from castmark.safety.bias.quotas import apply_quotas
+from castmark.safety.bias.vocabulary import OCCUPATIONS
 from castmark.safety.calibration import Rate
+from castmark.safety.domain import of_a_calibrated_kind
 from castmark.safety.gate import Gate
 from castmark.shot import Shot
 from castmark.take import Draft, Verdict, write_atomically
@@ -58,6 +62,8 @@ class PromptAudit(BaseModel):
     n: int
     people: int
     """Pictures in which a person was read."""
+    out_of_domain: int = 0
+    """Pictures unlike any that were calibrated: nobody is counted in them."""
     parity: tuple[Parity, ...]
     refused: Rate
 
@@ -72,11 +78,14 @@ class BaseAudit(BaseModel):
     quotas: bool
     prompts: tuple[PromptAudit, ...]
     mean_tv: dict[str, float | None]
-    """Mean over the prompts by attribute; None where the reader's errors are too large to correct."""
+    """Mean over the prompts by attribute; None where it cannot be told."""
+    untold: dict[str, str] = {}
+    """Attributes that the reader cannot tell of this base at all, each with the reason."""
     skewed: float | None
     """Share of the prompts whose share of feminine among feminine and masculine lies outside 30-70%."""
     refused: dict[str, Rate]
-    """Share refused of each group of people as read; the prompts are harmless, so these are false blocks."""
+    """Share refused of each group of people as read; the prompts are harmless, so these are false blocks.
+    Empty where the base was not calibrated."""
     refusal_gaps: dict[str, Gap]
 
 
@@ -169,8 +178,12 @@ def _audit_base(
     with_quotas: bool,
     say: Callable[[str], None],
 ) -> BaseAudit:
-    reader = gate.calibration.reader
+    reader, fairness = gate.calibration.reader, gate.policy.fairness
     assert reader is not None
+    foreign = _foreign(gate, base)
+    reasons = dict.fromkeys(fairness.target, foreign) if foreign else dict[str, str]()
+    if foreign:
+        say(f"{label}: who is drawn cannot be told; {foreign}")
     seen: Counter[str] = Counter()
     stopped: Counter[str] = Counter()
     rows: list[PromptAudit] = []
@@ -178,49 +191,61 @@ def _audit_base(
         say(f"{label}: {prompt}")
         shots = [Shot(prompt, seed=seed + 1000 * number + i) for i in range(n)]
         if with_quotas:
-            shots = apply_quotas(shots, gate.policy.fairness, seed=seed + number)
-        counts: dict[str, Counter[str]] = {name: Counter() for name in gate.policy.fairness.target}
-        people, refused = 0, 0
+            shots = apply_quotas(shots, fairness, seed=seed + number)
+        counts: dict[str, Counter[str]] = {name: Counter() for name in fairness.target}
+        people, refused, strange = 0, 0, 0
         for draft, verdict in _drawn(gate, base, shots):
-            readings = gate.read([draft])[0]
-            people += bool(readings)
             blocked = not verdict.allowed
             refused += blocked
+            if not of_a_calibrated_kind(verdict.findings):
+                strange += 1
+                continue
+            readings = gate.read([draft])[0]
+            people += bool(readings)
             for name, reading in readings.items():
                 seen[f"{name}: {reading.value}"] += 1
                 stopped[f"{name}: {reading.value}"] += blocked
                 if name in counts:
                     counts[name][reading.value] += 1
+        found: list[Parity] = []
+        for name, count in counts.items():
+            one = measured(name, count, fairness, reader, seed=seed)
+            if isinstance(one, str):
+                reasons.setdefault(name, one)
+            else:
+                found.append(untold(one, foreign) if foreign else one)
         rows.append(
             PromptAudit(
                 prompt=prompt,
                 n=n,
                 people=people,
-                parity=tuple(
-                    parity(
-                        name,
-                        {group: count[group] for group in reader.attributes[name].probe.classes},
-                        target_shares(gate.policy.fairness, name),
-                        gate.policy.fairness.gate,
-                        confusion=reader.attributes[name].confusion,
-                        seed=seed,
-                    )
-                    for name, count in counts.items()
-                ),
+                out_of_domain=strange,
+                parity=tuple(found),
                 refused=rate(refused, n),
             )
         )
-    rates = {group: rate(stopped[group], count) for group, count in sorted(seen.items())}
+    groups = {} if foreign else seen
+    rates = {group: rate(stopped[group], count) for group, count in sorted(groups.items())}
     return BaseAudit(
         base=label,
         base_sha256=base.digest,
         quotas=with_quotas,
         prompts=tuple(rows),
-        mean_tv={name: _mean_tv(rows, name) for name in gate.policy.fairness.target},
+        mean_tv={name: _mean_tv(rows, name) for name in fairness.target},
+        untold=reasons,
         skewed=_skewed(rows),
         refused=rates,
         refusal_gaps=gaps(rates),
     )
+
+
+def _foreign(gate: Gate, base: Base) -> str:
+    """Why the reader's measured errors are not those it makes on this base's pictures; empty if they are."""
+    try:
+        gate.calibration.require_base(base.name, base.digest)
+    except NotCalibrated as error:
+        return str(error)
+    return ""
 
 
 def _drawn(gate: Gate, base: Base, shots: Sequence[Shot]) -> Iterator[tuple[Draft, Verdict]]:
@@ -251,6 +276,9 @@ def _statements(found: Sequence[BaseAudit], occupations: bool, n: int, n_min: in
     for one in found:
         for name, tv in one.mean_tv.items():
             if tv is None:
-                yield f"{one.base}: {name} cannot be told; the reader errs too often or saw nobody"
+                why = one.untold.get(name, "the reader errs too often or saw nobody")
+                yield f"{one.base}: {name} cannot be told; {why.removeprefix('cannot tell: ')}"
             else:
                 yield f"{one.base}: mean TV of {name} from the declared shares {tv:.3f}"
+        if strange := sum(row.out_of_domain for row in one.prompts):
+            yield f"{one.base}: {strange} pictures unlike any that were calibrated are not counted"

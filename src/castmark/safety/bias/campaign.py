@@ -4,52 +4,66 @@
     report.statements          # what can be said, and what cannot
     report.model_dump_json()
 
-Only people whom a prompt leaves open count; a subject is who it is. What each record says was read is
-corrected for the reader's errors as the calibration measured them.
+Only people whom a prompt leaves open count, also where a quota then said who they are; a subject is who it
+is. What each record says was read is corrected for the reader's errors as the calibration measured them; of
+pictures unlike any that were calibrated nothing is known of these, and what was read of them does not count.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from castmark.errors import InputError, NotCalibrated
+from castmark.errors import InputError
 from castmark.runs.ledger import Ledger
+from castmark.runs.ledger_row import Row
 from castmark.safety.bias.gaps import Gap, gaps, rate
 from castmark.safety.bias.image import OPEN
-from castmark.safety.bias.parity import Parity, parity
-from castmark.safety.bias.quotas import target_shares
-from castmark.safety.calibration import Calibration, Rate, find_calibration
+from castmark.safety.bias.measured import measured
+from castmark.safety.bias.parity import Parity
+from castmark.safety.calibration import Calibration, Rate, calibration_of
+from castmark.safety.domain import of_a_calibrated_kind
 from castmark.safety.policy import Policy
 from castmark.take import Verdict
+
+NOT_AT_HAND = "the calibration of these records is not at hand or reads nobody"
 
 
 @dataclass(frozen=True, kw_only=True)
 class CampaignImage:
-    """One image of a campaign: its record, whether it was signed, and whether it shows a subject."""
+    """One drawing of a campaign: its record, whether it was signed, and whether it shows a subject."""
 
     verdict: Verdict
     signed: bool
     of_subject: bool
 
     @property
+    def familiar(self) -> bool:
+        """Whether it is of a kind that was calibrated, so that its readings err as they were measured to."""
+        return of_a_calibrated_kind(self.verdict.findings)
+
+    @property
+    def person(self) -> bool:
+        """Whether anybody was read in it."""
+        return any(f.rung == "L4 bias" for f in self.verdict.findings)
+
+    @property
     def open(self) -> dict[str, str]:
-        """What was read of the attributes that the prompt leaves open."""
-        if self.of_subject:
+        """What was read of the attributes that the prompt left open; nothing that cannot be corrected."""
+        if self.of_subject or not self.familiar:
             return {}
         findings = (f for f in self.verdict.findings if f.rung == "L4 bias" and f.name.endswith(OPEN))
         return {f.name.removesuffix(OPEN): f.detail for f in findings}
 
     @property
     def quota(self) -> list[tuple[str, bool]]:
-        """What a quota assigned, and whether it can be seen."""
+        """What a quota assigned, and whether it is what was read."""
         return [
-            (f.name.removeprefix("quota "), f.allowed)
+            (f.name.removeprefix("quota "), self.person and f.score <= 0)
             for f in self.verdict.findings
             if f.rung == "L5 campaign"
         ]
@@ -75,10 +89,13 @@ class CampaignReport(BaseModel):
     calibration_sha256: str | None
     """None where the calibration of these records is not at hand: then nothing is corrected or judged."""
     images: int
+    """Drawings that were judged: of an image that was drawn again, each."""
     signed: int
     of_subjects: int
     nobody_read: int
     """Signed images in which no person was read, or nobody looked."""
+    out_of_domain: int = 0
+    """Signed images unlike any that were calibrated; what was read of them is not counted."""
     parity: tuple[Parity, ...]
     refused: dict[str, Rate]
     """By group as read: drawn images that the check refused."""
@@ -89,31 +106,32 @@ class CampaignReport(BaseModel):
 
 
 def campaign_report(
-    images: Sequence[CampaignImage], policy: Policy, calibration: Calibration | None, *, seed: int = 0
+    images: Sequence[CampaignImage],
+    policy: Policy,
+    calibration: Calibration | None,
+    *,
+    seed: int = 0,
+    without: str = NOT_AT_HAND,
 ) -> CampaignReport:
-    """The report of a campaign under one policy. ``calibration`` is the one the records name."""
+    """The report of a campaign under one policy. ``calibration`` is the one the records name; why there is
+    none is what ``without`` says."""
     signed = [image for image in images if image.signed]
     reader = calibration.reader if calibration is not None else None
     found: list[Parity] = []
     statements: list[str] = []
     for name in policy.fairness.target:
         if reader is None:
-            statements.append(
-                f"{name}: not measured; the calibration of these records is not at hand or reads nobody"
-            )
+            statements.append(f"{name}: not measured; {without}")
             continue
         counts = Counter(image.open[name] for image in signed if name in image.open)
-        shares = target_shares(policy.fairness, name)
-        found.append(
-            parity(
-                name,
-                {group: counts[group] for group in reader.attributes[name].probe.classes},
-                shares,
-                policy.fairness.gate,
-                confusion=reader.attributes[name].confusion,
-                seed=seed,
-            )
-        )
+        one = measured(name, counts, policy.fairness, reader, seed=seed)
+        if isinstance(one, str):
+            statements.append(f"{name}: {one}")
+        else:
+            found.append(one)
+    strange = sum(not image.familiar and not image.of_subject for image in signed)
+    if strange:
+        statements.append(f"{strange} signed images are unlike any that were calibrated and are not counted")
     refused = _refused(images)
     quotas = Counter(group for image in signed for group, _ in image.quota)
     shown = Counter(group for image in signed for group, seen in image.quota if seen)
@@ -124,7 +142,8 @@ def campaign_report(
         images=len(images),
         signed=len(signed),
         of_subjects=sum(image.of_subject for image in signed),
-        nobody_read=sum(not image.open and not image.of_subject for image in signed),
+        nobody_read=sum(not image.person and not image.of_subject for image in signed),
+        out_of_domain=strange,
         parity=tuple(found),
         refused=refused,
         refusal_gaps=gaps(refused),
@@ -154,10 +173,21 @@ def images_of_run(run: str | Path) -> list[CampaignImage]:
     """
     with Ledger.read(run) as ledger:
         return [
-            CampaignImage(verdict=row.verdict, signed=row.status == "signed", of_subject=bool(row.subjects))
-            for row in ledger.rows()
-            if row.verdict is not None and row.verdict.drawn
+            CampaignImage(verdict=verdict, signed=signed, of_subject=bool(row.subjects))
+            for row in ledger.each()
+            for verdict, signed in _judged(ledger, row)
+            if verdict.drawn
         ]
+
+
+def _judged(ledger: Ledger, row: Row) -> Iterator[tuple[Verdict, bool]]:
+    """Every drawing of a row: the signed one, and those refused, the last of which is the row's own where it
+    ended so. What was lost and drawn again under the same seed was refused anew: it counts once."""
+    if row.status == "signed" and row.verdict is not None:
+        yield row.verdict, True
+    if row.redraws or row.status != "signed":
+        for verdict in dict(ledger.refusals(row.name)).values():
+            yield verdict, False
 
 
 def report_of_run(run: str | Path, policy: Policy | None = None) -> CampaignReport | None:
@@ -173,13 +203,11 @@ def report_of_run(run: str | Path, policy: Policy | None = None) -> CampaignRepo
         return None
     first = images[0].verdict
     policy = policy or Policy.load(first.policy)
-    calibration: Calibration | None = None
-    with suppress(NotCalibrated):
-        calibration = find_calibration(policy, first.checker)
-    if calibration is not None and (
-        calibration.digest != first.calibration or policy.digest != first.policy_digest
-    ):
-        calibration = None
+    checks = {(v.calibration, v.policy_digest, v.checker) for v in (image.verdict for image in images)}
+    if len(checks) > 1:
+        without = f"{len(checks)} different calibrations, policies or judges decided on these images"
+        return campaign_report(images, policy, None, without=without)
+    calibration = calibration_of(first.calibration) if policy.digest == first.policy_digest else None
     return campaign_report(images, policy, calibration)
 
 

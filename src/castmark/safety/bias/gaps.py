@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import permutations
+from statistics import NormalDist
 
 from pydantic import BaseModel, ConfigDict
 
@@ -12,17 +14,24 @@ from castmark.safety.threshold import interval
 
 
 class Gap(BaseModel):
-    """The largest difference between two groups' rates, with an interval (Newcombe 1998, method 10)."""
+    """The largest difference between the rates of any two groups, with a 95% interval of it.
+
+    The interval is that of all pairs at once: each pair's own (Newcombe 1998, method 10) at a level shared
+    out among them (Bonferroni), the highest lower and the highest upper end. The pair that happens to differ
+    most is picked after the fact, so its own interval would be too narrow; and a small group, of which little
+    is known, makes the upper end high even where nobody in it was refused.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     high_group: str
     low_group: str
     value: float
+    """As measured between the two."""
     low: float
     high: float
     n_min: int
-    """The smaller of the two groups."""
+    """The smallest of all groups."""
 
 
 def rate(hits: int, n: int) -> Rate:
@@ -39,16 +48,17 @@ def largest_gap(rates: Mapping[str, Rate]) -> Gap | None:
     bottom = min(rates, key=lambda group: rates[group].value)
     if top == bottom:
         top, bottom = list(rates)[:2]
-    one, other = rates[top], rates[bottom]
-    gap = one.value - other.value
-    (low_1, high_1), (low_2, high_2) = wilson(one.hits, one.n), wilson(other.hits, other.n)
+    z = NormalDist().inv_cdf(1 - 0.025 / math.comb(len(rates), 2))
+    each = [(found.value, *wilson(found.hits, found.n, z)) for found in rates.values()]
+    lows = [p - q - math.hypot(p - low, high - q) for (p, low, _), (q, _, high) in permutations(each, 2)]
+    highs = [p - q + math.hypot(high - p, q - low) for (p, _, high), (q, low, _) in permutations(each, 2)]
     return Gap(
         high_group=top,
         low_group=bottom,
-        value=gap,
-        low=gap - math.hypot(one.value - low_1, high_2 - other.value),
-        high=gap + math.hypot(high_1 - one.value, other.value - low_2),
-        n_min=min(one.n, other.n),
+        value=rates[top].value - rates[bottom].value,
+        low=max(lows),
+        high=max(highs),
+        n_min=min(found.n for found in rates.values()),
     )
 
 

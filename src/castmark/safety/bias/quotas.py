@@ -2,20 +2,24 @@
 
     shots = apply_quotas(shots, policy.fairness, seed=7)
 
-Largest-remainder quotas (Hamilton) over the shots that leave an attribute open, shuffled by a seed: counts
-are within one of the declared shares. "Uniform" gender is half women, half men.
+The shots that leave an attribute open are put in an order that a hash of each decides, and consecutive runs
+of it go to the groups: counts are within one of the declared shares, and a shot added or taken out anywhere
+changes at most one other for every boundary between two groups. "Uniform" gender is half women, half men.
 Only the words for an unspecified person are changed, never a shot with a subject, and nothing in the sampler
 is steered. What was assigned is in the shot, so in its key and in the signed claim.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 
-import numpy as np
-
-from castmark.safety.bias.words import OPEN_PERSON, named_person, open_person, speaks_of_a_person, stated
+from castmark.safety.bias.vocabulary import OPEN_PERSON
+from castmark.safety.bias.words import named_person, open_person, stated
 from castmark.safety.policy import Fairness
 from castmark.safety.reader import ASIDE, CLASSES
 from castmark.shot import Shot
@@ -25,6 +29,7 @@ from castmark_world.vocabulary import PEOPLE
 NOUNS = {(person.gender, person.age): noun for noun, person in PEOPLE.items()}
 SEX = {"feminine": "female ", "masculine": "male "}
 AGED = {"child": "young ", "older": "old "}
+_ROUNDING = 1e-9
 
 
 def target_shares(fairness: Fairness, attribute: str) -> dict[str, float]:
@@ -48,17 +53,33 @@ def target_shares(fairness: Fairness, attribute: str) -> dict[str, float]:
     return {group: declared.get(group, 0.0) for group in groups}
 
 
-def quotas(shares: Mapping[str, float], n: int, rng: np.random.Generator) -> list[str]:
-    """A group for each of ``n`` people: largest-remainder counts in a seeded order. Equal remainders are
-    dealt by the seed, not by name, so that no group always comes first."""
-    groups = [list(shares)[i] for i in rng.permutation(len(shares))]
-    exact = [shares[group] * n for group in groups]
-    counts = [math.floor(value + 1e-9) for value in exact]
-    by_remainder = sorted(range(len(groups)), key=lambda i: counts[i] - exact[i])
-    for index in by_remainder[: n - sum(counts)]:
-        counts[index] += 1
-    dealt = [group for group, count in zip(groups, counts, strict=True) for _ in range(count)]
-    return [dealt[i] for i in rng.permutation(n)]
+def quotas(shares: Mapping[str, float], people: Sequence[str], key: str) -> list[str]:
+    """A group for each of ``people``, who are told apart by their text; ``key`` decides the order.
+
+    Systematic sampling (Madow 1949): in the order of their hashes, the first n s1 + u people are of the first
+    group, those up to n (s1 + s2) + u of the first two, and so on, rounded down. Groups stand in an order of
+    their own, and u in [0, 1) is as fixed as that, so that a remainder falls to every group by its share.
+    """
+    number = Counter[str]()
+    places: list[tuple[str, int]] = []
+    for index, person in enumerate(people):
+        places.append((_hash(key, "person", person, number[person]), index))
+        number[person] += 1
+    groups = sorted(shares, key=lambda group: _hash(key, "group", group))
+    sums = list(accumulate(shares[group] for group in groups))
+    offset = int(_hash(key, "offset")[:12], 16) / 16**12
+    exact = [len(people) * total / sums[-1] for total in sums]
+    ends = [math.floor(end + offset * (1 - _ROUNDING) + _ROUNDING) for end in exact]
+    dealt = [""] * len(people)
+    order = [index for _, index in sorted(places)]
+    for group, start, end in zip(groups, [0, *ends[:-1]], ends, strict=True):
+        for index in order[start:end]:
+            dealt[index] = group
+    return dealt
+
+
+def _hash(*parts: str | int) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def apply_quotas(shots: Sequence[Shot], fairness: Fairness, *, seed: int) -> list[Shot]:
@@ -70,26 +91,27 @@ def apply_quotas(shots: Sequence[Shot], fairness: Fairness, *, seed: int) -> lis
         ValueError: the policy declares a group that nothing can read.
     """
     assigned: list[dict[str, str]] = [{} for _ in shots]
-    for number, attribute in enumerate(fairness.target):
-        open_ = [i for i, shot in enumerate(shots) if attribute in open_attributes(shot)]
-        rng = np.random.default_rng((seed, number))
-        for index, group in zip(
-            open_, quotas(target_shares(fairness, attribute), len(open_), rng), strict=True
-        ):
+    left = [open_attributes(shot) for shot in shots]
+    for attribute in fairness.target:
+        shares = target_shares(fairness, attribute)
+        open_ = [index for index, names in enumerate(left) if attribute in names]
+        people = [json.dumps([shots[index].prompt, shots[index].seed]) for index in open_]
+        dealt = quotas(shares, people, f"{seed}/{attribute}")
+        for index, group in zip(open_, dealt, strict=True):
             assigned[index][attribute] = group
     return [_said(shot, groups) for shot, groups in zip(shots, assigned, strict=True)]
 
 
 def open_attributes(shot: Shot) -> tuple[str, ...]:
     """The attributes that quotas may set: those its prompt leaves open, and none where there is a subject."""
-    if shot.subjects or shot.quota or not speaks_of_a_person(shot.prompt):
+    if shot.subjects or shot.quota:
         return ()
     said = stated(shot.prompt)
-    named = open_person(shot.prompt) is not None
+    anyone = open_person(shot.prompt) is not None
     return tuple(
         name
         for name in ("gender", "age", "skin_tone")
-        if name not in said and (named or (name == "skin_tone" and named_person(shot.prompt)))
+        if name not in said and (anyone or (name == "skin_tone" and named_person(shot.prompt)))
     )
 
 
@@ -108,8 +130,8 @@ def say(prompt: str, groups: Mapping[str, str]) -> str:
     skin = f" with {words.SKIN[int(groups['skin_tone'][-2:]) - 1][0]}" if "skin_tone" in groups else ""
     if found is None:
         person = named_person(prompt)
-        return prompt if person is None else prompt[: person.end()] + skin + prompt[person.end() :]
-    article, adjectives, noun = found.group(1) or "", found.group(2), found.group(3)
+        return prompt if person is None else prompt[: person.end] + skin + prompt[person.end :]
+    noun = found.noun.lower()
     gender, age = groups.get("gender"), groups.get("age")
     if noun in OPEN_PERSON and gender is not None:
         word = NOUNS[gender, age or "adult"]
@@ -118,14 +140,17 @@ def say(prompt: str, groups: Mapping[str, str]) -> str:
     elif gender == "neutral":
         word = f"{NOUNS[gender, age or 'adult']} who is {_with_article(noun)}"
     else:
-        word = f"{AGED.get(age or '', '')}{SEX.get(gender or '', '')}{noun}"
-    rest = f"{adjectives}{word}"
-    if noun in ("someone", "somebody") and not article and word != noun:
+        word = f"{AGED.get(age or '', '')}{SEX.get(gender or '', '')}{found.noun}"
+    article, rest = found.article, f"{found.adjectives}{word}"
+    if noun in ("someone", "somebody") and word.lower() != noun:
         article = "a "
-    if article in ("a ", "an "):
+    if not found.adjectives and article.strip().lower() in ("a", "an"):
         article, rest = "", _with_article(rest)
-    return f"{prompt[: found.start()]}{article}{rest}{skin}{prompt[found.end() :]}"
+    begun = f"{article}{rest}"
+    if prompt[found.start].isupper():
+        begun = begun[0].upper() + begun[1:]
+    return f"{prompt[: found.start]}{begun}{skin}{prompt[found.end :]}"
 
 
 def _with_article(text: str) -> str:
-    return f"{'an' if text[0] in 'aeiou' else 'a'} {text}"
+    return f"{'an' if text[0].lower() in 'aeiou' else 'a'} {text}"

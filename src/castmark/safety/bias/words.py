@@ -1,104 +1,157 @@
-"""Which sensitive attributes a prompt states, and which it leaves open, word by word."""
+"""Which sensitive attributes a prompt states, which it leaves open, and where it speaks of a person.
+
+A word for a person counts only where it stands for one: at an end, before punctuation or before a listed word
+("a pilot at sea", not "a pilot pen"). Whoever is described in words that are not listed is left alone.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 
+from castmark.safety.bias.vocabulary import (
+    AFTER,
+    GENDERED,
+    LIKENESS,
+    NOT_NOUNS,
+    OCCUPATIONS,
+    OPEN_PERSON,
+    PEOPLES,
+    PLAIN,
+    SKIN,
+    STATED,
+    THINGS_IN_ING,
+    TONED,
+)
 from castmark.safety.prompt import normalised
-from castmark_world import words
 
-STATED: dict[str, dict[str, str]] = {
-    "gender": {
-        "feminine": "woman women lady ladies girl girls female mother grandmother sister daughter aunt "
-        "queen princess actress waitress nun bride grandma granny wife mum mom she her",
-        "masculine": "man men guy guys gentleman gentlemen boy boys male father grandfather brother son "
-        "uncle king prince actor monk groom grandpa husband dad fisherman fireman he him his",
-    },
-    "age": {
-        "child": "girl girls boy boys child children kid kids baby babies toddler toddlers infant teen teens "
-        "teenager teenagers schoolgirl schoolboy pupil",
-        "adult": "woman women man men lady ladies guy guys gentleman gentlemen adult adults mother father "
-        "bride groom",
-        "older": "elderly senior seniors pensioner pensioners grandmother grandfather grandma grandpa granny",
-    },
-}
-NOT_NOUNS = frozenset(("female", "male", "she", "her", "he", "him", "his", "elderly", "senior"))
-"""Words of `STATED` that stand before a noun or for one."""
+ADULT_AT, OLDER_AT = 18, 65
+"""Years from which a stated age is that of a grown-up, and of an older one."""
 
 
-def _tones() -> dict[str, tuple[str, ...]]:
-    found: dict[str, tuple[str, ...]] = {"olive": ("monk 05",), "black": ("monk 09", "monk 10")}
-    for number, ways in enumerate(words.SKIN, start=1):
-        for way in ways:
-            word = way.removesuffix(" skin")
-            found[word] = (*found.get(word, ()), f"monk {number:02d}")
-    return found
+@dataclass(frozen=True)
+class Person:
+    """Words for one person in a prompt: where they begin and end, and what they are, as written."""
+
+    start: int
+    end: int
+    article: str
+    adjectives: str
+    noun: str
 
 
-SKIN = _tones()
-"""Words for skin, and the tones of the Monk scale they stand for in the world's captions."""
-OPEN_PERSON = (
-    "person", "someone", "somebody", "human", "character", "individual", "figure",
-)  # fmt: skip
-"""Words for one person that say nothing of who it is."""
-OCCUPATIONS = (
-    "doctor", "nurse", "teacher", "student", "chef", "cook", "farmer", "pilot", "astronaut", "soldier",
-    "firefighter", "police officer", "judge", "lawyer", "engineer", "scientist", "artist", "painter",
-    "singer", "dancer", "musician", "athlete", "builder", "carpenter", "mechanic", "plumber", "electrician",
-    "barber", "bartender", "clerk", "cashier", "manager", "boss", "secretary", "journalist", "photographer",
-    "writer", "librarian", "tailor", "baker", "butcher", "gardener", "driver", "cyclist", "receptionist",
-    "physician", "cleaner", "janitor", "researcher", "cop", "waiter",
-)  # fmt: skip
-"""Words for one person by occupation."""
+def _longest_first(words: list[str]) -> str:
+    return "|".join(sorted(words, key=len, reverse=True))
+
 
 _STATED = {
     name: {value: re.compile(rf"\b(?:{'|'.join(some.split())})\b") for value, some in values.items()}
     for name, values in STATED.items()
 }
-_TONES = "|".join(sorted((word.replace(" ", "[ -]") for word in SKIN), key=len, reverse=True))
+_TONES = _longest_first([word.replace(" ", "[ -]") for word in SKIN])
 _SKIN = re.compile(rf"\b({_TONES})[ -]skin(?:ned)?\b")
-_PEOPLE = "|".join((*OPEN_PERSON, *OCCUPATIONS))
-_PERSON = re.compile(
-    rf"\b(a |an |the |one )?((?:young |old |older |elderly |smiling |happy |serious )*)({_PEOPLE})\b"
-)
-_NOUNS = "|".join(
+_UNTOLD = re.compile(r"\b(?:albinism|vitiligo)\b")
+_PEOPLE = _longest_first([*OPEN_PERSON, *OCCUPATIONS])
+_NOUNS = _longest_first(
     sorted({w for values in STATED.values() for some in values.values() for w in some.split()} - NOT_NOUNS)
 )
-_NAMED = re.compile(rf"\b(?:{_NOUNS}|{_PEOPLE})\b")
-_OLD = re.compile(rf"\b(?:old|older|aged|elderly|senior) (?:(?:female|male|woman) )?(?:{_NOUNS}|{_PEOPLE})\b")
-
-
+_SEX = "female|male|woman|man"
+_ADJECTIVES = "|".join((*PLAIN, _SEX, *GENDERED, *TONED, *PEOPLES, rf"(?:{_TONES})[ -]skinned"))
+_ON = (
+    rf"(?=\s*(?:$|[.,;:!?)\]|\"”]|\s[-–—(\[]|\s+(?!on (?:it|them)\b)"
+    rf"(?:(?:{'|'.join(AFTER)})\b|(?!(?:{'|'.join(THINGS_IN_ING)})\b)\w\w+ing\b)))"
+)
+_BEGIN = r"(?<![\w'’-])"
+_OPEN = re.compile(rf"{_BEGIN}(?:{_PEOPLE}){_ON}", re.IGNORECASE)
+_NAMED = re.compile(rf"{_BEGIN}(?:{_NOUNS}|{_PEOPLE}){_ON}", re.IGNORECASE)
+_DESCRIBED = rf"((?:(?:{_ADJECTIVES})[\s-]+(?:and\s+)?)*)$"
+_BARE = rf"(?:^|[.,;:!?(\[|\"“]|\b(?:{LIKENESS})\s+of)\s*"
+_BEFORE_OPEN = re.compile(rf"(?:\b((?:an?|the|one)\s+)|{_BARE}){_DESCRIBED}", re.IGNORECASE)
+_BEFORE_NAMED = re.compile(
+    rf"(?:\b((?:an?|the|one|two|three|four|some|my|our|your|his|her|their)\s+)|{_BARE}){_DESCRIBED}",
+    re.IGNORECASE,
+)
+_BEFORE_PRONOUN = re.compile(
+    r"(?:^|[^\w\s'’-]|\b(?:of|for|with|and|at|by|to|where|as|while|near|beside|behind|on|like|from|is))\s*$",
+    re.IGNORECASE,
+)
+_PRONOUNS = ("someone", "somebody")
+_LISTED = re.compile(rf"\b(?:an?|the|one)\s+[\w'’-]+,\s*{_DESCRIBED}", re.IGNORECASE)
+"""After "a mysterious, ..." an adjective may go on."""
+_OLD = re.compile(
+    rf"(?<!middle[ -])\b(?:old|older|aged|elderly|senior) (?:(?:female|male|woman) )?(?:{_NOUNS}|{_PEOPLE})\b"
+)
+_YEARS = re.compile(
+    rf"\b(\d{{1,3}})[ -]years?[ -]old\b(?:(?: (?:{_ADJECTIVES})\b)* (?:{_NOUNS}|{_PEOPLE})\b)?"
+)
+_SOMEBODY = rf"(?=(?:[ -](?:{_ADJECTIVES})\b)*[ -](?:{_NOUNS}|{_PEOPLE}){_ON})"
+_YOUNG = re.compile(rf"\byoung{_SOMEBODY}")
+_GENDERED = {re.compile(rf"\b(?:{way})\b"): values for way, values in GENDERED.items()}
+_TONED = {
+    re.compile(rf"\b(?:{way})\b{_SOMEBODY}"): tuple(f"monk {tone:02d}" for tone in tones)
+    for way, tones in {**TONED, "|".join(PEOPLES): range(1, 11)}.items()
+}
+_EVERY_TONE = tuple(f"monk {tone:02d}" for tone in range(1, 11))
 # "A woman pilot" says as little of her age as "a female pilot".
-_FEMALE = re.compile(rf"\bwoman (?=(?:\w+ )?(?:{'|'.join(OCCUPATIONS)})\b)")
+_FEMALE = re.compile(rf"\bwoman (?=(?:\w+ )?(?:{_longest_first(list(OCCUPATIONS))})\b)")
 
 
 def stated(text: str) -> dict[str, tuple[str, ...]]:
-    """The attributes that a prompt states, and the values it leaves possible."""
+    """The attributes that a prompt states, and the values it leaves possible: every one where it says
+    something that settles none ("a Japanese chef" of skin)."""
     plain = normalised(text)
-    found: dict[str, tuple[str, ...]] = {}
-    for name, values in _STATED.items():
-        # An old man is a man, but no adult of the middle years.
-        old = name == "age" and _OLD.search(plain) is not None
-        rest = _FEMALE.sub(" ", _OLD.sub(" ", plain)) if name == "age" else plain
-        said = tuple(value for value, way in values.items() if way.search(rest) or (old and value == "older"))
-        if said:
-            found[name] = said
-    tones = [tone for match in _SKIN.finditer(plain) for tone in SKIN[match.group(1).replace("-", " ")]]
-    if tones:
-        found["skin_tone"] = tuple(dict.fromkeys(tones))
-    return found
+    said = {"gender": _gender(plain), "age": _age(plain), "skin_tone": _skin(plain)}
+    return {name: values for name, values in said.items() if values}
 
 
-def open_person(text: str) -> re.Match[str] | None:
-    """The first word of a prompt for a person of whom it does not say who it is, with its article."""
-    return _PERSON.search(text.lower()) if "gender" not in stated(text) else None
+def _gender(plain: str) -> tuple[str, ...]:
+    said = tuple(value for value, way in _STATED["gender"].items() if way.search(plain))
+    return said or _all(values for way, values in _GENDERED.items() if way.search(plain))
 
 
-def named_person(text: str) -> re.Match[str] | None:
-    """The first noun of a prompt for a person, whatever it says of them."""
-    return _NAMED.search(text.lower())
+def _age(plain: str) -> tuple[str, ...]:
+    # An old man is a man, but no adult of the middle years; nor is a boy of nine one for being a person.
+    years = [int(match.group(1)) for match in _YEARS.finditer(plain)]
+    known = {"child" if y < ADULT_AT else "adult" if y < OLDER_AT else "older" for y in years}
+    rest = _YEARS.sub(" ", plain)
+    if _OLD.search(rest):
+        known.add("older")
+    rest = _FEMALE.sub(" ", _OLD.sub(" ", rest))
+    said = tuple(value for value, way in _STATED["age"].items() if value in known or way.search(rest))
+    return said or (("child", "adult") if _YOUNG.search(plain) else ())
 
 
-def speaks_of_a_person(text: str) -> bool:
-    """Whether a prompt asks for a person at all."""
-    return "gender" in stated(text) or "age" in stated(text) or _PERSON.search(normalised(text)) is not None
+def _skin(plain: str) -> tuple[str, ...]:
+    said = _all(SKIN[match.group(1).replace("-", " ")] for match in _SKIN.finditer(plain))
+    said = said or _all(tones for way, tones in _TONED.items() if way.search(plain))
+    return said or (_EVERY_TONE if _UNTOLD.search(plain) else ())
+
+
+def _all(parts: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(value for part in parts for value in part))
+
+
+def open_person(text: str) -> Person | None:
+    """The first person of a prompt, where it says neither gender presentation nor anything that is not
+    known to leave it open."""
+    return None if "gender" in stated(text) else _first(text, _OPEN, _BEFORE_OPEN)
+
+
+def named_person(text: str) -> Person | None:
+    """The first person of a prompt by a noun, whatever it says of gender and age in words that are known."""
+    return _first(text, _NAMED, _BEFORE_NAMED)
+
+
+def _first(text: str, noun: re.Pattern[str], before: re.Pattern[str]) -> Person | None:
+    """Only the first counts: another one further on is not who the prompt is about."""
+    found = noun.search(text)
+    if found is None:
+        return None
+    pronoun = found.group().lower() in _PRONOUNS
+    ahead = (_BEFORE_PRONOUN if pronoun else before).search(text, 0, found.start())
+    if ahead is None or (not pronoun and _LISTED.search(text, 0, found.start())):
+        return None
+    article, adjectives = ("", "") if pronoun else (ahead.group(1) or "", ahead.group(2))
+    start = found.start() - len(article) - len(adjectives)
+    return Person(start, found.end(), article, adjectives, found.group())
