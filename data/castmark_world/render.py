@@ -75,15 +75,17 @@ def masks(scene: Scene, size: int = SIDE) -> dict[str, NDArray[np.bool_]]:
     """
     found: dict[str, NDArray[np.bool_]] = {}
     for number, prop in enumerate(scene.props, start=1):
-        found[f"prop {number}"] = _mask(size, lambda canvas, prop=prop: _prop(canvas, prop))
+        found[f"prop {number}"] = drawn_where(size, lambda canvas, prop=prop: _prop(canvas, prop))
     for name, placement in reversed(list(zip(("subject", "other"), scene.cast, strict=False))):
         before = list(found.values())
-        parts = {name: _mask(size, lambda canvas, each=placement: _subject(canvas, scene, each))}
+        parts = {name: drawn_where(size, lambda canvas, each=placement: _subject(canvas, scene, each))}
         if not isinstance(placement.subject, ProductSpec):
             prefix = "" if name == "subject" else "other "
-            parts[f"{prefix}face"] = _mask(size, lambda canvas, each=placement: _face(canvas, scene, each))
+            parts[f"{prefix}face"] = drawn_where(
+                size, lambda canvas, each=placement: _face(canvas, scene, each)
+            )
             if placement.item:
-                parts[f"{prefix}item"] = _mask(
+                parts[f"{prefix}item"] = drawn_where(
                     size, lambda canvas, each=placement: _item(canvas, scene, each)
                 )
         for part, mask in parts.items():
@@ -105,7 +107,7 @@ def _canvas(size: int, style: str = "flat") -> tuple[NDArray[np.uint8], skia.Can
     return pixels, canvas, surface
 
 
-def _stand(canvas: skia.Canvas, scene: Scene, placement: Placement) -> None:
+def stand(canvas: skia.Canvas, scene: Scene, placement: Placement) -> None:
     """Move the canvas to where the subject stands, as near as the camera is."""
     product = isinstance(placement.subject, ProductSpec)
     scale = placement.scale * (PRODUCT_SCALE if product else 1.0)
@@ -116,7 +118,7 @@ def _stand(canvas: skia.Canvas, scene: Scene, placement: Placement) -> None:
             scale, ground = scale * near**0.6, 244.0
         else:
             scale *= near
-            body = _body(placement)
+            body = body_of(placement)
             # The hip, or the shoulders, at the lower edge.
             ground = 266.0 - scale * body.hip_y if scene.camera == "half" else 240.0 - scale * body.shoulder_y
     canvas.translate(placement.x * SIDE, ground)
@@ -124,7 +126,8 @@ def _stand(canvas: skia.Canvas, scene: Scene, placement: Placement) -> None:
     canvas.scale(-scale if placement.mirrored else scale, scale)
 
 
-def _body(placement: Placement) -> Body | MascotBody:
+def body_of(placement: Placement) -> Body | MascotBody:
+    """The joints of a character or mascot."""
     subject = placement.subject
     if isinstance(subject, CharacterSpec):
         return Body(subject, placement)
@@ -134,7 +137,7 @@ def _body(placement: Placement) -> Body | MascotBody:
 
 def _subject(canvas: skia.Canvas, scene: Scene, placement: Placement) -> None:
     canvas.save()
-    _stand(canvas, scene, placement)
+    stand(canvas, scene, placement)
     subject = placement.subject
     if isinstance(subject, CharacterSpec):
         draw_character(canvas, subject, placement)
@@ -146,7 +149,7 @@ def _subject(canvas: skia.Canvas, scene: Scene, placement: Placement) -> None:
 
 
 def _face(canvas: skia.Canvas, scene: Scene, placement: Placement) -> None:
-    _stand(canvas, scene, placement)
+    stand(canvas, scene, placement)
     subject = placement.subject
     if isinstance(subject, CharacterSpec):
         left, top, right, bottom = face_box(subject, placement)
@@ -158,7 +161,7 @@ def _face(canvas: skia.Canvas, scene: Scene, placement: Placement) -> None:
 
 
 def _item(canvas: skia.Canvas, scene: Scene, placement: Placement) -> None:
-    _stand(canvas, scene, placement)
+    stand(canvas, scene, placement)
     canvas.translate(*_item_place(placement))
     assert placement.item is not None
     draw_item(canvas, placement.item)
@@ -183,7 +186,7 @@ def _prop(canvas: skia.Canvas, prop: Prop) -> None:
 
 def _shadow(canvas: skia.Canvas, scene: Scene, placement: Placement) -> None:
     canvas.save()
-    _stand(canvas, scene, placement)
+    stand(canvas, scene, placement)
     half = {"character": 40, "mascot": 46, "product": 62}[placement.subject.kind]
     if placement.pose == "jumping" and half < 60:
         half -= 14
@@ -191,7 +194,8 @@ def _shadow(canvas: skia.Canvas, scene: Scene, placement: Placement) -> None:
     canvas.restore()
 
 
-def _mask(size: int, draw: Callable[[skia.Canvas], None]) -> NDArray[np.bool_]:
+def drawn_where(size: int, draw: Callable[[skia.Canvas], object]) -> NDArray[np.bool_]:
+    """Where something draws on an empty canvas: Bool "size size"."""
     pixels, canvas, surface = _canvas(size)
     draw(canvas)
     assert surface is not None

@@ -86,6 +86,8 @@ class Scope:
     detail: Detail = "simple"
     grammar: Literal["first", "full"] = "first"
     """Which captions are spoken."""
+    planned: bool = False
+    """Whether the base draws the picture's plan (`castmark_world.plan`) beside it."""
 
     @property
     def scenes(self) -> tuple[str, ...]:

@@ -319,6 +319,7 @@ FULL = Scope(
     duo=0.2,
     detail="full",
     grammar="full",
+    planned=True,
 )
 """Everything there is."""
 
@@ -380,6 +381,7 @@ SECOND = Scope(
     cameras=Odds(("full", "half"), (0.6, 0.4)),
     detail="full",
     grammar="full",
+    planned=True,
 )
 """People as the full world draws them, with their occupations, in the plainest of its styles and in clear
 weather: as much of it as can be learned on a few cores."""

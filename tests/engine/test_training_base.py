@@ -22,7 +22,9 @@ from castmark.training import (
     decoder,
     denoiser,
     latents,
+    loop,
     paths,
+    planner,
     polish,
     shards,
     student,
@@ -34,6 +36,7 @@ from castmark.training.paths import Paths, guided_paths
 from castmark.training.tokenizer import load_tokenizer
 from castmark_adapters.encoder import SubjectEncoder
 from castmark_adapters.reference import ReferenceAdapter
+from castmark_world.plan import PLANNED
 
 
 @pytest.fixture(scope="module")
@@ -256,6 +259,12 @@ def test_a_student_is_polished_from_where_it_shipped_and_goes_on(
     card = json.loads((out / "card.json").read_text())
     assert card["steps"] == second["step"] and card["student"] == student_before
 
+    (settings.work / "student.pt").write_bytes(b"another student")
+    polish.train(settings)
+    anew = load_checkpoint(settings.work / "polished.pt")
+    assert anew is not None and anew["minutes"] < second["minutes"], "it went on from the student in ``out``"
+    assert (settings.work / "polished.pt.earlier").is_file()
+
 
 @torch.no_grad()
 def test_of_several_paths_the_one_whose_end_is_least_wrong_is_kept(encoder: SubjectEncoder) -> None:
@@ -299,6 +308,73 @@ def test_a_finished_decoder_draws_the_same_latents_better(
     for name, value in before.encoder.state_dict().items():
         assert torch.equal(after.encoder.state_dict()[name], value)
     assert figures[0]["psnr_db"] > autoencoder.evaluate(before, 2)["psnr_db"]
+
+
+def test_an_encoder_learns_to_tell_the_plan_and_what_it_makes_of_the_picture_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(InputError, match="bases of the scope 'first' draw no plan"):
+        planner.train(TrainSettings(minutes=0, work=tmp_path, out=tmp_path))
+    for module in (autoencoder, planner):
+        monkeypatch.setattr(module, "PLAN_CHANNELS", len(PLANNED))
+        monkeypatch.setattr(module, "BATCH", 2)
+    out = tmp_path / "vae"
+    shutil.copytree(castmark_data.path("embedded", "base", "vae"), out)
+    before = AutoencoderTiny.from_pretrained(out)
+    found: list[dict[str, float]] = []
+
+    def few(model: AutoencoderTiny, earlier: AutoencoderTiny) -> dict[str, float]:
+        found.append(measure(model, earlier, 1))
+        return found[0]
+
+    measure = planner.evaluate
+    monkeypatch.setattr(planner, "evaluate", few)
+    monkeypatch.setattr(loop, "Clock", Steps)
+    planner.train(TrainSettings(minutes=1, work=tmp_path / "work", out=out, threads=1))
+    after = AutoencoderTiny.from_pretrained(out)
+    assert after.config["latent_channels"] == 16 + len(PLANNED)
+    assert json.loads((out / "card.json").read_text())["plan told by the encoder"]["figures"] == found[0]
+    assert found[0]["variance_told"] > 0.05 and found[0]["picture_moved"] < 0.3
+    latents = torch.randn(1, 16 + len(PLANNED), 16, 16, generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        torch.testing.assert_close(
+            after.decoder(latents), before.decoder(latents[:, :16]), rtol=1e-3, atol=1e-3
+        )
+    assert autoencoder.new_autoencoder().config["latent_channels"] == 16 + len(PLANNED)
+
+
+def test_a_base_that_knew_no_plan_is_taken_with_noughts(monkeypatch: pytest.MonkeyPatch) -> None:
+    base, reference = (castmark_data.path("embedded", name) for name in ("base", "reference"))
+    before = denoiser.new_model(base, reference).eval()
+    for module in (autoencoder, denoiser):
+        monkeypatch.setattr(module, "PLAN_CHANNELS", len(PLANNED))
+    after = denoiser.new_model(base, reference).eval()
+    noisy = torch.randn(1, 16 + len(PLANNED), 16, 16, generator=torch.Generator().manual_seed(4))
+    embeds, nobody = before.embed(torch.full((1, 48), 7)), torch.zeros(0, 1, 1, 1)
+    with torch.no_grad():
+        wanted = before(noisy[:, :16], torch.tensor([499]), embeds, before.look(nobody, 1))
+        found = after(noisy, torch.tensor([499]), embeds, after.look(nobody, 1))
+    torch.testing.assert_close(found[:, :16], wanted)
+    assert not found[:, 16:].any()
+
+
+class Steps:
+    """A clock that has as many steps as this, however long they take."""
+
+    TOTAL = 40
+
+    def __init__(self, minutes: float) -> None:
+        self.spent, self._taken = 1.0, 0
+
+    @property
+    def fraction(self) -> float:
+        """One step more."""
+        self._taken += 1
+        return (self._taken - 1) / self.TOTAL
+
+    def checkpoint_due(self) -> bool:
+        """Never."""
+        return False
 
 
 def nothing(count: int) -> tuple[torch.Tensor, torch.Tensor]:

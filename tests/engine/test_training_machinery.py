@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from diffusers import AutoencoderTiny
 from ranks import average_of_ranks
 
-from castmark.training import muon, parallel
+import castmark_data
+from castmark.errors import InputError
+from castmark.training import carried, denoiser, muon, parallel, prompt_model, teacher
+from castmark.training.common import TrainSettings, load_checkpoint, made_of, save_checkpoint
+from castmark.training.identity import _at
+from castmark.training.loop import Loop
 from castmark.training.supply import Replay, Supply
+from castmark_world import FULL
 
 
 @pytest.mark.parametrize("shape", [(24, 40), (40, 24)])
@@ -94,3 +103,115 @@ def test_a_replay_gives_an_item_again_only_while_the_next_is_not_there() -> None
         threading.Timer(0.1, gate.release, (50,)).start()
         assert next(batches) == 1 and batches.fresh == 2, "given three times: the next one is waited for"
         assert len({next(batches) for _ in range(20)}) > 2
+
+
+def test_what_was_made_of_something_else_is_put_aside(tmp_path: Path) -> None:
+    checkpoint, folder = tmp_path / "polished.pt", tmp_path / "own"
+
+    def make() -> None:
+        checkpoint.write_text("hours of work")
+        folder.mkdir(exist_ok=True)
+
+    make()
+    made_of(tmp_path, "polished.pt", "own", origin="one")
+    made_of(tmp_path, "polished.pt", "own", origin="one")
+    assert checkpoint.exists() and folder.exists(), "of this origin, or from before there was a mark"
+    made_of(tmp_path, "polished.pt", "own", origin="another")
+    assert not checkpoint.exists() and not folder.exists()
+    assert (tmp_path / "polished.pt.earlier").read_text() == "hours of work"
+    make()
+    made_of(tmp_path, "polished.pt", "own", origin="another")
+    assert checkpoint.exists() and folder.exists()
+
+
+def test_shards_of_another_autoencoder_are_made_anew(tmp_path: Path) -> None:
+    out = tmp_path / "base"
+    shutil.copytree(castmark_data.path("embedded", "base", "vae"), out / "vae")
+    shutil.copytree(
+        castmark_data.path("embedded", "reference", "image_encoder"), tmp_path / "reference" / "image_encoder"
+    )
+    settings = TrainSettings(minutes=0, work=tmp_path / "work", out=out)
+    shard = settings.work / "latents" / "shard-0000.npz"
+    shard.parent.mkdir(parents=True)
+    shard.touch()
+    teacher.keep_fitting(settings)
+    autoencoder = AutoencoderTiny.from_pretrained(out / "vae")
+    with torch.no_grad():
+        autoencoder.decoder.layers[-1].bias += 1
+    autoencoder.save_pretrained(out / "vae")
+    teacher.keep_fitting(settings)
+    assert shard.exists(), "a finished decoder changes no latents"
+    with torch.no_grad():
+        autoencoder.encoder.layers[-1].bias += 1
+    autoencoder.save_pretrained(out / "vae")
+    teacher.keep_fitting(settings)
+    assert not shard.exists()
+
+
+def test_who_waits_for_shards_is_told_that_none_come(tmp_path: Path) -> None:
+    settings = TrainSettings(minutes=1, work=tmp_path, out=tmp_path, device="cuda", workers=0)
+    (tmp_path / teacher.FAILED).write_text("exit code 1")
+    with pytest.raises(RuntimeError, match=r"drawing or encoding .* failed: exit code 1"):
+        teacher._wait_for_shards(settings)
+
+
+def test_a_denoiser_may_wait_for_a_subject_encoder_that_is_still_learning(tmp_path: Path) -> None:
+    model = denoiser.new_model(tmp_path / "base", tmp_path / "reference")
+    shipped = denoiser.new_model(
+        castmark_data.path("embedded", "base"), castmark_data.path("embedded", "reference")
+    )
+    shapes = {name: value.shape for name, value in shipped.state_dict().items()}
+    assert {name: value.shape for name, value in model.state_dict().items()} == shapes
+
+
+def test_a_prompt_model_that_learns_on_moves_no_word_twice() -> None:
+    table = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
+    first = prompt_model.Learner(table, [2, 3])
+    with torch.no_grad():
+        first.embedding_change.weight[1:] += 1.0
+    again = prompt_model.Learner(first.moved(), [2, 3])  # what ships has moved
+    again.load_state_dict(first.state_dict())
+    torch.testing.assert_close(again.moved(), first.moved())
+
+
+@pytest.mark.parametrize("n", [100, 120, 150, 1000])
+def test_a_threshold_accepts_no_more_than_it_says(n: int) -> None:
+    scores = np.random.default_rng(n).uniform(-1, 1, n)
+    assert np.mean(scores >= _at(0.99, scores)) <= 0.01
+
+
+def test_a_teacher_that_is_packed_is_a_quarter_of_it_and_goes_on(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(
+        torch.nn.Conv2d(8, 64, 3), torch.nn.GroupNorm(8, 64), torch.nn.Conv2d(64, 8, 3)
+    )
+    with torch.no_grad():
+        model[0].weight[0] *= 100  # a row of its own scale
+    settings = TrainSettings(minutes=0, work=tmp_path / "work", out=tmp_path / "next")
+    with pytest.raises(InputError, match=r"no teacher.pt"):
+        carried.pack(settings)
+    save_checkpoint(settings.work / "teacher.pt", {"model": model.state_dict(), "step": 7, "minutes": 1.5})
+    carried.pack(settings)
+    size = sum(value.numel() for value in model.state_dict().values())
+    assert (tmp_path / "next" / "teacher.safetensors").stat().st_size < 1.3 * size + 2000
+    with pytest.raises(InputError, match="there is a teacher already"):
+        carried.unpack(settings)
+    (settings.work / "teacher.pt").unlink()
+    carried.unpack(settings)
+    state = load_checkpoint(settings.work / "teacher.pt")
+    assert state is not None and (state["step"], state["minutes"]) == (7, 1.5)
+    for name, value in model.state_dict().items():
+        apart = (state["model"][name] - value).flatten(1 if value.dim() > 1 else 0).abs().amax(-1)
+        assert (apart <= value.flatten(1 if value.dim() > 1 else 0).abs().amax(-1) / 200).all(), name
+    loop = Loop(settings, "teacher", model, muon.groups(model), peak=1e-3)
+    assert loop.resumed and loop.step == 7
+
+
+def test_a_teacher_of_another_scope_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = TrainSettings(minutes=0, work=tmp_path / "work", out=tmp_path / "next")
+    save_checkpoint(settings.work / "teacher.pt", {"model": {}, "step": 1, "minutes": 1.0})
+    carried.pack(settings)
+    (settings.work / "teacher.pt").unlink()
+    monkeypatch.setattr(carried, "DEFAULT", FULL)
+    with pytest.raises(InputError, match="learned in the scope 'first', and this is 'full'"):
+        carried.unpack(settings)

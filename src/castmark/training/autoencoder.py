@@ -15,7 +15,7 @@ variance, so that a diffusion model can learn them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias, cast
@@ -33,7 +33,8 @@ from castmark.training.loop import Loop
 from castmark.training.muon import groups
 from castmark.training.samples import round_trip, to_tensor
 from castmark.training.supply import Replay, Supply
-from castmark_world import masks, render, sample_scene
+from castmark_world import DEFAULT, Scene, Split, masks, render, sample_scene
+from castmark_world.plan import PLANNED, plan
 
 Pixels: TypeAlias = NDArray[np.uint8]
 
@@ -42,11 +43,16 @@ STRIDE = 16
 CROP = 160
 WIDTH = 64
 LATENT_CHANNELS = 16
+"""Of the picture."""
+PLAN_CHANNELS = len(PLANNED) if DEFAULT.planned else 0
+"""Beside them, where the scope's base draws a plan: the encoder tells it, the decoder passes it over."""
 BATCH = 16
 BATCHES_ON_GPU = 4
 REPLAYED, TIMES_ON_GPU = 500, 8
 """Batches that a GPU learns from again while others are rendered, and how often from each."""
 LATENT_NOISE = 0.05
+PLAN_WEIGHT = 0.1
+"""Of the squared error of the plan that the encoder tells."""
 SQUARES = 2.0
 """Weight of squared against absolute differences. Absolute ones alone give up small things of high contrast,
 such as eyes in a dark face; squares make those dear."""
@@ -58,13 +64,49 @@ WEIGHTS = {"subject": 1.0, "face": 5.0, "item": 2.0}
 
 def new_autoencoder() -> AutoencoderTiny:
     """The untrained model."""
-    return AutoencoderTiny(
+    model = AutoencoderTiny(
         encoder_block_out_channels=(WIDTH,) * 5,
         decoder_block_out_channels=(WIDTH,) * 5,
         num_encoder_blocks=(0, 0, 1, 2, 3),
         num_decoder_blocks=(4, 4, 2, 0, 0),
-        latent_channels=LATENT_CHANNELS,
+        latent_channels=LATENT_CHANNELS + PLAN_CHANNELS,
     )
+    with torch.no_grad():
+        cast(nn.Conv2d, model.decoder.layers[0]).weight[:, LATENT_CHANNELS:] = 0
+    return model
+
+
+def grown(shipped: AutoencoderTiny) -> AutoencoderTiny:
+    """A model that shipped without a plan, with one that is nothing; one that has it as it is."""
+    channels = LATENT_CHANNELS + PLAN_CHANNELS
+    if shipped.config["latent_channels"] == channels:
+        return shipped
+    model = cast(
+        "AutoencoderTiny", AutoencoderTiny.from_config({**shipped.config, "latent_channels": channels})
+    )
+    taken(model, shipped)
+    return model
+
+
+def taken(model: nn.Module, shipped: nn.Module) -> None:
+    """Give a model the weights of one that shipped, as far as shapes agree. Convolutions that read or write
+    latents are filled up with noughts where that one knew no plan.
+    """
+    ours, found = model.state_dict(), dict[str, Tensor]()
+    for name, theirs in shipped.state_dict().items():
+        if name not in ours:
+            continue
+        mine = ours[name]
+        if mine.shape == theirs.shape:
+            found[name] = theirs
+        elif theirs.dim() in (1, 4) and all(m - t in (0, PLAN_CHANNELS) for m, t in _sides(mine, theirs)):
+            found[name] = torch.zeros_like(mine)
+            found[name][tuple(slice(side) for side in theirs.shape)] = theirs
+    model.load_state_dict(found, strict=False)
+
+
+def _sides(one: Tensor, other: Tensor) -> Iterator[tuple[int, int]]:
+    return zip(one.shape, other.shape, strict=True)
 
 
 def fold_head(layers: nn.Sequential) -> tuple[Tensor, Tensor]:
@@ -97,6 +139,7 @@ class Folded(nn.Module):
         """Latents "b c h w" to Float "b 3 16h 16w"."""
         layers = list(self.model.decoder.layers)
         h = torch.tanh(latents / 3) * 3
+        h = torch.cat([h[:, :LATENT_CHANNELS], torch.zeros_like(h[:, LATENT_CHANNELS:])], 1)
         for layer in layers[:-TAIL]:
             h = layer(h)
         return finish(h, *fold_tail(layers[-TAIL:]))
@@ -111,35 +154,52 @@ def weights_of(parts: Mapping[str, NDArray[np.bool_]]) -> NDArray[np.float32]:
 
 
 def _crop(subject: NDArray[np.bool_], rng: np.random.Generator) -> tuple[slice, slice]:
-    """A window of `CROP` pixels that holds a random pixel of the subject."""
+    """A window of `CROP` pixels that holds a random pixel of the subject; with a plan, of whole cells."""
     rows, columns = np.nonzero(subject)
     pick = int(rng.integers(len(rows)))
     low = (int(rows[pick]) - CROP + 1, int(columns[pick]) - CROP + 1)
     top, left = (int(rng.integers(max(0, start), min(start + CROP - 1, SIZE - CROP) + 1)) for start in low)
+    if PLAN_CHANNELS:
+        top, left = (min(SIZE - CROP, STRIDE * round(start / STRIDE)) for start in (top, left))
     return slice(top, top + CROP), slice(left, left + CROP)
 
 
-Batch: TypeAlias = tuple[Tensor, Tensor]
-"""Images UInt8 "b h w 3", and how much their pixels count Float16 "b 1 h w"."""
+Batch: TypeAlias = tuple[Tensor, Tensor, Tensor]
+"""Images UInt8 "b h w 3", how much their pixels count Float16 "b 1 h w", and their plans Float32
+"b p h/16 w/16", of no maps where the scope has none."""
 
 
-def _batch(seed: int, whole: bool, number: int) -> Batch:
+def batch_of(seed: int, whole: bool, number: int, split: Split = "train") -> Batch:
     """Crops of scenes or, on a GPU, where rendering is what takes time, all of them."""
     rng = np.random.default_rng([seed, number])
     images: list[Pixels] = []
     weights: list[NDArray[np.float16]] = []
+    plans: list[NDArray[np.float32]] = []
     for _ in range(BATCH):
-        scene = sample_scene(rng)
+        scene = sample_scene(rng, split=split)
         parts = masks(scene, SIZE)
         window = (slice(None), slice(None)) if whole else _crop(parts["subject"], rng)
         images.append(render(scene, SIZE)[window])
         weights.append(weights_of(parts)[window].astype(np.float16))
-    return torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(weights))[:, None]
+        plans.append(plan_of(scene)[:, *map(_cells, window)])
+    pixels, weight, planned = (torch.from_numpy(np.stack(each)) for each in (images, weights, plans))
+    return pixels, weight[:, None], planned
+
+
+def _cells(window: slice) -> slice:
+    return window if window.start is None else slice(window.start // STRIDE, window.stop // STRIDE)
+
+
+def plan_of(scene: Scene) -> NDArray[np.float32]:
+    """The scene's plan, "p 16 16"; of no maps where there is none."""
+    cells = SIZE // STRIDE
+    return plan(scene) if PLAN_CHANNELS else np.zeros((0, cells, cells), np.float32)
 
 
 def placed(batch: Batch, device: str) -> Batch:
     """The batch on a device."""
-    return batch[0].to(device), batch[1].to(device)
+    images, weights, plans = batch
+    return images.to(device), weights.to(device), plans.to(device)
 
 
 def loss_of(images: Tensor, drawn: Tensor, weights: Tensor, latents: Tensor) -> Tensor:
@@ -163,13 +223,13 @@ def train(settings: TrainSettings) -> None:
     device = settings.device
     model = new_autoencoder()
     if (settings.out / "config.json").is_file():
-        model.load_state_dict(AutoencoderTiny.from_pretrained(settings.out).state_dict())
+        taken(model, AutoencoderTiny.from_pretrained(settings.out))
     folded = Folded(model)
     folded.to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     loop = Loop(
         settings, "autoencoder", model, groups(model), peak=LEARNING_RATE, samples=partial(round_trip, model)
     )
-    make = partial(_batch, settings.seed, settings.on_gpu)
+    make = partial(batch_of, settings.seed, settings.on_gpu)
     with Supply(make, first=loop.step * BATCHES_ON_GPU, workers=settings.workers) as supply:
         times = TIMES_ON_GPU if settings.on_gpu else 1
         batches = Replay(supply, keep=REPLAYED, times=times, place=partial(placed, device=device))
@@ -178,12 +238,17 @@ def train(settings: TrainSettings) -> None:
             images = to_tensor(torch.cat([part[0] for part in parts]))
             images = images.contiguous(memory_format=torch.channels_last)
             weights = torch.cat([part[1] for part in parts]).float()
+            plans = torch.cat([part[2] for part in parts])
             unfolded = loop.fraction > 1 - UNFOLDED_SHARE
             with half_precision(device):
                 latents = model.encoder(images) if unfolded else folded.encode(images)
                 noisy = latents + LATENT_NOISE * torch.randn_like(latents)
                 drawn = folded.decode(noisy)
-            loop.update(loss_of(images, drawn.float(), weights, latents.float()), len(images))
+            latents, told = latents.float().split([LATENT_CHANNELS, PLAN_CHANNELS], 1)
+            loss = loss_of(images, drawn.float(), weights, latents)
+            if PLAN_CHANNELS:
+                loss = loss + PLAN_WEIGHT * F.mse_loss(told, plans)
+            loop.update(loss, len(images))
     loop.finish()
     ship(model, settings, loop.step, loop.minutes)
 

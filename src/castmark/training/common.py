@@ -7,6 +7,7 @@ from there, with its own time budget.
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from dataclasses import dataclass
 from functools import cache
@@ -15,8 +16,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from torch import nn
 
 from castmark.machine.facts import cpu_fact, cpu_name
+from castmark_adapters.subject import sha256
 
 T = TypeVar("T")
 CHECKPOINT_SECONDS = 120.0
@@ -86,6 +89,29 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 def load_checkpoint(path: Path) -> dict[str, Any] | None:
     """The last checkpoint, or None."""
     return torch.load(path, map_location="cpu", weights_only=True) if path.exists() else None
+
+
+def made_of(work: Path, *made: str, origin: str) -> None:
+    """Put aside what ``work`` holds that was made of something else than ``origin`` (a digest): a checkpoint
+    would otherwise put an earlier model in the place of what it is to go on from.
+
+    A file gets another name (``NAME.earlier``), a folder, which can be made anew, is deleted. Of what origin
+    they are stands in a file beside the first of them; where there is none, they are taken to be right.
+    """
+    mark = work / f"{Path(made[0]).stem}.origin"
+    known = mark.read_text() if mark.is_file() else origin
+    for path in (work / name for name in made) if known != origin else ():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.exists():
+            path.replace(path.with_name(f"{path.name}.earlier"))
+    work.mkdir(parents=True, exist_ok=True)
+    mark.write_text(origin)
+
+
+def digest_of(model: nn.Module) -> str:
+    """sha256 over a model's weights."""
+    return sha256(b"".join(t.detach().cpu().float().numpy().tobytes() for t in model.state_dict().values()))
 
 
 def batch_size(settings: TrainSettings, on_cpu: int, times: int = 8) -> int:

@@ -114,7 +114,10 @@ def learn_critic(settings: TrainSettings, minutes: float, rank: Rank) -> None:
 
 
 def noised(clean: Tensor, path: NoisePath, between: tuple[int, int], generator: torch.Generator) -> Tensor:
-    """Latents under noise of random timesteps of a range."""
+    """Latents under noise of random timesteps of a range: of the picture alone, for a plan that says what is
+    asked while the picture does not would please nobody else.
+    """
+    clean = clean[:, :LATENT_CHANNELS]
     timesteps = torch.randint(*between, (len(clean),), generator=generator, device=clean.device)
     alpha, sigma = path.at(timesteps)
     return alpha * clean + sigma * torch.randn(clean.shape, generator=generator, device=clean.device)

@@ -15,8 +15,16 @@ import torch
 from diffusers import AutoencoderTiny
 from torch import Tensor
 
-from castmark.training.autoencoder import SIZE, Folded, evaluate, loss_of, weights_of
-from castmark.training.common import TrainSettings, forget_path, half_precision, hardware, write_card
+from castmark.training.autoencoder import LATENT_CHANNELS, SIZE, Folded, evaluate, loss_of, weights_of
+from castmark.training.common import (
+    TrainSettings,
+    digest_of,
+    forget_path,
+    half_precision,
+    hardware,
+    made_of,
+    write_card,
+)
 from castmark.training.loop import Loop
 from castmark.training.muon import groups
 from castmark.training.samples import round_trip, to_tensor
@@ -40,7 +48,8 @@ def _batch(seed: int, number: int) -> tuple[Tensor, Tensor]:
 
 
 def train(settings: TrainSettings) -> None:
-    """Train the decoder in ``out``, or go on training it, within the time budget; then write it back.
+    """Train the decoder in ``out``, or go on training it, within the time budget; then write it back. A
+    checkpoint beside another encoder is put aside.
 
     Raises:
         OSError: ``out`` holds no autoencoder.
@@ -48,6 +57,7 @@ def train(settings: TrainSettings) -> None:
     torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
     model = AutoencoderTiny.from_pretrained(settings.out)
+    made_of(settings.work, "decoder.pt", origin=digest_of(model.encoder))
     model.encoder.requires_grad_(False)
     folded = Folded(model)
     folded.to(settings.device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
@@ -68,7 +78,8 @@ def train(settings: TrainSettings) -> None:
                 with torch.no_grad():  # as a base's latents are made
                     latents = folded.encode(images)
                 drawn = folded.decode(latents)
-            loop.update(loss_of(images, drawn.float(), weights.to(settings.device), latents.float()), BATCH)
+            seen = latents.float()[:, :LATENT_CHANNELS]
+            loop.update(loss_of(images, drawn.float(), weights.to(settings.device), seen), BATCH)
     loop.finish()
     _ship(model, settings, loop)
 

@@ -19,9 +19,10 @@ from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
 
 from castmark.bases.words import write_words
-from castmark.training.autoencoder import LATENT_CHANNELS, SIZE
+from castmark.training.autoencoder import LATENT_CHANNELS, PLAN_CHANNELS, SIZE, grown, taken
 from castmark.training.common import TrainSettings, forget_path, hardware, load_checkpoint, write_card
 from castmark.training.reading import QUERIES, reader
+from castmark.training.subject_encoder import untrained_encoder
 from castmark.training.tokenizer import END, PAD, START, load_tokenizer, sampled_captions
 from castmark_adapters.encoder import SubjectEncoder
 from castmark_adapters.layout import processor_state, reference_bytes, resampler_state
@@ -96,8 +97,8 @@ def new_unet() -> UNet2DConditionModel:
     """
     return UNet2DConditionModel(
         sample_size=LATENT_SIDE,
-        in_channels=LATENT_CHANNELS,
-        out_channels=LATENT_CHANNELS,
+        in_channels=LATENT_CHANNELS + PLAN_CHANNELS,
+        out_channels=LATENT_CHANNELS + PLAN_CHANNELS,
         block_out_channels=WIDTHS,
         down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
@@ -197,20 +198,22 @@ def new_model(base: Path, reference: Path) -> TextToLatents:
 
     Args:
         base: the pipeline folder.
-        reference: the reference adapter's; it holds the subject encoder at least.
+        reference: the reference adapter's, or the subject encoder alone, or nothing yet.
 
     Raises:
-        AdapterError: there is no subject encoder.
+        AdapterError: the subject encoder is damaged.
     """
     if (reference / WEIGHTS).is_file():
         shipped = ReferenceAdapter.load(reference)
         encoder = shipped.encoder
-    else:
+    elif (reference / ENCODER).is_dir():
         shipped, encoder = None, SubjectEncoder.load(reference / ENCODER)
+    else:  # it is still learning: of it only the width matters here
+        shipped, encoder = None, untrained_encoder()
     unet, text_encoder = new_unet(), new_text_encoder(prompt_tokenizer())
     if (base / "unet" / "config.json").is_file():
-        _take(unet, UNet2DConditionModel.from_pretrained(base / "unet"))
-        _take(text_encoder, CLIPTextModel.from_pretrained(base / "text_encoder"))
+        taken(unet, UNet2DConditionModel.from_pretrained(base / "unet"))
+        taken(text_encoder, CLIPTextModel.from_pretrained(base / "text_encoder"))
     return TextToLatents(text_encoder, unet, encoder, shipped)
 
 
@@ -219,12 +222,6 @@ def learning_model(settings: TrainSettings) -> TextToLatents:
     model = new_model(settings.out, reference_folder(settings.out))
     model.attend(fused=settings.on_gpu)
     return model.to(settings.device).to(memory_format=torch.channels_last)
-
-
-def _take(ours: nn.Module, theirs: nn.Module) -> None:
-    shapes = {name: value.shape for name, value in ours.state_dict().items()}
-    fitting = {k: v for k, v in theirs.state_dict().items() if shapes.get(k) == v.shape}
-    ours.load_state_dict(fitting, strict=False)
 
 
 def reference_folder(out: Path) -> Path:
@@ -282,7 +279,7 @@ def ship(settings: TrainSettings, checkpoint: str, facts: dict[str, Any]) -> Non
 
 
 def _save_pipeline(model: TextToLatents, out: Path) -> None:
-    autoencoder = AutoencoderTiny.from_pretrained(out / "vae")
+    autoencoder = grown(AutoencoderTiny.from_pretrained(out / "vae"))
     # The signature names the classes of SD 1.5; any of their kind will do.
     parts: dict[str, Any] = {
         "vae": autoencoder,

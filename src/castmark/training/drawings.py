@@ -67,4 +67,5 @@ class Drawings:
         return noisy
 
     def _decoded(self, latents: Tensor) -> Pictures:
-        return pictures(self._decoder.decoder(latents.float()))
+        seen = latents[:, : self._decoder.config.latent_channels]  # it may be one that knows no plan
+        return pictures(self._decoder.decoder(seen.float()))

@@ -11,12 +11,14 @@ that, from processes of their own that render for them. What lies in ``out`` is 
 from __future__ import annotations
 
 import multiprocessing
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from multiprocessing.process import BaseProcess
 
 from castmark.training import autoencoder, judge, polish, student, subject_encoder, teacher, truth_reader
 from castmark.training.common import Clock, TrainSettings
+from castmark.training.latents import LATENTS
 from castmark.training.parallel import Rank
 
 FIRST, TEACHER = 0.16, 0.5
@@ -54,6 +56,8 @@ def train(settings: TrainSettings) -> None:
         return process
 
     denoiser = part("base", "denoiser", TEACHER, 1 - RENDERING_BESIDE)
+    # The autoencoder is about to change, and the teacher must not begin on what an earlier one made.
+    shutil.rmtree(denoiser.work / LATENTS, ignore_errors=True)
     first = [
         start(autoencoder.train, part("base/vae", "autoencoder", FIRST, RENDERING_FIRST)),
         start(subject_encoder.learn, part("reference", "subject_encoder", FIRST, RENDERING_FIRST)),

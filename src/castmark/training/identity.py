@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +73,7 @@ def calibrate(
     figures["accepted at it, same subject"] = held_out.figures(strict)["accepted, same subject"]
     calibration = IdentityCalibration(
         encoder=encoder.digest,
-        threshold=round(threshold, 4),
+        threshold=threshold,
         false_accepts=FALSE_ACCEPTS,
         domain=(
             "pictures of castmark_world, split calibration; impostors are others of the subject's kind; "
@@ -89,7 +90,8 @@ def calibrate(
 
 
 def _at(quantile: float, scores: NDArray[np.float64]) -> float:
-    return float(np.quantile(scores, quantile, method="higher"))
+    """The least number of four digits above that quantile: a score as high as a threshold is accepted."""
+    return (math.floor(float(np.quantile(scores, quantile, method="higher")) * 1e4) + 1) / 1e4
 
 
 def _picture(subject: Subject, rng: np.random.Generator) -> Image.Image:

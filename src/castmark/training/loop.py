@@ -61,7 +61,8 @@ class Loop:
         self.resumed = state is not None
         if state:
             model.load_state_dict(state["model"])
-            self.optimiser.load_state_dict(state["optimiser"])
+            if "optimiser" in state:  # one that was packed has none
+                self.optimiser.load_state_dict(state["optimiser"])
             self.step, self.minutes_before = state["step"], state["minutes"]
         self.start, self.seen = self.step, 0
         self.losses: list[Tensor] = []

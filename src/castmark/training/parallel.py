@@ -1,4 +1,6 @@
-"""Data-parallel training on one machine: one process a core or GPU, gradients averaged after every step.
+"""Data-parallel training on one machine: one process a core, gradients averaged after every step.
+
+A GPU has one process to itself.
 
 On a CPU, two processes of one thread each train faster than one of two threads, and do not stall where
 another program takes one of the cores for a moment: they wait for each other once a step, not at every layer.
@@ -72,8 +74,7 @@ def run(work: Callable[..., Any], processes: int, *arguments: Any) -> None:
 
 def _join(index: int, count: int, port: int, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    backend = "nccl" if torch.cuda.device_count() >= count else "gloo"
-    dist.init_process_group(backend, rank=index, world_size=count)
+    dist.init_process_group("gloo", rank=index, world_size=count)
     try:
         work(*arguments, Rank(index, count))
     finally:

@@ -22,7 +22,7 @@ import torch
 from castmark.bench.truth import columns
 from castmark.training import parallel, teacher
 from castmark.training.adversary import Adversary
-from castmark.training.common import TrainSettings, batch_size, half_precision, seeded
+from castmark.training.common import TrainSettings, batch_size, half_precision, made_of, seeded
 from castmark.training.critic import Critic, asked_in, learn_critic, misread, steered
 from castmark.training.denoiser import Images, NoisePath, TextToLatents, learning_model, ship
 from castmark.training.drawings import Drawings
@@ -33,6 +33,7 @@ from castmark.training.parallel import Rank
 from castmark.training.paths import PathPool, Paths, fill
 from castmark.training.student import Levels, answered, student_loss
 from castmark.training.variety import Variety
+from castmark_adapters.subject import sha256
 from castmark_world import DEFAULT
 
 CRITIC_SHARE, PATH_SHARE = 0.35, 0.1
@@ -52,12 +53,17 @@ KEPT_FACTS = ("guidance_distilled", "paths", "teacher", "student", "polished_bef
 def train(settings: TrainSettings) -> None:
     """Polish the student in ``out``; write it and its reference adapter back.
 
-    Learns from the shards in ``work``/latents, which it makes if there are none. Each of ``threads`` is a
+    Learns from the shards in ``work``/latents, which it makes if there are none. What was made
+    of another student is put aside. Each of ``threads`` is a
     process of its own; on a GPU there is one. A critic already in ``work`` goes on learning, paths in
     ``work``/own are used and added to.
     """
     processes = parallel.trainers(settings)
     before = json.loads((settings.out / "card.json").read_text())
+    student = settings.work / "student.pt"
+    began = sha256(student.read_bytes()) if student.is_file() else "what shipped"
+    made_of(settings.work, "polished.pt", OWN, origin=began)
+    teacher.keep_fitting(settings)
     if not list((settings.work / LATENTS).glob("*.npz")):
         parallel.run(teacher.shard, settings.threads, settings, teacher.SHARDS)
     behind = {"steps": before["steps"], "minutes": before["minutes"]}
@@ -135,6 +141,7 @@ def _polish(settings: TrainSettings, minutes: float, rank: Rank) -> None:
     kept = PathPool(settings.work / OWN, seeds(10), device)
     fresh = LatentPool(settings.work / LATENTS, seeds(12), device)
     variety = Variety(columns(DEFAULT), *kept.asked)
+    torch.manual_seed(settings.seed)  # the adversary is one, whichever process it is in
     adversary = Adversary(device)
     noise, levels = seeded(seeds(11), device), Levels(settings, loop.step)
     while loop.going:

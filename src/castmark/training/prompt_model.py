@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from castmark.errors import InputError
 from castmark.safety.policy import read_terms
 from castmark.safety.prompt import normalised
 from castmark.safety.prompt_model import (
@@ -80,10 +81,10 @@ class Learner(nn.Module):
         self.network = PromptNetwork(table.shape[1], len(KINDS), WIDTH)
         self.embedding_change = nn.Embedding(len(seen) + 1, table.shape[1], padding_idx=0)
         nn.init.zeros_(self.embedding_change.weight)
-        self.register_buffer("table", table, persistent=False)
+        self.register_buffer("table", table)  # kept: what ships has moved, and would move twice
         rows = torch.zeros(len(table), dtype=torch.long)
         rows[torch.tensor(seen)] = torch.arange(1, len(seen) + 1)
-        self.register_buffer("rows", rows, persistent=False)
+        self.register_buffer("rows", rows)
 
     def forward(self, ids: Int[Tensor, "b w"]) -> tuple[Float[Tensor, "b c"], Tensor]:
         """Log odds, and the mean square of what vectors have moved."""
@@ -101,7 +102,13 @@ class Learner(nn.Module):
 
 
 def train(settings: TrainSettings) -> None:
-    """Train, or go on training, within the time budget; then write the model and its card to ``out``."""
+    """Train, or go on training, within the time budget; then write the model and its card to ``out``.
+
+    Raises:
+        InputError: it is to learn on a GPU.
+    """
+    if settings.on_gpu:
+        raise InputError("the prompt model is small and learns on the CPU; leave --device out")
     before = PromptModel.open()
     written = sections("written/train.txt")
     learned, loop = learn(settings, before.vocabulary, before.table.float() * before.scale, written)
@@ -209,10 +216,11 @@ def ship(learner: Learner, vocabulary: Vocabulary, settings: TrainSettings, loop
 
 
 def measured(model: PromptModel, written: dict[str, list[str]]) -> dict[str, float]:
-    """Of sentences of other writers, what is caught of each kind where one harmless sentence in a hundred is
-    refused: each kind's threshold leaves it an equal share of that."""
+    """Of sentences of other writers, what is caught of each kind where at most one harmless sentence in a
+    hundred of the same writers is refused: each kind's threshold, found on these, leaves it an equal share of
+    that."""
     safe = _table(model, written[SAFE])
-    limits = np.quantile(safe, 1 - 0.01 / len(KINDS), axis=0)
+    limits = np.quantile(safe, 1 - 0.01 / len(KINDS), axis=0, method="higher")
     found = {"harmless refused": float((safe > limits).any(1).mean())}
     for kind in KINDS:
         found[f"caught, {kind}"] = round(float((_table(model, written[kind]) > limits).any(1).mean()), 4)

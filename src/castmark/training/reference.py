@@ -18,7 +18,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from castmark.bases import open_base
-from castmark.training.common import Clock, TrainSettings, half_precision, hardware, write_card
+from castmark.errors import InputError
+from castmark.training.common import Clock, TrainSettings, digest_of, half_precision, hardware, write_card
 from castmark.training.loop import Loop
 from castmark.training.muon import groups
 from castmark.training.reading import QUERIES
@@ -52,7 +53,14 @@ DRAWING_STEPS = 4
 def train(settings: TrainSettings, report: Callable[[str], None] = print) -> Path:
     """Train on the embedded base, with the subject encoder that lies in ``settings.out``/image_encoder; see
     `train_on`.
+
+    Raises:
+        InputError: it is to learn on a GPU.
     """
+    if settings.on_gpu:
+        raise InputError(
+            "a reference adapter alone learns on the CPU; on a GPU `train teacher` trains it too"
+        )
     host = open_base(None, settings.device).host
     return train_on(settings, host.pipeline, host.digest, settings.out / "image_encoder", report)
 
@@ -91,7 +99,7 @@ def _train(
     pool = fill(
         pipeline,
         eye,
-        settings.work / f"pool-{_digest(pipeline.vae)[:12]}-{eye.digest[:12]}.pt",
+        settings.work / f"pool-{digest_of(pipeline.vae)[:12]}-{eye.digest[:12]}.pt",
         sets=SETS,
         seed=settings.seed,
         out_of_time=lambda: clock.fraction > POOL_SHARE,
@@ -171,11 +179,6 @@ def _head_start(loop: Loop, resampler: nn.Module, pipeline: StableDiffusionPipel
         step += 1
         if step % 200 == 0:
             loop.report(f"head start step {step} loss {mean:.4f}")
-
-
-def _digest(model: Any) -> str:
-    """sha256 over a model's weights."""
-    return sha256(b"".join(t.detach().float().numpy().tobytes() for t in model.state_dict().values()))
 
 
 class _Worn:

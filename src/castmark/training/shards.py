@@ -1,7 +1,8 @@
 """Makes the shards that a denoiser learns from: scenes drawn, described and encoded.
 
 Scenes come in sets: one subject seen in `VIEWS` scenes, so that any view may be drawn with the others as its
-references. Each shard holds `SETS` sets: latents Float16 "n v 16 16 16", how much each latent cell weighs
+references. Each shard holds `SETS` sets: latents Float16 "n v c 16 16" (16 of the picture, and its plan where
+the scope has one: `castmark_world.plan`), how much each latent cell weighs
 Float16 "n v 16 16", token ids Int16 "n v 3 48" (three captions a view; the last one names the subject by kind
 alone), what the subject encoder sees in each view, Float16 "n v 65 128", the truth by column (see
 `castmark.training.labels`) Float32 "n v k", and which columns each caption says, Bool "n v 3 k". Shards are
@@ -22,7 +23,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from castmark.training.autoencoder import SIZE, STRIDE, Folded
+from castmark.training.autoencoder import LATENT_CHANNELS, SIZE, STRIDE, Folded, plan_of
 from castmark.training.common import half_precision
 from castmark.training.labels import labels_of, said
 from castmark.training.latents import CAPTIONS, VIEWS, write_shard
@@ -44,7 +45,9 @@ SUBJECT_WEIGHT, DETAIL_WEIGHT = 4.0, 4.0
 what it holds."""
 DETAILS = frozenset(("face", "item", "other face", "other item"))
 PICTURES = ("drawn", "looks")
-"""What is encoded, and not kept."""
+"""What is encoded."""
+NOT_KEPT = (*PICTURES, "plan")
+"""What becomes part of something else: a scene's plan of its latents."""
 MOST_WAITING = 48
 """Drawn shards, of 50 MiB, that may wait to be encoded."""
 PAUSE = 0.05
@@ -126,12 +129,13 @@ class Encoding:
         pictures, looks = (drawn[name].reshape(-1, *drawn[name].shape[2:]) for name in PICTURES)
         with half_precision(self._device):
             images = to_tensor(pictures).to(self._device).contiguous(memory_format=torch.channels_last)
-            latents = self._folded.encode(images).float()
+            latents = self._folded.encode(images).float()[:, :LATENT_CHANNELS]
+        plans = torch.from_numpy(drawn["plan"]).flatten(0, 1).to(latents)
         read = normalised(looks, self._device)
         states = self._encoder(read, output_hidden_states=True).hidden_states[-2]
-        found = {"latents": latents, "seen": states}
+        found = {"latents": torch.cat([latents, plans], 1), "seen": states}
         shape = drawn["drawn"].shape[:2]
-        kept = {name: values for name, values in drawn.items() if name not in PICTURES}
+        kept = {name: values for name, values in drawn.items() if name not in NOT_KEPT}
         made = {name: values.cpu().numpy().astype(np.float16) for name, values in found.items()}
         return kept | {name: values.reshape(*shape, *values.shape[1:]) for name, values in made.items()}
 
@@ -161,6 +165,7 @@ def _sets(how_many: int, tokenizer: PreTrainedTokenizerFast, small: int, rng: np
     found: Arrays = {
         "drawn": np.stack(drawn),
         "looks": np.stack(looks),
+        "plan": np.stack([plan_of(scene) for scene in scenes]),
         "weight": np.stack([_weight(masks(scene, SIZE)) for scene in scenes]),
         "tokens": token_ids(tokenizer, texts).numpy().astype(np.int16).reshape(len(scenes), CAPTIONS, -1),
         "labels": np.stack([labels_of(scene) for scene in scenes]),

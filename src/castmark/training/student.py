@@ -17,7 +17,14 @@ import torch
 from torch import Tensor
 
 from castmark.training import parallel
-from castmark.training.common import TrainSettings, batch_size, half_precision, load_checkpoint, seeded
+from castmark.training.common import (
+    TrainSettings,
+    batch_size,
+    half_precision,
+    load_checkpoint,
+    made_of,
+    seeded,
+)
 from castmark.training.denoiser import Images, NoisePath, TextToLatents, ship
 from castmark.training.drawings import Drawings
 from castmark.training.latents import Batch
@@ -26,6 +33,7 @@ from castmark.training.muon import groups
 from castmark.training.parallel import Rank
 from castmark.training.paths import GUIDANCE, PATH_BATCH, PATHS, PathPool, Paths, follow, load_teacher
 from castmark.training.teacher import TIMES_ON_GPU
+from castmark_adapters.subject import sha256
 
 BATCH = 48
 """Examples a step and process; half of them with references."""
@@ -99,14 +107,17 @@ def train(settings: TrainSettings) -> None:
     reference adapter beside it.
 
     Each of ``threads`` is a process of its own; on a GPU there is one. Paths already in ``work``/paths are
-    used and added to.
+    used and added to; what was made of another teacher, or of this one before it learned on, is put
+    aside.
 
     Raises:
         FileNotFoundError: ``work`` holds no teacher.
     """
-    taught = load_checkpoint(settings.work / "teacher.pt")
+    teacher = settings.work / "teacher.pt"
+    taught = load_checkpoint(teacher)
     if taught is None:
         raise FileNotFoundError(f"{settings.work}: no teacher.pt; run `castmark train teacher` first")
+    made_of(settings.work, "student.pt", PATHS, origin=sha256(teacher.read_bytes()))
     processes = parallel.trainers(settings)
     parallel.run(follow, processes, settings, settings.minutes * PATH_SHARE)
     parallel.run(_train_student, processes, settings, settings.minutes * (1 - PATH_SHARE))

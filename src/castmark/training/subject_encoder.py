@@ -40,6 +40,7 @@ from castmark.training.subject_views import (
     weathered,
 )
 from castmark.training.supply import Replay, Supply
+from castmark_adapters.encoder import SubjectEncoder
 
 PAIRS = 8
 REPLAYED, TIMES_ON_GPU = 200, 8
@@ -55,6 +56,12 @@ CONFIG: dict[str, Any] = {
     "patch_size": 16,
     "projection_dim": 128,
 }
+
+
+def untrained_encoder() -> SubjectEncoder:
+    """An encoder of the form that is trained here, which has learned nothing yet."""
+    with torch.random.fork_rng(devices=[]):
+        return SubjectEncoder(CLIPVisionModelWithProjection(CLIPVisionConfig(**CONFIG)), "0" * 64)
 
 
 @torch.no_grad()
@@ -188,7 +195,7 @@ def learn(settings: TrainSettings, report: Callable[[str], None] = print) -> Non
         "data": "castmark_world, split train: two views per subject, a look-alike of each in the batch",
         "seed": settings.seed,
         "steps": loop.step,
-        "views": 4 * pairs * batches.fresh,
+        "batch": 4 * pairs,
         "minutes": round(loop.minutes, 1),
         "hardware": hardware(settings.device, settings.threads),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),

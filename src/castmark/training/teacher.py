@@ -14,9 +14,12 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from threading import Event, Thread
 
 import numpy as np
 import torch
@@ -24,8 +27,15 @@ from diffusers import AutoencoderTiny
 from torch import Tensor
 
 from castmark.training import parallel
-from castmark.training.autoencoder import LATENT_CHANNELS
-from castmark.training.common import TrainSettings, batch_size, half_precision, seeded
+from castmark.training.autoencoder import LATENT_CHANNELS, PLAN_CHANNELS
+from castmark.training.common import (
+    TrainSettings,
+    batch_size,
+    digest_of,
+    half_precision,
+    made_of,
+    seeded,
+)
 from castmark.training.denoiser import (
     LATENT_SIDE,
     NoisePath,
@@ -52,6 +62,8 @@ TIMES_ON_GPU = 32
 time."""
 WAITING = "waiting"
 """Folder, in the work folder, of shards that are drawn and wait to be encoded."""
+FAILED = "shards-failed.txt"
+"""File, in the work folder, that says that no more shards come."""
 SHARDS = 160
 SHARDS_FOR_GPU = 100_000
 """More than any budget has time for."""
@@ -107,6 +119,7 @@ def train(settings: TrainSettings) -> None:
         with sharding(settings):
             train_teacher(settings, Rank())
     else:
+        keep_fitting(settings)
         parallel.run(shard, settings.threads, settings, SHARDS)
         parallel.run(train_teacher, processes, settings)
     size = batch_size(settings, BATCH, TIMES_ON_GPU) * processes
@@ -115,20 +128,59 @@ def train(settings: TrainSettings) -> None:
 
 @contextmanager
 def sharding(settings: TrainSettings) -> Generator[None]:
-    """Shards for as long as the teacher wants them: ``workers`` processes draw, and one beside them encodes
-    on the GPU."""
-    context = multiprocessing.get_context("spawn")
-    ranks = (Rank(index, settings.workers) for index in range(settings.workers))
+    """Shards for as long as the teacher wants them: ``workers`` processes draw (one at least), and one beside
+    them encodes on the GPU. Where one of them fails, the teacher that waits for shards is told
+    (`_wait_for_shards`)."""
+    keep_fitting(settings)
+    (settings.work / FAILED).unlink(missing_ok=True)
+    context, count = multiprocessing.get_context("spawn"), max(1, settings.workers)
+    ranks = (Rank(index, count) for index in range(count))
     makers = [context.Process(target=_draw, args=(settings, rank)) for rank in ranks]
     makers.append(context.Process(target=_encode, args=(settings,)))
     for maker in makers:
         maker.start()
+    ended = Event()
+    watch = Thread(target=_watch, args=(makers, settings.work / FAILED, ended), daemon=True)
+    watch.start()
     try:
         yield
     finally:
+        ended.set()
+        watch.join()
         for maker in makers:
             maker.terminate()
             maker.join()
+
+
+def keep_fitting(settings: TrainSettings) -> None:
+    """Put shards aside that another autoencoder or subject encoder made than lie around ``out``."""
+    eyes = (
+        AutoencoderTiny.from_pretrained(settings.out / "vae").encoder,
+        SubjectEncoder.load(reference_folder(settings.out) / ENCODER).model,
+    )
+    made_of(settings.work, LATENTS, WAITING, origin=" ".join(digest_of(eye) for eye in eyes))
+
+
+def _watch(makers: Sequence[BaseProcess], failed: Path, ended: Event) -> None:
+    while not ended.wait(1.0):
+        if codes := [maker.exitcode for maker in makers if maker.exitcode]:
+            failed.parent.mkdir(parents=True, exist_ok=True)
+            failed.write_text(f"exit code {codes[0]}")
+            return
+
+
+def _wait_for_shards(settings: TrainSettings) -> None:
+    """Wait for the first shards.
+
+    Raises:
+        RuntimeError: a process that makes them failed.
+    """
+    fewest = FEWEST_ON_GPU if settings.on_gpu else 1
+    while len(list((settings.work / LATENTS).glob("*.npz"))) < fewest:
+        if (settings.work / FAILED).is_file():
+            told = (settings.work / FAILED).read_text()
+            raise RuntimeError(f"drawing or encoding what the teacher learns from failed: {told}")
+        time.sleep(0.5)
 
 
 def _draw(settings: TrainSettings, rank: Rank) -> None:
@@ -163,9 +215,7 @@ def train_teacher(settings: TrainSettings, rank: Rank) -> None:
     if settings.minutes > (COMPILE_ON_GPU if settings.on_gpu else COMPILE_MINUTES):
         model.unet.compile()
         warm_up(model, path, size, device)
-    folder = settings.work / LATENTS
-    while len(list(folder.glob("*.npz"))) < (FEWEST_ON_GPU if settings.on_gpu else 1):
-        time.sleep(0.5)
+    _wait_for_shards(settings)
     learning = [*groups(model.unet), *groups(model.resampler), *groups(model.text_encoder, TEXT_RATE)]
     samples = Drawings(settings, model).of_teacher if rank.leads else None
     loop = Loop(
@@ -173,7 +223,7 @@ def train_teacher(settings: TrainSettings, rank: Rank) -> None:
     )
     seeds = [settings.seed, loop.step, rank.index]
     generator = seeded(np.random.default_rng(seeds), device)
-    pool = LatentPool(folder, np.random.default_rng(seeds), device)
+    pool = LatentPool(settings.work / LATENTS, np.random.default_rng(seeds), device)
     empty = token_ids(prompt_tokenizer(), [""])[0].to(device)
     while loop.going:
         if settings.on_gpu and loop.step % REFRESH == REFRESH - 1:
@@ -190,7 +240,7 @@ def train_teacher(settings: TrainSettings, rank: Rank) -> None:
 def warm_up(model: TextToLatents, path: NoisePath, size: int, device: str) -> None:
     """Compile for batches of this size, so that no time of the budget goes into it."""
     generator = seeded(np.random.default_rng(0), device)
-    latents = torch.randn(size, LATENT_CHANNELS, LATENT_SIDE, LATENT_SIDE, device=device)
+    latents = torch.randn(size, LATENT_CHANNELS + PLAN_CHANNELS, LATENT_SIDE, LATENT_SIDE, device=device)
     ids = token_ids(prompt_tokenizer(), [""]).to(device).expand(size, -1)
     width = model.resampler.proj_in.in_features
     seen = torch.randn(size // 2, REFERENCES, 5, width, device=device)
