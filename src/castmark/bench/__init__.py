@@ -30,6 +30,10 @@ WITH_PICTURES = ("identity",)
 """Suites that write picture sheets beside their figures."""
 
 
+WITH_A_CLOCK = ("provenance",)
+"""Suites that do something for so many minutes."""
+
+
 def run_suite(
     name: str,
     *,
@@ -42,13 +46,15 @@ def run_suite(
     ``pictures`` a folder for those that leave some (`WITH_PICTURES`).
 
     Raises:
-        InputError: there is no such suite.
+        InputError: there is no such suite, or it has no clock.
     """
     if name not in SUITES:
         raise InputError(f"no bench suite {name!r}; suites are: {', '.join(SUITES)}")
     from castmark.bench.harness import collect
 
     module = import_module(f"castmark.bench.{name}")
+    if minutes is not None and name not in WITH_A_CLOCK:
+        raise InputError(f"bench {name} has no clock; --minutes is for: {', '.join(WITH_A_CLOCK)}")
     more: dict[str, object] = {} if minutes is None else {"minutes": minutes}
     if pictures is not None and name in WITH_PICTURES:
         more["pictures"] = pictures

@@ -42,11 +42,11 @@ CEILING_TARGET, PSNR_TARGET = 0.98, 32.0
 
 
 def run(*, n: int | None = None, threads: int | None = None) -> list[Figure]:
-    """Draw ``n`` held-out prompts at every number of steps, read them, and time single images."""
+    """Draw ``n`` held-out prompts (at least two) at every number of steps; read them; time single images."""
     torch.set_num_threads(threads or torch.get_num_threads())
     base, eye = open_base(None), Encoder.open()
     rng = np.random.default_rng(SEED)
-    scenes = [sample_scene(rng, split="test") for _ in range(n or PROMPTS)]
+    scenes = [sample_scene(rng, split="test") for _ in range(max(2, n or PROMPTS))]
     others = [sample_scene(rng, split="test") for _ in scenes]
     side = base.default_size[0]
     real = [render(scene, side) for scene in scenes]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import math
 import os
 import subprocess
 import sys
@@ -142,7 +143,7 @@ def against_stock(bench: Bench, base: RandomBase, gain: float) -> list[Figure]:
     for name, seconds in times.items():
         taken = [1000 * each for each in seconds]
         figures.append(median(f"{title}, latency: {name}", taken, "ms"))
-        last = sorted(taken)[min(len(taken) - 1, int(0.95 * len(taken)))]
+        last = sorted(taken)[math.ceil(0.95 * len(taken)) - 1]
         figures.append(_one(f"{title}, p95: {name}", last, len(taken), "ms"))
     for count in BATCHES:
         rounds = max(1, bench.rounds // 4)

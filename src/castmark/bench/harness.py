@@ -117,7 +117,8 @@ def median(
     target: float | None = None,
     better: Literal["lower", "higher"] = "lower",
 ) -> Figure:
-    """The median of samples, with its 95% interval from order statistics (no assumption on their shape)."""
+    """The median of samples, with its 95% interval from order statistics (no assumption on their shape); of
+    fewer than six samples their whole range, which holds the median less surely (75% of three)."""
     ordered = sorted(samples)
     n = len(ordered)
     reach = 0.98 * n**0.5  # 1.96 * sqrt(n / 4), in ranks around the middle

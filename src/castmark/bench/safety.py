@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -57,10 +57,14 @@ def run(*, n: int | None = None, threads: int | None = None) -> list[Figure]:
         *_prompts(gate, names, count),
         *group_gaps(gate, safe, seen_safe, unsafe, seen),
         *counterfactual(gate, [*safe, *(s for made in unsafe.values() for s in made)], max(4, count // 4)),
-        *_shaken(gate, [*safe[: count // 4], *(s for made in unsafe.values() for s in made[: count // 8])]),
+        *_shaken(gate, [*safe[: max(2, count // 4)], *_first(unsafe, max(1, count // 8))]),
         *_outside(gate),
         *_cost(gate, safe),
     ]
+
+
+def _first(made: Mapping[str, Sequence[Scene]], count: int) -> list[Scene]:
+    return [scene for scenes in made.values() for scene in scenes[:count]]
 
 
 def _scenes(count: int, category: str) -> list[Scene]:
