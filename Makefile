@@ -31,4 +31,4 @@ bench: $(STAMP)
 	$(BIN)/castmark bench pipeline --json bench.json
 
 clean:
-	rm -rf $(VENV) demo runs build dist
+	rm -rf $(VENV) demo build dist

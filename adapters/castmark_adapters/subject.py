@@ -208,14 +208,31 @@ class Subject(BaseModel):
 
     def say(self, prompt: str) -> str:
         """The prompt with the subject's name replaced by its class phrase (added in front if not named)."""
-        pattern = re.compile(rf"(?<!\w){re.escape(self.name)}(?!\w)", re.IGNORECASE)
-        text, count = pattern.subn(lambda _: self.phrase, prompt)
-        return text if count else f"{self.phrase}, {prompt}"
+        return say(prompt, [self])
 
     @property
     def digest(self) -> str:
         """sha256 of the card's canonical JSON: changes with any reference, phrase or LoRA."""
         return sha256(self.model_dump_json().encode())
+
+
+def say(prompt: str, subjects: Sequence[Subject]) -> str:
+    """The prompt with subjects' names replaced by their class phrases; phrases of those that it does not name
+    are added in front. A name that is a word of another one's phrase stays there what it is.
+    """
+    if not subjects:
+        return prompt
+    phrases = {subject.name.casefold(): subject.phrase for subject in subjects}
+    names = "|".join(re.escape(name) for name in sorted(phrases, key=len, reverse=True))
+    named = set[str]()
+
+    def said(found: re.Match[str]) -> str:
+        named.add(found[0].casefold())
+        return phrases[found[0].casefold()]
+
+    text = re.sub(rf"(?<!\w)(?:{names})(?!\w)", said, prompt, flags=re.IGNORECASE)
+    unnamed = [phrase for name, phrase in phrases.items() if name not in named]
+    return ", ".join([*reversed(unnamed), text])
 
 
 def sha256(data: bytes) -> str:

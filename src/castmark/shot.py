@@ -17,12 +17,14 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from castmark.errors import InputError
 from castmark.studio.start import StartImage
-from castmark_adapters.subject import Subject
+from castmark_adapters.subject import Subject, say
 
 Box = tuple[float, float, float, float]
 _THIRDS = {"left": (0.0, 1 / 3), "center": (1 / 3, 2 / 3), "right": (2 / 3, 1.0)}
 MAX_SEED = 2**63 - 1
 MAX_SIDE = 8192
+MAX_TEXT = 2000
+"""Characters of a prompt."""
 """Pixels of a picture's side."""
 REDRAW_STRIDE = 1_000_003
 """A shot that was refused is drawn again with its seed moved by this much, once per redraw."""
@@ -39,7 +41,7 @@ class Shot(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    prompt: str = Field(min_length=1, max_length=2000)
+    prompt: str = Field(min_length=1, max_length=MAX_TEXT)
     subjects: tuple[Subject, ...] = Field(default=(), max_length=3)
     places: tuple[Literal["left", "center", "right"] | Box, ...] = ()
     """Where each subject is, in a picture of several: words, or left, top, right and bottom in shares of its
@@ -84,10 +86,7 @@ class Shot(BaseModel):
     @property
     def text(self) -> str:
         """What the base reads: the prompt with every subject's name said as its class phrase."""
-        text = self.prompt
-        for subject in self.subjects:
-            text = subject.say(text)
-        return text
+        return say(self.prompt, self.subjects)
 
     @property
     def boxes(self) -> tuple[Box, ...]:

@@ -189,6 +189,11 @@ def test_subjects_are_made_listed_and_shown(castmark: Castmark, tmp_path: Path) 
     assert "3 references, 'a red mug'" in castmark.out
     assert castmark("subject", "list") == 0
     assert castmark.out == "mug  product  3 references  no LoRA  'a red mug'\n"
+    assert castmark("subject", "new", "mug", files[0], *arguments) == 1
+    assert "there is a subject 'mug'" in castmark.err and "--replace" in castmark.err
+    assert castmark("subject", "new", "mug", *files[1:], *arguments, "--replace") == 0
+    assert "2 references" in castmark.out
+    assert castmark("subject", "new", "mug", *files, *arguments, "--replace") == 0
     assert castmark("subject", "show", "mug") == 0
     assert json.loads(castmark.out)["licence"] == "CC0-1.0"
     assert castmark("subject", "export", "mug", "post") == 0
@@ -200,7 +205,7 @@ def test_subjects_are_made_listed_and_shown(castmark: Castmark, tmp_path: Path) 
     consent = ("--consent-by", "Ada", "--consent-date", "2026-01-02", "--consent-scope", "a campaign")
     assert castmark("subject", "new", "ada", files[0], "--kind", "person", *consent) == 0
     assert (
-        castmark("subject", "new", "ada", files[0], "--kind", "person", *consent[:3], "soon", *consent[4:])
+        castmark("subject", "new", "eve", files[0], "--kind", "person", *consent[:3], "soon", *consent[4:])
         == 1
     )
     assert "'soon'" in castmark.err

@@ -340,6 +340,37 @@ def test_rows_bad_by_name_by_template_or_in_themselves_are_left_out_like_others(
     assert whole.fields["_as_written"] in SKIPPED[name]
 
 
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        ("a mug,,,9000x9000,,", "a side of 9000 pixels; the longest there is has 8192"),
+        (",a {it},%s,,," % ("x" * 2000), "the template becomes 2002 characters; 2000 at most"),
+        ("a mug,,,,nothere.png,", "column 'start': 'nothere.png' is not there"),
+    ],
+)
+def test_what_only_a_shot_would_refuse_is_found_and_left_out_before(
+    row: str, problem: str, tmp_path: Path
+) -> None:
+    jobs = tmp_path / "jobs.csv"
+    jobs.write_text(f"prompt,template,it,size,start,strength\na mug,,,,,\n{row}\n,a {{it}},cup,,,\n")
+    job = read_job(jobs, skip_bad=True)
+    assert [planned.shot.prompt for planned in plan(job, lambda name: pytest.fail(name))] == [
+        "a mug",
+        "a cup",
+    ]
+    assert [bad.problem for bad in job.bad] == [problem]
+    with pytest.raises(InputError, match="row 2"):
+        list(plan(read_job(jobs), lambda name: pytest.fail(name)))
+
+
+def test_a_name_that_is_a_word_of_anothers_phrase_stays_that_word(mira: Subject) -> None:
+    woman = mira.model_copy(update={"phrase": "a woman with a red bag"})
+    bag = mira.model_copy(update={"name": "bag", "phrase": "a green leather bag"})
+    assert Shot("Mira with bag", [woman, bag]).text == "a woman with a red bag with a green leather bag"
+    assert Shot("mira at sea", [woman, bag]).text == "a green leather bag, a woman with a red bag at sea"
+    assert Shot("at sea", [woman, bag]).text == "a green leather bag, a woman with a red bag, at sea"
+
+
 def test_a_column_that_only_a_skipped_row_may_name_is_no_mistake_of_the_file(tmp_path: Path) -> None:
     (tmp_path / "jobs.csv").write_text("prompt,template,it\na mug,,\n,a {it}, red,jug\n")
     job = read_job(tmp_path / "jobs.csv", skip_bad=True)

@@ -14,6 +14,7 @@ from PIL import Image, ImageChops, ImageStat
 
 from castmark.errors import BaseError
 from castmark.outputs.cutout import cut_out
+from castmark.outputs.finish import asked_text
 from castmark.outputs.parameters import parameters_text
 from castmark.outputs.size import cover
 from castmark.shot import Shot
@@ -114,6 +115,32 @@ def test_scaling_up_is_sharper_than_lanczos_alone_and_keeps_the_middle() -> None
     edges = [np.abs(np.diff(np.asarray(image, float), axis=1)).max() for image in (wide, plain)]
     assert edges[0] > edges[1]
     assert wide.getpixel((128, 64))[0] == pytest.approx(DISC[0], abs=12)
+
+
+@pytest.mark.parametrize("factor", [0.5, 2, 8])
+def test_a_cut_out_that_is_scaled_keeps_its_colour_to_the_very_edge(factor: float) -> None:
+    rows, columns = np.mgrid[:64, :64]
+    inside = (rows - 32) ** 2 + (columns - 32) ** 2 < 400
+    disc = np.where(inside[..., None], (128, 128, 128, 255), 0).astype(np.uint8)
+    side = round(64 * factor)
+    found = np.asarray(cover(Image.fromarray(disc), (side, side)))
+    seen = found[..., 3] > 0
+    assert seen.any() and not seen.all()
+    assert set(np.unique(found[seen][:, :3])) == {128}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "asks"),
+    [
+        ("mira explaining a chart", False),
+        ("a woman in a plain shirt", False),
+        ("a mug on a plain background", True),
+        ("a mug before a plain white wall", True),
+    ],
+)
+def test_only_a_plain_backdrop_counts_as_one(prompt: str, asks: bool) -> None:
+    resolved = SceneBase().resolve(Shot(prompt, background="transparent"))
+    assert (asked_text(resolved).text == prompt) is asks
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "webp", "avif"])

@@ -280,6 +280,10 @@ def test_writing_leaves_nothing_behind_when_the_disk_fills(
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
+    monkeypatch.setattr(take, "UMASK", 0o077)
+    take.write_atomically(tmp_path / "ours", b"prompts")
+    assert (tmp_path / "ours").stat().st_mode & 0o777 == 0o600, "closed to whom the user's files are closed"
+    (tmp_path / "ours").unlink()
     monkeypatch.setattr(take.os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
         take.write_atomically(tmp_path / "a.png", b"image")

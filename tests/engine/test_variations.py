@@ -63,6 +63,8 @@ def test_an_ab_set_changes_one_thing(drafts: Path) -> None:
         variations(drafts, "mug-01", replace={"ed": "x"})
     with pytest.raises(InputError, match="no signed image called 'cup'"):
         variations(drafts, "cup")
+    with pytest.raises(InputError, match="mug-01: no variation: prompt: "):
+        variations(drafts, "mug-01", replace={"mira with a red mug on oak": ""})
 
 
 def test_an_ab_set_of_an_image_that_had_a_start_begins_there_again(

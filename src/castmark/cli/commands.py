@@ -51,6 +51,7 @@ TRAINERS = {
     "all": "castmark.training.everything:train",
     "autoencoder": "castmark.training.autoencoder:train",
     "decoder": "castmark.training.decoder:train",
+    "plan": "castmark.training.planner:train",
     "teacher": "castmark.training.teacher:train",
     "student": "castmark.training.student:train",
     "polish": "castmark.training.polish:train",
@@ -59,8 +60,14 @@ TRAINERS = {
     "reference": "castmark.training.reference:train",
     "reader": "castmark.training.truth_reader:train",
     "prompts": "castmark.training.prompt_model:train",
+    "pack": "castmark.training.carried:pack",
+    "unpack": "castmark.training.carried:unpack",
 }
-"""What ``castmark train`` trains: module and function, which takes a `TrainSettings`."""
+"""What ``castmark train`` trains, or does with a teacher that is not done: module and function, which takes a
+`TrainSettings`."""
+
+OF_TEACHER = ("student", "polish", "pack", "unpack")
+"""What works in the teacher's work folder."""
 
 app = typer.Typer(
     name="castmark",
@@ -212,8 +219,8 @@ def shoot(
     path = take.save(out)
     if quiet:
         return
-    if take.verdict.unknown_words:
-        typer.echo(f"unknown words: {', '.join(take.verdict.unknown_words)}", err=True)
+    for note in take.verdict.notes:
+        typer.echo(note, err=True)
     typer.echo(path)
 
 
@@ -259,11 +266,13 @@ def train(
     require("castmark train", "engine", "world")
     from importlib import import_module
 
+    from castmark.bases.speed import Hardware
     from castmark.training.common import TrainSettings
 
+    Hardware.of(device)  # or it is said that there is none
     settings = TrainSettings(
         minutes=minutes,
-        work=work or Path(".training") / ("teacher" if model in ("student", "polish") else model),
+        work=work or Path(".training") / ("teacher" if model in OF_TEACHER else model),
         out=out,
         threads=threads,
         seed=seed,

@@ -41,6 +41,9 @@ def subject_new(
     ] = None,
     consent_date: Annotated[str | None, typer.Option("--consent-date", help="When: YYYY-MM-DD.")] = None,
     consent_scope: Annotated[str | None, typer.Option("--consent-scope", help="For what.")] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="In the place of a subject of this name, learned LoRA and all.")
+    ] = False,
     library: LibraryFolder = None,
     quiet: Quiet = False,
 ) -> None:
@@ -50,6 +53,11 @@ def subject_new(
     from castmark_adapters import pack
     from castmark_adapters.subject import Consent, Subject
 
+    if not replace and name in pack.listed(library_folder(library)):
+        raise InputError(
+            f"there is a subject {name!r} in {library_folder(library)} already; choose another name, or give "
+            "--replace to lose its references and what was learned of it"
+        )
     consent = None
     if kind == "person":
         given = (consent_by, consent_date, consent_scope)

@@ -126,5 +126,7 @@ def _shot(where: str, job: Job, row: JobRow, name: str, seed: int, cast_list: di
         problem = error.errors(include_url=False)[0]
         column = str(problem["loc"][0]) if problem["loc"] else "row"
         raise InputError(f"{where}, column {column!r}: {problem['msg']}") from error
+    except InputError as error:
+        raise InputError(f"{where}, column 'start': {error}") from error
     except ValueError as error:
         raise InputError(f"{where}: {error}") from error

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from castmark.jobs.template import COLUMN, fill, placeholders
-from castmark.shot import MAX_SEED, MAX_SIDE
+from castmark.shot import MAX_SEED, MAX_SIDE, MAX_TEXT
 
 MAX_COUNT = 10_000
 MAX_SUBJECTS = 3
@@ -62,12 +62,12 @@ class JobRow(BaseModel):
         "and the row's own columns. A row's several images are numbered unless the pattern tells them apart.",
     )
     prompt: str | None = Field(
-        default=None, min_length=1, max_length=2000, description="What to draw. Either this or template."
+        default=None, min_length=1, max_length=MAX_TEXT, description="What to draw. Either this or template."
     )
     template: str | None = Field(
         default=None,
         min_length=1,
-        max_length=2000,
+        max_length=MAX_TEXT,
         description="What to draw, with {subject} and columns of your own: '{product} on {surface}'. "
         "{{ and }} are plain braces.",
     )
@@ -152,6 +152,8 @@ class JobRow(BaseModel):
             raise ValueError("give either 'size' or 'width' and 'height'")
         if self.aspect is not None and (self.size or (self.width and self.height)):
             raise ValueError("'aspect' leaves nothing open beside both sides; drop one")
+        if (size := max(side or 0 for side in self.output_size()[:2])) > MAX_SIDE:
+            raise ValueError(f"a side of {size} pixels; the longest there is has {MAX_SIDE}")
         if self.background == "transparent" and self.format not in ("png", "webp"):
             raise ValueError(f"a {self.format} cannot be transparent; use format png or webp")
         if self.layers and self.format != "png":
@@ -182,12 +184,15 @@ class JobRow(BaseModel):
         """The prompt, or the template filled.
 
         Raises:
-            ValueError: a placeholder without a value.
+            ValueError: a placeholder without a value, or more text than a prompt may have.
         """
         if self.prompt is not None:
             return self.prompt
         assert self.template is not None
-        return fill(self.template, {"subject": " and ".join(self.subject), **self.columns})
+        text = fill(self.template, {"subject": " and ".join(self.subject), **self.columns})
+        if len(text) > MAX_TEXT:
+            raise ValueError(f"the template becomes {len(text)} characters; {MAX_TEXT} at most")
+        return text
 
     def images(self, row: int) -> Iterator[tuple[str, int]]:
         """Name and seed of every image; ``row`` is the row's place in the job, from 1.

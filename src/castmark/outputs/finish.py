@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,11 +17,13 @@ if TYPE_CHECKING:
     from castmark.shot import ResolvedShot
 
 WHITE = (255, 255, 255)
+PLAIN = re.compile(r"\bplain\s+(?:[\w-]+\s+)?(?:background|backdrop|wall|studio|surface)\b", re.IGNORECASE)
+"""How a prompt asks for a plain backdrop itself."""
 
 
 def asked_text(resolved: ResolvedShot) -> ResolvedShot:
     """The shot with a plain backdrop asked for in words, where its subject is to be cut out."""
-    if not (resolved.shot.background or resolved.shot.layers) or "plain" in resolved.text:
+    if not (resolved.shot.background or resolved.shot.layers) or PLAIN.search(resolved.text):
         return resolved
     return replace(resolved, text=f"{resolved.text} {cutout.PROMPT}")
 

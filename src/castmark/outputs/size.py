@@ -6,19 +6,25 @@ them. The signed record names the recipe, so that nobody takes the size for the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+import numpy as np
 from PIL import Image, ImageFilter
+from scipy import ndimage
 
 from castmark.errors import BaseError
 from castmark.shot import Box, ResolvedShot, Shot
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from castmark.bases.base import Base
 
 MAX_FACTOR = 8
 """Times the base's own size: beyond, a picture is all blur."""
 SHARPEN_PERCENT = 60
+SEEN = 32
+"""Alpha, of 255, from which a pixel's own colour is to be trusted."""
 RECIPE = "lanczos3 + unsharp 60%"
 
 
@@ -92,13 +98,25 @@ def placed(box: Box, drawn: tuple[int, int], wanted: tuple[int, int], *, whole: 
 def scaled(
     image: Image.Image, size: tuple[int, int], box: tuple[float, float, float, float], scale: float
 ) -> Image.Image:
-    """``box`` of the image at ``size``: Lanczos, and sharpened where it was enlarged."""
+    """``box`` of the image at ``size``: Lanczos, and sharpened where it was enlarged. A cut-out's colour is
+    scaled as it would go on beyond the edge, which would else be sharpened against what is not there.
+    """
+    if image.mode == "RGBA":
+        opaque = scaled(_spread(image), size, box, scale)
+        opaque.putalpha(image.getchannel("A").resize(size, Image.Resampling.LANCZOS, box=box))
+        return opaque
     found = image.resize(size, Image.Resampling.LANCZOS, box=box)
     if scale <= 1:
         return found
-    sharpen = ImageFilter.UnsharpMask(radius=0.6 * scale, percent=SHARPEN_PERCENT, threshold=2)
-    if found.mode != "RGBA":
-        return found.filter(sharpen)
-    sharp = found.convert("RGB").filter(sharpen)
-    sharp.putalpha(found.getchannel("A"))
-    return sharp
+    return found.filter(ImageFilter.UnsharpMask(radius=0.6 * scale, percent=SHARPEN_PERCENT, threshold=2))
+
+
+def _spread(image: Image.Image) -> Image.Image:
+    """The RGB of a cut-out, where it is hardly seen that of the nearest pixel that is."""
+    pixels = np.array(image)
+    hardly = pixels[..., 3] < SEEN
+    if hardly.all():
+        return image.convert("RGB")
+    found = ndimage.distance_transform_edt(hardly, return_distances=False, return_indices=True)
+    rows, columns = cast("NDArray[np.int32]", found)
+    return Image.fromarray(np.ascontiguousarray(pixels[..., :3][rows, columns]))

@@ -17,6 +17,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
 from castmark.errors import InputError
 from castmark.jobs import Job, JobRow
 from castmark.runs.ledger import Ledger
@@ -139,7 +141,11 @@ def _file(run: str | Path, row: Row) -> Path:
 
 
 def _row(row: Row, **changes: object) -> JobRow:
-    """The row's own shot as a job row, with changes."""
+    """The row's own shot as a job row, with changes.
+
+    Raises:
+        InputError: with these it is none.
+    """
     shot = json.loads(row.shot)
     kept = {k: shot[k] for k in ("width", "height", "background", "format", "layers") if shot.get(k)}
     if aspect := shot.get("aspect"):
@@ -149,7 +155,12 @@ def _row(row: Row, **changes: object) -> JobRow:
         kept["steps"] = shot["steps"]
     if start := shot.get("start"):
         kept |= {"start": start["path"], "strength": start["strength"]}
-    return JobRow.model_validate(kept | {k: v for k, v in changes.items() if v is not None})
+    try:
+        return JobRow.model_validate(kept | {k: v for k, v in changes.items() if v is not None})
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        column = str(problem["loc"][0]) if problem["loc"] else "row"
+        raise InputError(f"{row.name}: no variation: {column}: {problem['msg']}") from error
 
 
 def _job(source: str, rows: Sequence[JobRow]) -> Job:
