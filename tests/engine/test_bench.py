@@ -52,7 +52,7 @@ def test_the_pipeline_suite_writes_figures_and_a_page(tmp_path: Path) -> None:
 
 
 def test_a_suite_that_signs_nothing_measures_nothing(monkeypatch: pytest.MonkeyPatch, key: PemKey) -> None:
-    checker = FakeChecker(bad_seeds=frozenset(range(10)))
+    checker = FakeChecker(bad_seeds=frozenset(range(100)))
     monkeypatch.setattr(Studio, "open", lambda **_: fake_studio(key, checker=checker))
     with pytest.raises(CastmarkError, match="not one of 9 shots was signed"):
         run_suite("pipeline", n=3)
