@@ -79,8 +79,8 @@ def policy_calibrate(
         say=say,
     )
     for path, record in written:
-        typer.echo(path)
         if not quiet:
+            typer.echo(path)
             for line in record.summary():
                 typer.echo(f"  {line}")
 
