@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from castmark.errors import InputError
-from castmark.jobs.row import BadRow, JobRow
+from castmark.jobs.row import BadRow, JobRow, first_problem
 from castmark.shot import Shot
 from castmark.studio.start import StartImage
 from castmark_adapters.subject import Subject
@@ -123,9 +123,8 @@ def _shot(where: str, job: Job, row: JobRow, name: str, seed: int, cast_list: di
             name=name,
         )
     except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        column = str(problem["loc"][0]) if problem["loc"] else "row"
-        raise InputError(f"{where}, column {column!r}: {problem['msg']}") from error
+        column, problem = first_problem(error)
+        raise InputError(f"{where}, column {column!r}: {problem}") from error
     except InputError as error:
         raise InputError(f"{where}, column 'start': {error}") from error
     except ValueError as error:

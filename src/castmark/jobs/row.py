@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from castmark.jobs.template import COLUMN, fill, placeholders
 from castmark.shot import MAX_SEED, MAX_SIDE, MAX_TEXT
@@ -248,6 +248,12 @@ class BadRow:
     where: str
     fields: dict[str, Any]
     problem: str
+
+
+def first_problem(error: ValidationError) -> tuple[str, str]:
+    """The column of the first problem that was found ("row" where it is of several), and what it is."""
+    problem = error.errors(include_url=False)[0]
+    return str(problem["loc"][0]) if problem["loc"] else "row", problem["msg"]
 
 
 COLUMNS = tuple(name for name in JobRow.model_fields if name != "columns")

@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from castmark.errors import InputError
 from castmark.jobs import Job, JobRow
+from castmark.jobs.row import first_problem
 from castmark.runs.ledger import Ledger
 from castmark.runs.ledger_row import Row
 
@@ -158,9 +159,8 @@ def _row(row: Row, **changes: object) -> JobRow:
     try:
         return JobRow.model_validate(kept | {k: v for k, v in changes.items() if v is not None})
     except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        column = str(problem["loc"][0]) if problem["loc"] else "row"
-        raise InputError(f"{row.name}: no variation: {column}: {problem['msg']}") from error
+        column, problem = first_problem(error)
+        raise InputError(f"{row.name}: no variation: {column}: {problem}") from error
 
 
 def _job(source: str, rows: Sequence[JobRow]) -> Job:

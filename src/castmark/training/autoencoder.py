@@ -15,10 +15,11 @@ variance, so that a diffusion model can learn them.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import torch
@@ -274,6 +275,24 @@ def ship(model: AutoencoderTiny, settings: TrainSettings, step: int, minutes: fl
             "licence": "Apache-2.0",
         },
     )
+
+
+def ship_part(model: AutoencoderTiny, settings: TrainSettings, facts: dict[str, Any]) -> None:
+    """Write a model of which one part has learned on, and add facts to its card."""
+    model.save_pretrained(settings.out)
+    forget_path(settings.out / "config.json")
+    card = settings.out / "card.json"
+    write_card(settings.out, (json.loads(card.read_text()) if card.is_file() else {}) | facts)
+
+
+def ran(settings: TrainSettings, loop: Loop, batch: int) -> dict[str, Any]:
+    """What a card says of a run."""
+    return {
+        "steps": loop.step,
+        "batch": batch,
+        "minutes": round(loop.minutes, 1),
+        "hardware": hardware(settings.device, settings.threads),
+    }
 
 
 @torch.no_grad()

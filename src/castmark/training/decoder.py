@@ -6,24 +6,28 @@ of images. Latents do not change here, so that a base trained on them stays good
 
 from __future__ import annotations
 
-import json
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
 from diffusers import AutoencoderTiny
 from torch import Tensor
 
-from castmark.training.autoencoder import LATENT_CHANNELS, SIZE, Folded, evaluate, loss_of, weights_of
+from castmark.training.autoencoder import (
+    LATENT_CHANNELS,
+    SIZE,
+    Folded,
+    evaluate,
+    loss_of,
+    ran,
+    ship_part,
+    weights_of,
+)
 from castmark.training.common import (
     TrainSettings,
     digest_of,
-    forget_path,
     half_precision,
-    hardware,
     made_of,
-    write_card,
 )
 from castmark.training.loop import Loop
 from castmark.training.muon import groups
@@ -81,19 +85,6 @@ def train(settings: TrainSettings) -> None:
             seen = latents.float()[:, :LATENT_CHANNELS]
             loop.update(loss_of(images, drawn.float(), weights.to(settings.device), seen), BATCH)
     loop.finish()
-    _ship(model, settings, loop)
-
-
-def _ship(model: AutoencoderTiny, settings: TrainSettings, loop: Loop) -> None:
     model.eval()
-    model.save_pretrained(settings.out)
-    forget_path(Path(settings.out) / "config.json")
-    card = Path(settings.out) / "card.json"
-    finished = {
-        "steps": loop.step,
-        "batch": BATCH,
-        "minutes": round(loop.minutes, 1),
-        "hardware": hardware(settings.device, settings.threads),
-    }
-    about = json.loads(card.read_text()) if card.is_file() else {}
-    write_card(settings.out, about | {"decoder finished": finished, "figures": evaluate(model)})
+    finished = {"decoder finished": ran(settings, loop, BATCH), "figures": evaluate(model)}
+    ship_part(model, settings, finished)

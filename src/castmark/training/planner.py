@@ -8,15 +8,12 @@ were, so that a base trained on them stays good; the decoder, which reads no pla
 from __future__ import annotations
 
 import copy
-import json
 from functools import partial
-from pathlib import Path
-from typing import cast
 
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderTiny
-from torch import Tensor, nn
+from torch import Tensor
 
 from castmark.errors import InputError
 from castmark.training.autoencoder import (
@@ -27,15 +24,14 @@ from castmark.training.autoencoder import (
     Folded,
     batch_of,
     grown,
+    ran,
+    ship_part,
 )
 from castmark.training.common import (
     TrainSettings,
     digest_of,
-    forget_path,
     half_precision,
-    hardware,
     made_of,
-    write_card,
 )
 from castmark.training.loop import Loop
 from castmark.training.muon import groups
@@ -77,24 +73,10 @@ def train(settings: TrainSettings) -> None:
             error = F.mse_loss(told.float(), batch[2].to(settings.device))
             loop.update(error + HELD * F.mse_loss(latents.float(), kept.float()), BATCH)
     loop.finish()
-    _ship(model, before.model, settings, loop)
-
-
-def _ship(model: AutoencoderTiny, before: nn.Module, settings: TrainSettings, loop: Loop) -> None:
     model.cpu().eval()
-    figures = evaluate(model, cast("AutoencoderTiny", before.cpu()))
-    model.half().save_pretrained(settings.out)
-    forget_path(Path(settings.out) / "config.json")
-    card = Path(settings.out) / "card.json"
-    learned = {
-        "steps": loop.step,
-        "batch": BATCH,
-        "minutes": round(loop.minutes, 1),
-        "hardware": hardware(settings.device, settings.threads),
-        "figures": figures,
-    }
-    about = json.loads(card.read_text()) if card.is_file() else {}
-    write_card(settings.out, about | {"plan told by the encoder": learned})
+    figures = evaluate(model, before.model.cpu())
+    learned = ran(settings, loop, BATCH) | {"figures": figures}
+    ship_part(model.half(), settings, {"plan told by the encoder": learned})
 
 
 @torch.no_grad()
