@@ -377,6 +377,17 @@ def test_a_column_that_only_a_skipped_row_may_name_is_no_mistake_of_the_file(tmp
     assert ([row.prompt for row in job.rows], len(job.bad)) == (["a mug"], 1)
 
 
+def test_rows_of_subjects_that_there_are_not_are_left_out_where_bad_rows_are(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.csv"
+    path.write_text("prompt,subject\na mug,mug-01\nat sea,mira\nboth,mira;mug-1\nalone,\n")
+    job = read_job(path, skip_bad=True, subjects=("mira", "mug-1"))
+    assert [row.prompt for row in job.rows] == ["at sea", "both", "alone"]
+    (bad,) = job.bad
+    assert bad.problem == "column 'subject': there is no subject 'mug-01'; did you mean 'mug-1'?"
+    assert job.subjects == ("mira", "mug-1")
+    assert len(list(read_job(path, subjects=("mira",)).rows)) == 4, "who draws them says what is missing"
+
+
 def test_a_skipped_row_of_any_text_is_listed_and_can_be_read_back(tmp_path: Path) -> None:
     (tmp_path / "jobs.jsonl").write_text('{"prompt": "a"}\n{"prompt": "\\ud800 é", "seed": 3}\n')
     job = read_job(tmp_path / "jobs.jsonl", skip_bad=True)

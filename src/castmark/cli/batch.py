@@ -92,8 +92,8 @@ def batch_command(
     from castmark.jobs.estimate import estimate
     from castmark_adapters import pack
 
-    job = read_job(jobs, skip_bad=skip_bad)
     folder = library_folder(library)
+    job = read_job(jobs, skip_bad=skip_bad, subjects=pack.listed(folder))
     known = {name: pack.get(folder, name) for name in job.subjects}
     if dry_run:
         from castmark.runs.report import known_rate

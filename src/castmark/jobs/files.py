@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import codecs
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,13 @@ class FileRows:
 
     Args:
         skip: leave out rows that are not valid, instead of an error.
+        subjects: with ``skip``, the subjects there are: rows of others are left out too.
     """
 
-    def __init__(self, path: Path, sha256: str, *, skip: bool = False) -> None:
-        self.path, self.sha256, self._skip = path, sha256, skip
+    def __init__(
+        self, path: Path, sha256: str, *, skip: bool = False, subjects: Collection[str] | None = None
+    ) -> None:
+        self.path, self.sha256, self._skip, self._subjects = path, sha256, skip, subjects
 
     def __iter__(self) -> Iterator[JobRow]:
         """
@@ -43,14 +47,16 @@ class FileRows:
         """
         if _digest(self.path) != self.sha256:
             raise InputError(f"{self.path}: job file changed while it was read; run the command again")
-        return (row for _, row in _rows(self.path, (lambda _: None) if self._skip else None))
+        skip = (lambda _: None) if self._skip else None
+        return (row for _, row in _rows(self.path, skip, self._subjects))
 
 
-def read_job(path: str | Path, *, skip_bad: bool = False) -> Job:
+def read_job(path: str | Path, *, skip_bad: bool = False, subjects: Collection[str] | None = None) -> Job:
     """Read a job file and look at every row of it; the suffix decides the format.
 
     With ``skip_bad`` rows that are not valid, cannot be named or bear a name that is taken are left out and
-    listed in ``Job.bad`` instead of an error.
+    listed in ``Job.bad`` instead of an error; so are, where ``subjects`` says which there are, rows of
+    others.
 
     Raises:
         InputError: missing, unreadable, empty, not UTF-8, malformed, with unknown or missing columns, a bad
@@ -63,10 +69,10 @@ def read_job(path: str | Path, *, skip_bad: bool = False) -> Job:
         )
     sha256 = _digest(path)
     bad: list[BadRow] = []
-    count = check(str(path), _rows(path, bad.append if skip_bad else None))
+    count = check(str(path), _rows(path, bad.append if skip_bad else None, subjects))
     if count == 0:
         raise InputError(f"{path}: job file has no row that can be drawn; add at least one")
-    rows = FileRows(path, sha256, skip=skip_bad)
+    rows = FileRows(path, sha256, skip=skip_bad, subjects=subjects)
     return Job(source=path.name, rows=rows, sha256=sha256, folder=path.parent, bad=tuple(bad))
 
 
@@ -106,7 +112,9 @@ def _digest(path: Path) -> str:
     return total.hexdigest()
 
 
-def _rows(path: Path, skip: Callable[[BadRow], object] | None) -> Iterator[tuple[str, JobRow]]:
+def _rows(
+    path: Path, skip: Callable[[BadRow], object] | None, subjects: Collection[str] | None
+) -> Iterator[tuple[str, JobRow]]:
     suffix = path.suffix.lower()
     records = {".csv": csv_records, ".yaml": yaml_records, ".yml": yaml_records}.get(suffix, jsonl_records)
     taken: dict[str, int] = {}
@@ -119,7 +127,7 @@ def _rows(path: Path, skip: Callable[[BadRow], object] | None) -> Iterator[tuple
         if not problem:
             row, problem = _row(fields)
         if row is not None and skip is not None:
-            problem = _unfilled(row) or _without_start(row, path.parent)
+            problem = _unfilled(row) or _without_start(row, path.parent) or _of_strangers(row, subjects)
             if not problem and (problem := _misnamed(row, number, taken)):
                 # Fed back as it stands it can be drawn, and replaces no image that has the name already.
                 fields["name"] = f"row-{number:04d}"
@@ -153,6 +161,16 @@ def _without_start(row: JobRow, folder: Path) -> str:
     if row.start is None or (folder / row.start).is_file():
         return ""
     return f", column 'start': {row.start!r} is not there"
+
+
+def _of_strangers(row: JobRow, subjects: Collection[str] | None) -> str:
+    """That a row's subject is none of those there are, or nothing."""
+    unknown = [] if subjects is None else [name for name in row.subject if name not in subjects]
+    if not unknown:
+        return ""
+    near = get_close_matches(unknown[0], subjects or (), n=1)
+    meant = f"; did you mean {near[0]!r}?" if near else ""
+    return f", column 'subject': there is no subject {unknown[0]!r}{meant}"
 
 
 def _misnamed(row: JobRow, number: int, taken: dict[str, int]) -> str:
