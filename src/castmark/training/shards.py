@@ -104,8 +104,7 @@ def encode_shards(
         for path in sorted(waiting.glob("*.npz")):
             with np.load(path) as shard:
                 drawn = {name: shard[name] for name in shard.files}
-            parts = ({n: v[start : start + AT_ONCE] for n, v in drawn.items()} for start in _starts(drawn))
-            write_shard(folder / path.name, **_joined(map(encoded, parts)))
+            write_shard(folder / path.name, **encoded(drawn))
             path.unlink()
         time.sleep(PAUSE)
 
@@ -128,7 +127,8 @@ class Encoding:
         """A few sets."""
         pictures, looks = (drawn[name].reshape(-1, *drawn[name].shape[2:]) for name in PICTURES)
         with half_precision(self._device):
-            images = to_tensor(pictures).to(self._device).contiguous(memory_format=torch.channels_last)
+            images = to_tensor(torch.from_numpy(pictures).to(self._device))
+            images = images.contiguous(memory_format=torch.channels_last)
             latents = self._folded.encode(images).float()[:, :LATENT_CHANNELS]
         plans = torch.from_numpy(drawn["plan"]).flatten(0, 1).to(latents)
         read = normalised(looks, self._device)
@@ -181,10 +181,6 @@ def _weight(parts: Mapping[str, NDArray[np.bool_]]) -> NDArray[np.float16]:
     for part in DETAILS & parts.keys():
         pixels += DETAIL_WEIGHT * parts[part]
     return pixels.reshape(side, STRIDE, side, STRIDE).mean((1, 3)).astype(np.float16)
-
-
-def _starts(sets: Arrays) -> range:
-    return range(0, len(next(iter(sets.values()))), AT_ONCE)
 
 
 def _joined(parts: Iterable[Arrays]) -> Arrays:
