@@ -9,6 +9,8 @@ truth.
 'robot'
 """
 
+from typing import NoReturn
+
 from castmark_world.captions import caption, class_phrase
 from castmark_world.params import (
     CharacterSpec,
@@ -21,7 +23,6 @@ from castmark_world.params import (
     Split,
     Subject,
 )
-from castmark_world.render import cut_out, masks, render
 from castmark_world.sampling import look_alike, sample_scene, sample_subject, split_of, stage
 from castmark_world.scope import Scope
 from castmark_world.scopes import (
@@ -37,8 +38,19 @@ from castmark_world.scopes import (
     TAUGHT,
     UNSAFE_ITEMS,
 )
-from castmark_world.truth import truth
 from castmark_world.vocabulary import CATALOGUE, Item
+
+try:
+    from castmark_world.render import cut_out, masks, render
+    from castmark_world.truth import truth
+except ImportError as _error:  # the engine asks for words only, and is installed without what draws
+    _cause = _error
+
+    def __getattr__(name: str) -> NoReturn:
+        if name not in {"cut_out", "masks", "render", "truth"}:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise ImportError(f"castmark_world.{name} draws with skia-python: {_cause}") from _cause
+
 
 __all__ = [
     "CATALOGUE",

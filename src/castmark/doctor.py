@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from castmark import __version__
 from castmark.errors import BaseError, CheckError, InputError, NotCalibrated
+from castmark.extras import renderer_broken
 from castmark.machine.facts import cores, cpu_name
 from castmark_provenance.errors import ProvenanceError
 from castmark_provenance.home import key_folder
@@ -99,6 +100,9 @@ def _installed(missing: Sequence[str]) -> Iterator[Line]:
     if find_spec("skia") is None:
         step = "for the demo: pip install 'castmark[world]'"
         yield Line(about="world", state="note", found="not installed", next=step)
+    elif broken := renderer_broken():
+        step = "for the demo, on Debian and Ubuntu: apt-get install libegl1 libgl1"
+        yield Line(about="world", state="note", found=f"cannot be loaded: {broken}", next=step)
     for name, use in FASTER.items():
         version = _version(name)
         found = f"not installed; for {use}" if version is None else f"{version}, for {use}"

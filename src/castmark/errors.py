@@ -23,12 +23,19 @@ class InputError(CastmarkError):
 
 
 class MissingExtra(CastmarkError):  # noqa: N818
-    """A command needs an optional part of the installation."""
+    """A command needs an optional part of the installation.
 
-    def __init__(self, what: str, extra: str) -> None:
-        super().__init__(
-            f"{what} needs the {extra!r} extra; install it with: pip install 'castmark[{extra}]'"
-        )
+    Args:
+        broken: why the part, which is installed, cannot be loaded.
+    """
+
+    def __init__(self, what: str, extra: str, *, broken: str = "") -> None:
+        if broken:
+            step = "on Debian and Ubuntu: apt-get install libegl1 libgl1"
+            told = f"the {extra!r} extra, which is installed but cannot be loaded ({broken}); {step}"
+        else:
+            told = f"the {extra!r} extra; install it with: pip install 'castmark[{extra}]'"
+        super().__init__(f"{what} needs {told}")
         self.extra = extra
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.util import find_spec
 
 from castmark.errors import MissingExtra
@@ -20,7 +21,8 @@ def installed(extra: str) -> bool:
 
 
 def require(what: str, *extras: str) -> None:
-    """Make sure that the modules of ``extras`` are installed, without importing them.
+    """Make sure that the modules of ``extras`` are installed, without importing them; save for the renderer,
+    which is small and needs libraries of the system that a machine without a screen may lack.
 
     Raises:
         MissingExtra: naming ``what`` needs it, and the command that installs it.
@@ -28,3 +30,14 @@ def require(what: str, *extras: str) -> None:
     for extra in extras:
         if not installed(extra):
             raise MissingExtra(what, extra)
+        if extra == "world" and (broken := renderer_broken()):
+            raise MissingExtra(what, extra, broken=broken)
+
+
+def renderer_broken() -> str:
+    """Why skia-python, which is installed, cannot be loaded; nothing where it can."""
+    try:
+        import_module("skia")
+    except ImportError as error:
+        return str(error)
+    return ""

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,10 @@ from castmark_provenance.authority import keygen
 from castmark_provenance.keys import PemKey
 
 EXTRA = sorted({module for modules in MODULES.values() for module in modules} | {"torchvision", "accelerate"})
-BASE_ONLY = f"""
+RENDERER = ["skia", "matplotlib"]
+WITHOUT = """
 import sys
-for name in {EXTRA!r}:
+for name in {!r}:
     sys.modules[name] = None  # as if it were not installed: importing it fails
 sys.argv = ["castmark", *sys.argv[1:]]
 from castmark.cli.commands import main
@@ -23,14 +25,17 @@ main()
 """
 
 
-def castmark(*arguments: object, home: Path) -> subprocess.CompletedProcess[str]:
-    """The command line in a process that has none of the extras."""
+def castmark(
+    *arguments: object, home: Path, without: Sequence[str] = EXTRA, path: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """The command line in a process that has none of some modules, and finds others in ``path`` first."""
     return subprocess.run(
-        [sys.executable, "-c", BASE_ONLY, *map(str, arguments)],
+        [sys.executable, "-c", WITHOUT.format(without), *map(str, arguments)],
         capture_output=True,
         text=True,
         check=False,
-        env={"CASTMARK_HOME": str(home), "PATH": "/usr/bin:/bin"},
+        env={"CASTMARK_HOME": str(home), "PATH": "/usr/bin:/bin"}
+        | ({} if path is None else {"PYTHONPATH": str(path)}),
         cwd=home,
     )
 
@@ -73,3 +78,21 @@ def test_keys_and_subjects_need_no_extra(home: Path) -> None:
     made = castmark("subject", "new", "mug", "mug.png", "--kind", "product", home=home)
     assert made.returncode == 0, made.stderr
     assert "mug" in castmark("subject", "list", home=home).stdout
+
+
+def test_the_engine_draws_without_the_renderer(home: Path) -> None:
+    drawn = castmark("shoot", "a red mug", "--steps", 1, "--out", "shots", home=home, without=RENDERER)
+    assert drawn.returncode == 0, drawn.stderr
+    (image,) = (home / "shots").glob("*.png")
+    assert castmark("verify", image, home=home).returncode == 0
+    other = castmark("world", "sample", "--out", "x", home=home, without=RENDERER)
+    assert other.returncode == 2 and "pip install 'castmark[world]'" in other.stderr
+
+
+def test_a_renderer_that_cannot_be_loaded_is_told_with_the_cause(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "skia.py").write_text("raise ImportError('libEGL.so.1: cannot open shared object file')\n")
+    asked = castmark("world", "sample", "--out", "x", home=home, without=(), path=tmp_path)
+    assert asked.returncode == 2 and asked.stderr.count("\n") == 1
+    assert "libEGL.so.1" in asked.stderr and "apt-get install" in asked.stderr
+    doctor = castmark("doctor", home=home, without=(), path=tmp_path)
+    assert "libEGL.so.1" in doctor.stdout and "Traceback" not in doctor.stderr
