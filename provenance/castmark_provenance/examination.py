@@ -84,7 +84,7 @@ class Examination:
         """Run every check and draw the verdict."""
         manifests, problems = uncovered(self.located)
         if not manifests:  # the library is not shown what is no store: some of it would exhaust its stack
-            self._add("manifest", "failed", f"it is not built as it must be: {'; '.join(problems)}")
+            self._add("manifest", "failed", f"it is not built as it must be: {'; '.join(problems[:5])}")
         elif (store := self._library_verdict(terms.anchors)) is not None:
             self._examine(store, manifests, problems, terms)
         state, what, remedy = self._verdict(terms.required)
@@ -167,16 +167,8 @@ class Examination:
         manifests: tuple[Manifest, ...],
         problems: list[str],
     ) -> None:
-        validated = _successes(record(record(store.get("validation_results")).get("activeManifest")))
-        in_file, own = {manifest.label for manifest in manifests}, manifests[-1]
-        if in_file != set(store["manifests"]) or own.label != store["active_manifest"]:
-            problems.append("the manifests in the file are not those that were validated")
-        else:
-            problems += exclusion_problems(own, labels.assertions(active), self.located)
-            if time_stamped(own) and "timeStamp.validated" not in validated:
-                problems.append("an unsigned time-stamp that is not a valid one")
-            loose = in_file - labels.reachable(store["manifests"], own.label)
-            problems += [f"manifest {label}: no ingredient leads to it" for label in sorted(loose)]
+        problems += exclusion_problems(manifests[-1], labels.assertions(active), self.located)
+        problems += store_problems(store, manifests)
         self._settle("layout", problems, "every byte outside the hashes has its one possible value")
 
     def _name_signer(self, active: dict[str, Any]) -> None:
@@ -239,22 +231,12 @@ class Examination:
             self._add("safety_record", "absent", "the signer states no safety check")
             return
         safety = self.claim.safety
-        refused = [
-            f"{f.rung} {f.name} forbids the image" for f in safety.findings if f.binding and not f.allowed
-        ]
-        missing = REQUIRED_RUNGS - {finding.rung for finding in safety.findings}
-        refused += [f"{rung} was not checked" for rung in sorted(missing)]
         good = f"{len(safety.findings)} findings under policy {safety.policy!r} allow it ({safety.domain})"
-        self._settle("safety_record", refused, good)
+        self._settle("safety_record", refusals(self.claim), good)
 
     def _check_ingredients(self, active: dict[str, Any], results: dict[str, Any]) -> None:
-        """Walk what the library found out about ingredients (its own verdict leaves them out)."""
-        stored = {k: v for k, v in labels.assertions(active).items() if k.startswith("c2pa.ingredient")}
-        deltas = results.get("ingredientDeltas") or []
-        codes = sorted({*_failures(deltas), *_failures(stored)})
-        problems = [f"an ingredient is not intact: {code}" for code in codes if code != UNTRUSTED]
-        if self.claim is not None:
-            problems += labels.ingredient_problems(active, self.claim)
+        stored, codes = _ingredients(active), _ingredient_codes(active, results)
+        problems = ingredient_problems(active, results, self.claim)
         if not stored and not problems:
             self._add("ingredients", "absent", "the signer names no ingredient")
         elif not problems and UNTRUSTED in codes:
@@ -316,6 +298,45 @@ _REMEDIES: dict[CheckName, str] = {
     "vocabulary": "ask the signer to correct their manifest and sign again",
     "safety_record": "do not use the image; ask the signer for one that passed its check",
 }
+
+
+def store_problems(store: dict[str, Any], manifests: tuple[Manifest, ...]) -> list[str]:
+    """Where a store's manifests are not those that the library validated, or its time-stamp is not valid."""
+    in_file, own = {manifest.label for manifest in manifests}, manifests[-1]
+    validated = record(store.get("manifests"))
+    if in_file != set(validated) or own.label != store.get("active_manifest"):
+        return ["the manifests in the file are not those that were validated"]
+    problems: list[str] = []
+    successes = _successes(record(record(store.get("validation_results")).get("activeManifest")))
+    if time_stamped(own) and "timeStamp.validated" not in successes:
+        problems.append("an unsigned time-stamp that is not a valid one")
+    loose = in_file - labels.reachable(validated, own.label)
+    return [*problems, *(f"manifest {label}: no ingredient leads to it" for label in sorted(loose))]
+
+
+def refusals(claim: Claim) -> list[str]:
+    """Why the safety record that was signed does not allow the image."""
+    findings = claim.safety.findings
+    refused = [f"{f.rung} {f.name} forbids the image" for f in findings if f.binding and not f.allowed]
+    missing = REQUIRED_RUNGS - {finding.rung for finding in findings}
+    return [*refused, *(f"{rung} was not checked" for rung in sorted(missing))]
+
+
+def ingredient_problems(active: dict[str, Any], results: dict[str, Any], claim: Claim | None) -> list[str]:
+    """Where ingredients are not intact, or not those of the record. An unknown signer's may be intact."""
+    codes = _ingredient_codes(active, results)
+    problems = [f"an ingredient is not intact: {code}" for code in codes if code != UNTRUSTED]
+    return problems if claim is None else [*problems, *labels.ingredient_problems(active, claim)]
+
+
+def _ingredients(active: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in labels.assertions(active).items() if k.startswith("c2pa.ingredient")}
+
+
+def _ingredient_codes(active: dict[str, Any], results: dict[str, Any]) -> list[str]:
+    """What the library found wrong with ingredients: its own verdict leaves them out."""
+    deltas = results.get("ingredientDeltas") or []
+    return sorted({*_failures(deltas), *_failures(_ingredients(active))})
 
 
 def _failures(value: object) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from castmark_provenance import cbor
 from castmark_provenance.containers import Located
-from castmark_provenance.jumbf import Manifest, parse_store
+from castmark_provenance.jumbf import MAX_ASSERTIONS, Manifest, parse_store
 from castmark_provenance.timestamp_token import token_problems
 from castmark_provenance.tree import items, record, records
 
@@ -42,7 +42,7 @@ def uncovered(located: Located) -> tuple[tuple[Manifest, ...], list[str]]:
             problems += _signature_problems(manifest)
             problems += _assertion_problems(manifest)
     except ValueError as error:
-        return (), [*problems, str(error)]
+        return (), [str(error), *problems]
     return manifests, problems
 
 
@@ -73,21 +73,33 @@ def _assertion_problems(manifest: Manifest) -> list[str]:
     """Where the (signed) claim's list of assertions and the bytes of the assertion store do not agree.
 
     The C2PA library hashes an assertion as it would write it, not as it stands; here the bytes are hashed.
+
+    Raises:
+        ValueError: more are listed than a manifest may hold, or one twice. A reference takes a few bytes, and
+            whoever follows it hashes a whole assertion (the library, by the last part of its path alone).
     """
     claim = record(cbor.loads(manifest.claim))
     own = f"self#jumbf=/c2pa/{manifest.label}/"
     problems: list[str] = []
     if claim.get("signature") != f"{own}c2pa.signature":
         problems.append("the claim names another signature box than its own")
-    listed: list[str] = []
+    lists = [records(claim.get(name)) for name in ("created_assertions", "gathered_assertions", "assertions")]
+    if sum(map(len, lists)) > MAX_ASSERTIONS:
+        raise ValueError(f"the claim lists more than {MAX_ASSERTIONS} assertions")
+    listed: set[str] = set()
+    names: set[str] = set()
     places = {label: place for place, label in enumerate(manifest.assertions)}
-    for name in ("created_assertions", "gathered_assertions", "assertions"):
+    for references in lists:
         last = -1
-        for reference in records(claim.get(name)):
+        for reference in references:
             url = str(reference.get("url"))
             label = url.removeprefix(own).removeprefix("self#jumbf=").removeprefix("c2pa.assertions/")
             algorithm = str(reference.get("alg") or claim.get("alg"))
-            listed.append(label)
+            name = label.rpartition("/")[2]
+            if name in names:
+                raise ValueError("the claim lists one assertion twice")
+            names.add(name)
+            listed.add(label)
             if algorithm not in HASHES:
                 problems.append(f"{label}: hashed with {algorithm!r}")
             elif label not in manifest.assertions:
@@ -98,8 +110,6 @@ def _assertion_problems(manifest: Manifest) -> list[str]:
                 problems.append(f"{label}: stands in another place than the claim lists it in")
             last = places.get(label, last)
     problems += [f"{label}: not listed in the claim" for label in manifest.assertions if label not in listed]
-    if len(set(listed)) != len(listed):
-        problems.append("the claim lists one assertion twice")
     return problems
 
 

@@ -23,9 +23,11 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 
-from PIL import Image, ImageChops, ImageStat
+from PIL import Image, ImageChops, ImageStat, TiffImagePlugin
 
 from castmark_provenance.claim import pixel_digest
+from castmark_provenance.containers import png
+from castmark_provenance.containers.exif import UPRIGHT, orientation
 from castmark_provenance.containers.riff import webp_is_lossy
 
 MAX_PIXELS = 64 * 1024 * 1024
@@ -47,6 +49,16 @@ FORMATS = {
 }
 OTHER_FORMATS = ("AVIF", "BMP", "GIF", "JPEG2000", "TIFF")
 WHITE = (255, 255, 255)
+BITS_PER_SAMPLE = 258
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 _FILTERS = threading.Lock()
 
 
@@ -68,14 +80,21 @@ def decode(data: bytes, media_type: str) -> Pixels:
     """The pixels of an image file; of a transparent one, as it looks on white.
 
     Raises:
-        ValueError: damaged, too large, not one plain 8-bit RGB or RGBA picture, or colours are hidden where
-            it is wholly transparent.
+        ValueError: damaged, too large, not one plain upright 8-bit RGB or RGBA picture, or colours are hidden
+            where it is wholly transparent.
     """
+    if media_type == "image/png":
+        png.require_plain(data)
     with opened(data, (FORMATS[media_type],)) as image:
         if image.mode not in ("RGB", "RGBA") or "transparency" in image.info:
             raise ValueError(f"not one plain 8-bit RGB picture (mode {image.mode})")
         if getattr(image, "n_frames", 1) != 1:
             raise ValueError("more than one picture in the file")
+        if isinstance(image, TiffImagePlugin.TiffImageFile) and {*image.tag_v2[BITS_PER_SAMPLE]} != {8}:
+            raise ValueError("not 8 bits a sample")
+        turned = orientation(data if media_type == "image/tiff" else image.info.get("exif", b""))
+        if turned != UPRIGHT:
+            raise ValueError(f"viewers that read its orientation ({turned}) turn it, and others do not")
         return Pixels(
             image.width, image.height, (image if image.mode == "RGB" else _on_white(image)).tobytes()
         )
@@ -97,6 +116,15 @@ def opened(data: bytes, formats: tuple[str, ...]) -> Generator[Image.Image]:
             yield image
     except Exception as error:  # decoders raise anything on damaged files, some of it late
         raise ValueError(str(error) or type(error).__name__) from error
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """The picture as viewers turn it by its Exif data; a TIFF, Pillow has turned already."""
+    try:
+        turn = _TURNS.get(orientation(image.info.get("exif", b"")))
+    except ValueError:  # viewers leave it as it is stored
+        turn = None
+    return image if turn is None else image.transpose(turn)
 
 
 @contextmanager

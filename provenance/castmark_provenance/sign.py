@@ -98,8 +98,18 @@ def sign(
 
 
 def _only_put_in(signed: bytes, data: bytes, media_type: str) -> bool:
-    """Whether the signed file is the one given with a manifest put in and nothing else changed."""
-    (located,) = locate(signed, media_type)
+    """Whether the signed file is the one given with a manifest put in and nothing else changed.
+
+    Raises:
+        SignError: it does not carry exactly one manifest.
+    """
+    stores = locate(signed, media_type)
+    if len(stores) != 1:
+        raise SignError(
+            f"the C2PA library left {len(stores)} manifests in the image and not one; encode it afresh, "
+            "without boxes of other standards"
+        )
+    located = stores[0]
     rest = signed[: located.start] + signed[located.start + located.length :]
     if media_type == "image/webp":  # the RIFF header says how long the file is, and the chunk may be padded
         return rest[8:] in (data[8:], data[8:] + b"\0")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,12 +15,16 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
 from durable_samples import Pixels, drawing, encoded, jpeg, scaled, screenshot, signed_and_registered
 from PIL import Image
 from provenance_samples import claim_for, picture
+from registry_samples import portable
 
 from castmark_provenance.authority import keygen
-from castmark_provenance.durable.errors import RegistryError
-from castmark_provenance.durable.fingerprint import distance, fingerprint
+from castmark_provenance.durable import recovery
+from castmark_provenance.durable.errors import EntryError, RegistryError
+from castmark_provenance.durable.fingerprint import distance, fingerprint, in_frame
 from castmark_provenance.durable.layer import DurableLayer, Redrawing, recorded
-from castmark_provenance.durable.recovery import look_up, recover
+from castmark_provenance.durable.portable import import_from
+from castmark_provenance.durable.recovery import look_up, pixels_of, recover
+from castmark_provenance.durable.registry import Registry
 from castmark_provenance.durable.watermark import embed
 from castmark_provenance.keys import PemKey
 from castmark_provenance.manifest import to_manifest
@@ -142,6 +148,169 @@ def test_the_date_shown_is_the_one_that_was_signed(layer: DurableLayer, key: Pem
     assert "2001" not in report.verdict
 
 
+def stated(manifest: dict[str, Any], label: str) -> dict[str, Any]:
+    return next(each["data"] for each in manifest["assertions"] if each["label"] == label)
+
+
+def forbid(manifest: dict[str, Any]) -> None:
+    for finding in stated(manifest, "org.castmark.safety")["findings"]:
+        finding["allowed"] = finding["rung"] != "L2 image"
+
+
+def skip_a_rung(manifest: dict[str, Any]) -> None:
+    del stated(manifest, "org.castmark.safety")["findings"][2]
+
+
+def invent_an_action(manifest: dict[str, Any]) -> None:
+    stated(manifest, "c2pa.actions.v2")["actions"].append({"action": "c2pa.blessed"})
+
+
+def keep_an_ingredient_quiet(manifest: dict[str, Any]) -> None:
+    stated(manifest, "org.castmark.generation")["ingredients"].pop()
+
+
+@pytest.mark.parametrize("edit", [forbid, skip_a_rung, invent_an_action, keep_an_ingredient_quiet])
+def test_what_is_invalid_whole_is_not_recovered_stripped(
+    layer: DurableLayer, key: PemKey, tmp_path: Path, edit: Callable[[dict[str, Any]], None]
+) -> None:
+    marked, identifier = layer.mark(drawing(0), "shot")
+    manifest = to_manifest(
+        claim_for(Image.fromarray(marked), title="beach"), additions=layer.additions(marked, identifier)
+    )
+    edit(manifest)
+    data = _sign(encoded(marked), "image/png", manifest, key, room=False)
+    whole = verify(data, trust=key.anchors)
+    assert whole.state is State.INVALID
+    layer.register(data, "image/png", marked, identifier, "beach")
+    found = look_up(encoded(marked), layer.registry, key.anchors)
+    assert found.recovery is None
+    (failed,) = [check for check in whole.checks if check.outcome == "failed"]
+    assert failed.detail.split("; ")[0] in found.why
+    assert verify(encoded(marked), trust=key.anchors).state is State.ABSENT
+    with Registry.open(tmp_path / "elsewhere.sqlite") as elsewhere:
+        with pytest.raises(EntryError, match="refused 1 of 1"):
+            import_from(elsewhere, portable(tmp_path / "carried.jsonl", *layer.registry.entries()))
+        assert len(elsewhere) == 0
+
+
+def test_a_manifest_that_nothing_leads_to_is_not_kept_beside_a_sound_one(
+    layer: DurableLayer, key: PemKey
+) -> None:
+    marked, _ = signed_and_registered(layer, key, drawing(0), "beach")
+    signed_and_registered(layer, key, drawing(1), "forest")
+    entry, other = layer.registry.entries()
+    at = 8 + int.from_bytes(entry.manifest[8:12])  # after the store's own description
+    store = entry.manifest[:at] + other.manifest[at:] + entry.manifest[at:]
+    loose = entry.model_copy(update={"manifest": len(store).to_bytes(4) + store[4:]})
+    elsewhere = Registry.open(layer.registry.file.with_name("other.sqlite"))
+    elsewhere.add(loose)
+    found = look_up(encoded(marked), elsewhere, key.anchors)
+    assert found.recovery is None
+    assert "no ingredient leads to it" in found.why
+
+
+@pytest.fixture(scope="module")
+def stranger(tmp_path_factory: pytest.TempPathFactory) -> PemKey:
+    return PemKey.load_folder(keygen(tmp_path_factory.mktemp("stranger") / "k", name="Somebody else"))
+
+
+def restated(layer: DurableLayer, key: PemKey, pixels: Pixels, identifier: int | None, title: str) -> None:
+    """Register a manifest with a picture's public mark, looks and pixels under another title."""
+    additions = layer.additions(pixels, identifier)
+    claim = claim_for(Image.fromarray(pixels), title=title)
+    data = sign(encoded(pixels), "image/png", claim, key, additions=additions)
+    layer.register(data, "image/png", pixels, identifier, title)
+
+
+@pytest.mark.parametrize("by", ["watermark", "fingerprint"])
+def test_a_strangers_manifest_takes_no_trusted_ones_place(
+    layer: DurableLayer, key: PemKey, stranger: PemKey, by: str
+) -> None:
+    pixels, identifier = layer.mark(drawing(0), "shot") if by == "watermark" else (drawing(0), None)
+    restated(layer, key, pixels, identifier, "beach")
+    restated(layer, stranger, pixels, identifier, "Breaking: real photo")
+    copy = encoded(jpeg(pixels))
+    for anchors, title in ((key.anchors, "beach"), (stranger.anchors, "Breaking: real photo")):
+        found = recover(copy, trust=anchors)
+        assert found is not None
+        assert (found.by, found.claim.title, found.signer_problems) == (by, title, ())
+    for anchors in ("", key.anchors + stranger.anchors):
+        found = look_up(copy, layer.registry, anchors)
+        assert found.recovery is None
+        assert "several signers" in found.why
+    restated(layer, key, pixels, identifier, "beach, signed again")
+    found = recover(copy, trust=key.anchors)
+    assert found is not None
+    assert found.claim.title == "beach, signed again"
+
+
+def test_a_strangers_likeness_hides_no_trusted_picture(
+    layer: DurableLayer, key: PemKey, stranger: PemKey
+) -> None:
+    marked, _ = layer.mark(drawing(0), "shot")
+    restated(layer, key, marked, None, "beach")
+    restated(layer, stranger, drawing(0), None, "Breaking: real photo")
+    found = recover(encoded(drawing(0)), trust=key.anchors)
+    assert found is not None
+    assert (found.claim.title, found.signer_problems) == ("beach", ())
+    assert "several registered pictures" in look_up(encoded(drawing(0)), layer.registry, "").why
+
+
+def test_an_unsound_entry_hides_no_sound_one(layer: DurableLayer, key: PemKey) -> None:
+    marked, _ = signed_and_registered(layer, key, drawing(0), "beach")
+    (entry,) = layer.registry.entries()
+    layer.registry.add(entry.model_copy(update={"manifest": entry.manifest + b"?", "title": "real photo"}))
+    for copy in (encoded(jpeg(marked)), encoded(drawing(0))):
+        found = recover(copy, trust=key.anchors)
+        assert found is not None
+        assert found.entry.title == "beach"
+
+
+def test_no_more_than_so_many_are_looked_at_and_it_is_said(
+    layer: DurableLayer, key: PemKey, stranger: PemKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recovery, "CANDIDATES", 2)
+    sizes: list[tuple[int, int]] = []
+
+    def counted(pixels: Pixels, mark: Any, size: tuple[int, int]) -> list[bytes]:
+        sizes.append(size)
+        return in_frame(pixels, mark, size)
+
+    monkeypatch.setattr(recovery, "in_frame", counted)
+    marked, identifier = layer.mark(drawing(0), "shot")
+    restated(layer, key, marked, identifier, "beach")
+    for title in ("one", "two"):
+        restated(layer, stranger, marked, identifier, title)
+    found = look_up(encoded(marked), layer.registry, key.anchors)
+    assert sizes == [(256, 256)]
+    assert found.recovery is not None
+    assert found.recovery.claim.title == "beach"
+    assert "only 2 of the manifests" in found.why
+    unknown = look_up(encoded(marked), layer.registry, "")
+    assert unknown.recovery is None
+    assert "more than 2 manifests" in unknown.why
+
+
+def test_a_strangers_mark_hides_not_what_the_picture_looks_like(layer: DurableLayer, key: PemKey) -> None:
+    restated(layer, key, drawing(0), None, "beach")
+    marked, _ = signed_and_registered(layer, key, drawing(1), "forest")
+    for identifier in (12345, layer.identifier("shot key of forest")):
+        copy = encoded(embed(drawing(0), identifier))
+        found = recover(copy, trust=key.anchors)
+        assert found is not None
+        assert (found.by, found.watermark) == ("fingerprint", f"{identifier:010x}")
+        assert found.claim.title == "beach"
+        report = verify(copy, trust=key.anchors)
+        assert "by its fingerprint, of 'beach'" in report.verdict
+        assert [c.outcome for c in report.checks if c.name in ("watermark", "fingerprint")] == [
+            "failed",
+            "passed",
+        ]
+    whole = recover(encoded(marked), trust=key.anchors)
+    assert whole is not None
+    assert (whole.by, whole.claim.title) == ("watermark", "forest")
+
+
 def test_a_changed_manifest_in_the_registry_is_not_believed(layer: DurableLayer, key: PemKey) -> None:
     marked, _ = signed_and_registered(layer, key, drawing(0), "beach")
     (entry,) = layer.registry.entries()
@@ -154,10 +323,7 @@ def test_a_changed_manifest_in_the_registry_is_not_believed(layer: DurableLayer,
     assert "cannot be used" in found.why
 
 
-def test_the_signer_of_what_is_recovered_is_named(
-    layer: DurableLayer, key: PemKey, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    stranger = PemKey.load_folder(keygen(tmp_path_factory.mktemp("stranger") / "k", name="Somebody else"))
+def test_the_signer_of_what_is_recovered_is_named(layer: DurableLayer, key: PemKey, stranger: PemKey) -> None:
     marked, _ = signed_and_registered(layer, stranger, drawing(3), "city")
     found = recover(encoded(marked), trust=key.anchors)
     assert found is not None
@@ -298,6 +464,37 @@ def test_the_id_is_the_shots_own_and_hides_its_key(layer: DurableLayer) -> None:
     assert identifier is not None
     again, _ = Redrawing.of(recorded(identifier)).mark(drawing(0), "another key")
     np.testing.assert_array_equal(again, drawn)
-    untouched, none = Redrawing.of(None).mark(drawing(0), "a")
-    assert none is None
-    np.testing.assert_array_equal(untouched, drawing(0))
+    no_mark = recorded(identifier)[:-10]
+    for setting in (None, 7, no_mark, f"{no_mark}zz", f"{no_mark}-1", recorded(identifier) + "0"):
+        untouched, none = Redrawing.of(setting).mark(drawing(0), "a")
+        assert none is None
+        np.testing.assert_array_equal(untouched, drawing(0))
+
+
+@pytest.mark.parametrize(
+    ("way", "stored"),
+    [
+        (3, Image.Transpose.ROTATE_180),
+        (6, Image.Transpose.ROTATE_90),
+        (8, Image.Transpose.ROTATE_270),
+    ],
+)
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_a_copy_stored_turned_is_read_upright(way: int, stored: Image.Transpose, mode: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = way
+    turned = np.asarray(Image.fromarray(drawing(0)).convert(mode).transpose(stored))
+    np.testing.assert_array_equal(pixels_of(encoded(turned, "PNG", exif=exif)), drawing(0))
+    damaged = encoded(drawing(0), "PNG", exif=b"Exif\0\0MM")
+    np.testing.assert_array_equal(pixels_of(damaged), drawing(0))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_a_grey_copy_of_16_bits_is_read_as_one_of_8(kind: str) -> None:
+    grey = np.asarray(Image.fromarray(drawing(0)).convert("L"))
+    np.testing.assert_array_equal(
+        pixels_of(encoded(grey.astype(np.uint16) * 257, kind)), np.repeat(grey[:, :, None], 3, axis=2)
+    )
+    for other in (grey.astype(np.int32) * 257, grey.astype(np.float32) / 255):
+        with pytest.raises(ValueError, match="32 bits a sample"):
+            pixels_of(encoded(other, "TIFF"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import stat
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -28,7 +29,8 @@ def test_found_by_watermark_and_by_looks(home: Path) -> None:
         assert not registry.add(entry(1))
         again = entry(1).model_copy(update={"manifest": b"signed again"})
         assert registry.add_all([again, entry(2)]) == 2
-        assert registry.by_watermark(1) == [again, entry(1)]
+        assert registry.by_watermark(1) == [entry(1), again]
+        assert registry.by_watermark(1, 1) == [entry(1)]
         assert registry.by_watermark(99) == []
         looks = bytearray(entry(2).fingerprint)
         looks[0] ^= 0b101
@@ -171,6 +173,46 @@ def test_no_entry_is_larger_than_any_picture(tmp_path: Path, width: int, height:
         assert len(registry) == 0
 
 
+@pytest.mark.parametrize("field", ["media_type", "title"])
+def test_text_that_cannot_be_written_is_no_entry(tmp_path: Path, field: str) -> None:
+    file = portable(tmp_path / "odd.jsonl", entry(1).model_copy(update={field: "\ud800"}))
+    one = Registry.open(tmp_path / "one.sqlite")
+    with one, pytest.raises(PortableError, match=r"line 2: .* nothing was imported"):
+        import_from(one, file)
+    with pytest.raises(ValidationError, match="not one of image/png"):
+        Entry.model_validate(entry(1).model_dump() | {"media_type": "text/html"})
+
+
+def test_two_exports_to_one_path_at_once_leave_a_whole_file(tmp_path: Path) -> None:
+    file = tmp_path / "registry.jsonl"
+
+    class Halting(Registry):
+        def __init__(self) -> None:
+            self.halfway, self.go_on = threading.Event(), threading.Event()
+
+        def entries(self) -> Iterator[Entry]:
+            for number in range(400):
+                if number == 200:
+                    self.halfway.set()
+                    assert self.go_on.wait(60)
+                yield entry(number)
+
+    slow = Halting()
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(export_to, slow, file)
+        try:
+            assert slow.halfway.wait(60)
+            portable(file, *map(entry, range(100)))
+            assert len(file.read_bytes().splitlines()) == 102
+        finally:
+            slow.go_on.set()
+        assert first.result() == 400
+    one = Registry.open(tmp_path / "one.sqlite")
+    with one, pytest.raises(EntryError, match="refused 400 of 400"):  # made up, and every digest holds
+        import_from(one, file)
+    assert [each.name for each in tmp_path.glob(".*.part")] == []
+
+
 def test_a_row_that_is_no_entry_is_an_error(home: Path) -> None:
     with Registry.open() as registry:
         registry.add(entry(1))
@@ -183,15 +225,18 @@ def test_a_row_that_is_no_entry_is_an_error(home: Path) -> None:
             registry.by_watermark(1)
 
 
-def test_a_picture_signed_several_times_counts_once(home: Path) -> None:
+def test_what_is_added_later_does_not_crowd_out_what_was_there(home: Path) -> None:
     looks = bytearray(entry(1).fingerprint)
     looks[0] ^= 0b101
     like = entry(2).model_copy(update={"fingerprint": bytes(looks)})
     again = [entry(1).model_copy(update={"manifest": f"signed {n}".encode()}) for n in range(5)]
     with Registry.open() as registry:
-        registry.add_all([like, *again])
-        assert registry.nearest(entry(1).fingerprint, 10, count=2) == [(0, again[-1]), (2, like)]
-        assert registry.nearest(entry(1).fingerprint, 10, count=1) == [(0, again[-1])]
+        registry.add_all([again[0], like, *again[1:]])
+        assert registry.nearest(entry(1).fingerprint, 10, count=2) == [(0, again[0]), (0, again[1])]
+        assert registry.nearest(entry(1).fingerprint, 10, count=9) == [
+            *((0, each) for each in again),
+            (2, like),
+        ]
 
 
 @pytest.mark.parametrize(

@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from provenance_samples import MEDIA, chunks, encode, join, picture, signed, store_of
+from provenance_samples import MEDIA, chunks, encode, join, picture, signed, store_of, with_store
 
-from castmark_provenance import containers
+from castmark_provenance import cbor, containers
 from castmark_provenance.containers import locate
 from castmark_provenance.durable import watermark
 from castmark_provenance.durable.recovery import pixels_of
-from castmark_provenance.jumbf import parse_store
+from castmark_provenance.jumbf import UUID_TAIL, parse_store
 from castmark_provenance.keys import PemKey
 from castmark_provenance.layout import sign1_parts
 from castmark_provenance.pixels import decode
@@ -178,6 +178,79 @@ def test_a_manifest_of_very_many_assertions(png: bytes, key: PemKey) -> None:
     start = time.monotonic()
     assert verify(changed, trust=key.anchors).state is State.INVALID
     assert time.monotonic() - start < 20
+
+
+def box(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body) + 8) + kind + body
+
+
+def superbox(kind: bytes, label: str, *content: bytes) -> bytes:
+    description = kind + UUID_TAIL + b"\x03" + label.encode() + b"\0"
+    return box(b"jumb", box(b"jumd", description) + b"".join(content))
+
+
+def store_that_lists(urls: list[str], headers: int = 0) -> bytes:
+    """A store of one assertion "a" of a megabyte, a claim that lists these, and unsigned ``headers``."""
+    references = [b"\xa1" + cbor.text("url") + cbor.text(url) for url in urls]
+    claim = (
+        b"\xa2" + cbor.text("alg") + cbor.text("sha256") + cbor.text("assertions") + cbor.array(*references)
+    )
+    unsigned = bytes([0xA0 + headers]) + b"".join(bytes([0x10 - place, 0]) for place in range(headers))
+    signature = b"\xd2" + cbor.array(cbor.octets(b"\xa0"), unsigned, b"\xf6", cbor.octets(b""))
+    assertions = superbox(b"json", "a", box(b"json", bytes(1_000_000)))
+    manifest = superbox(
+        b"c2ma",
+        "m",
+        superbox(b"c2as", "c2pa.assertions", assertions),
+        superbox(b"c2cl", "c2pa.claim.v2", box(b"cbor", claim)),
+        superbox(b"c2cs", "c2pa.signature", box(b"cbor", signature)),
+    )
+    return superbox(b"c2pa", "c2pa", manifest)
+
+
+@pytest.mark.parametrize(
+    ("urls", "words"),
+    [
+        (["a"] * 5_000, "more than 1000 assertions"),
+        (["a"] * 900, "one assertion twice"),
+        ([f"self#jumbf=/c2pa/m{i}/c2pa.assertions/a" for i in range(900)], "one assertion twice"),
+    ],
+    ids=["beyond count", "again and again", "by other paths"],
+)
+def test_an_assertion_listed_very_often_is_not_hashed_as_often(
+    urls: list[str], words: str, png: bytes, key: PemKey
+) -> None:
+    """References are small, and each of these names a megabyte, to us or to the library."""
+    changed = with_store(png, store_that_lists(urls))
+    start = time.process_time()
+    report = verify(changed, trust=key.anchors)
+    assert time.process_time() - start < 2
+    assert (report.state, report.check("integrity")) == (State.INVALID, None), report.verdict
+    assert words in report.verdict
+
+
+def test_a_verdict_names_some_problems_and_not_all(png: bytes, key: PemKey) -> None:
+    report = verify(with_store(png, store_that_lists(["a", "a"], headers=16)), trust=key.anchors)
+    assert "one assertion twice" in report.verdict
+    assert 0 < report.verdict.count("an unsigned header") < 5
+
+
+def test_a_jpegs_manifest_cut_very_small(key: PemKey) -> None:
+    """A hundred bytes of file are not answered with two hundred of verdict, nor kept in two thousand."""
+    jpeg = encode(picture(), "JPEG")
+    body = b"JP\x02\x11" + bytes(4) + superbox(b"c2pa", "c2pa")
+    small = b"\xff\xeb" + struct.pack(">H", len(body) + 2) + body
+    (few,) = locate(put_in(jpeg, 2, small * 1000), "image/jpeg")
+    assert few.problems == ("APP11 segment 1 is out of sequence",)
+    many = put_in(jpeg, 2, small * 50_000)
+    tracemalloc.start()
+    try:
+        report = verify(many, trust=key.anchors)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (report.state, "cut into more than" in report.verdict) == (State.INVALID, True)
+    assert peak < len(many)
 
 
 def test_names_no_file_system_takes(tmp_path: Path, key: PemKey) -> None:

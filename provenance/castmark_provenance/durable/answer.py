@@ -94,7 +94,11 @@ def _recovered(found: Recovery, why: str, path: str | None, media_type: str | No
     signer = (found.signer and (found.signer.common_name or found.signer.organisation)) or "an unnamed signer"
     anchor = "no trust anchor" if found.signer_problems else "a trust anchor"
     day = f"{found.claim.created:%Y-%m-%d}"
-    by_mark = found.by == "watermark"
+    mark = Check(name="watermark", outcome="absent", detail="none in the picture")
+    if found.by == "watermark":
+        mark = Check(name="watermark", outcome="passed", detail=f"id {found.watermark}, registered")
+    elif found.watermark is not None:
+        mark = Check(name="watermark", outcome="failed", detail=f"id {found.watermark}, not this picture's")
     near = f"{found.distance} of 256 bits from the registered picture"
     return Report(
         path=path,
@@ -118,11 +122,7 @@ def _recovered(found: Recovery, why: str, path: str | None, media_type: str | No
                 outcome="failed" if found.signer_problems else "passed",
                 detail=f"{anchor} vouches for {signer}, who signed the registered manifest",
             ),
-            Check(
-                name="watermark",
-                outcome="passed" if by_mark else "absent",
-                detail=f"id {found.watermark}, registered" if by_mark else "none in the picture",
-            ),
+            mark,
             Check(name="fingerprint", outcome="passed", detail=near),
         ),
     )

@@ -1,8 +1,13 @@
 """Watermark and fingerprint in C2PA's words: soft-binding assertions and the watermark's action.
 
 C2PA specification 2.4, section 18.10 (``c2pa.soft-binding``) and its action ``c2pa.watermarked.bound``. Each
-binds the whole picture (an empty scope) with one value, in hex. The names of the algorithms are ours: they
-are not on C2PA's list of registered ones.
+binds the whole picture (an empty scope) with one value, in hex.
+
+Two things here a validator may hold against a manifest. The value is written as CBOR text: by the
+specification's schema (``soft-binding.cddl``, of which we know at second hand only) it is a byte string, and
+the C2PA library, which writes it for us, takes text and nothing else. And the names of the algorithms are
+ours: they are not on C2PA's list of soft-binding algorithms. A validator that insists on the schema or on the
+list may call the assertion ill-formed or its algorithm unknown; one that does not, passes over it.
 """
 
 from __future__ import annotations

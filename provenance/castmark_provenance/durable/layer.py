@@ -12,6 +12,7 @@ mark, and who has only the image cannot test a guess at the prompt with it.
 from __future__ import annotations
 
 import hmac
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -54,8 +55,8 @@ class Redrawing:
     @classmethod
     def of(cls, recorded: object) -> Redrawing:
         """From what `recorded` wrote; no mark for anything else."""
-        algorithm, _, value = str(recorded).partition(":")
-        return cls(int(value, 16) if algorithm == ALGORITHM else None)
+        found = re.fullmatch(rf"{re.escape(ALGORITHM)}:([0-9a-f]{{10}})", str(recorded))
+        return cls(int(found[1], 16) if found else None)
 
     def mark(self, pixels: Pixels, shot_key: str) -> tuple[Pixels, int | None]:
         """The pixels with the recorded mark."""
@@ -95,7 +96,7 @@ class DurableLayer:
     def mark(self, pixels: Pixels, shot_key: str) -> tuple[Pixels, int | None]:
         """The pixels "h w 3" with the shot's mark drawn into them, and its id.
 
-        As they were, and None, where the mark could not be read back (a picture all white, or all noise): a
+        As they were, and None, where the mark could not be read back (small and all noise): a
         manifest must not declare a watermark that is not there.
 
         Raises:

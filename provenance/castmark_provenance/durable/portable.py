@@ -5,8 +5,8 @@
     {"entries": 1, "sha256": "..."}
 
 Import reads the whole file and checks every digest before it keeps anything. Digests show damage, not lies:
-whoever writes a file writes them too. So each manifest is read, and an entry that says something else than
-its signer did (`statement`) is refused. The secret that ids are derived from is not exported.
+whoever writes a file writes them too. So each manifest is read, and an entry whose manifest is unsound, or
+says something else (`statement`), is refused. The secret that ids are derived from is not exported.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import base64
 import binascii
 import hashlib
 import json
+import secrets
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +39,10 @@ def export_to(registry: Registry, file: Path) -> int:
         RegistryError: the registry cannot be read, or the file not written.
     """
     whole, count = hashlib.sha256(), 0
-    partial = file.with_name(f".{file.name}.part")
+    # A name of its own: two exports to one path must not write into one file.
+    partial = file.with_name(f".{file.name}.{secrets.token_hex(8)}.part")
     try:
-        with partial.open("wb") as out:
+        with partial.open("xb") as out:
             for line in _lines(registry):
                 whole.update(line)
                 out.write(line)
@@ -51,7 +54,8 @@ def export_to(registry: Registry, file: Path) -> int:
             f"{file}: cannot be written ({error.strerror or error}); check the path"
         ) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # where it could not be made, there is nothing to take away
+            partial.unlink(missing_ok=True)
     return count - 1
 
 
@@ -60,7 +64,7 @@ def import_from(registry: Registry, file: Path) -> tuple[int, int]:
 
     Raises:
         PortableError: the file cannot be read, is damaged or incomplete; nothing was imported.
-        EntryError: some entries do not say what their signed manifests say; the others were imported.
+        EntryError: manifests of some entries are unsound or say something else; the others were imported.
         RegistryError: the registry cannot be written; nothing was imported.
     """
     sound: set[bytes] = set()

@@ -25,8 +25,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from castmark_provenance.containers import MEDIA_TYPES
 from castmark_provenance.durable.errors import RegistryError
 from castmark_provenance.home import home_folder
 from castmark_provenance.pixels import MAX_PIXELS
@@ -80,6 +81,19 @@ class Entry(BaseModel):
     media_type: str
     title: str = ""
     registered: datetime
+
+    @field_validator("media_type")
+    @classmethod
+    def _known(cls, media_type: str) -> str:
+        if media_type not in MEDIA_TYPES:
+            raise ValueError(f"not one of {', '.join(MEDIA_TYPES)}")
+        return media_type
+
+    @field_validator("title")
+    @classmethod
+    def _encodable(cls, title: str) -> str:
+        title.encode()  # a lone surrogate is text to Python and to JSON, and to nothing else
+        return title
 
     @model_validator(mode="after")
     def _bounded(self) -> Self:
@@ -173,18 +187,22 @@ class Registry:
         with self._writing() as database:
             return sum(_insert(database, entry) for entry in entries)
 
-    def by_watermark(self, identifier: int) -> list[Entry]:
-        """Entries with that watermark id, newest first: several where one shot was signed again."""
+    def by_watermark(self, identifier: int, count: int = -1) -> list[Entry]:
+        """Entries with that watermark id: several where one shot was signed again, or somebody copied its id.
+
+        The oldest first, and no more than ``count`` (not below zero): those added later cannot crowd it out.
+        """
         with self._reading() as database:
             rows = database.execute(
-                f"SELECT {_COLUMNS} FROM entries WHERE watermark = ? ORDER BY number DESC", (identifier,)
+                f"SELECT {_COLUMNS} FROM entries WHERE watermark = ? ORDER BY number LIMIT ?",
+                (identifier, count),
             ).fetchall()
         return [_entry(row) for row in rows]
 
     def nearest(self, fingerprint: bytes, within: int, count: int = 3) -> list[tuple[int, Entry]]:
-        """At most ``count`` entries at most ``within`` bits away, nearest first, with their distances.
+        """At most ``count`` entries at most ``within`` bits away, with their distances.
 
-        Each is of other pixels: a picture that was signed several times counts once, signed last.
+        The nearest first, and of those as near the oldest: those added later cannot crowd it out.
         """
         import numpy as np
 
@@ -195,15 +213,7 @@ class Registry:
             for page, packed in database.execute("SELECT number, fingerprints FROM pages"):
                 away = distances(fingerprint, packed)
                 found += [(int(away[at]), page * PAGE + int(at) + 1) for at in np.flatnonzero(away <= within)]
-            nearest: dict[str, tuple[int, int]] = {}
-            for away, number in sorted(found, key=lambda pair: (pair[0], -pair[1])):
-                if len(nearest) == count:
-                    break
-                (pixels,) = database.execute(
-                    "SELECT pixel_sha256 FROM entries WHERE number = ?", (number,)
-                ).fetchone()
-                nearest.setdefault(pixels, (away, number))
-            return [(away, self._numbered(database, number)) for away, number in nearest.values()]
+            return [(away, self._numbered(database, number)) for away, number in sorted(found)[:count]]
 
     def entries(self) -> Iterator[Entry]:
         """Every entry, oldest first."""

@@ -4,6 +4,7 @@
 
 An entry's own fields are unsigned: whoever writes a portable file chooses them. So each that a find rests on
 or shows (watermark, fingerprint, size, digest of the pixels, title) must be what the manifest's signer said.
+And what makes a whole file invalid, whoever signed it (`examination`), makes its manifest unsound here too.
 Who the signer is, and whether an anchor vouches, is for the reader to judge: anybody can sign.
 """
 
@@ -19,6 +20,7 @@ from typing import Any
 
 from PIL import Image
 
+from castmark_provenance import cbor
 from castmark_provenance.chain import problems_at
 from castmark_provenance.claim import Claim
 from castmark_provenance.containers import Located
@@ -28,17 +30,23 @@ from castmark_provenance.durable.fingerprint import ALGORITHM as PRINT_ALGORITHM
 from castmark_provenance.durable.registry import Entry
 from castmark_provenance.durable.watermark import ALGORITHM as MARK_ALGORITHM
 from castmark_provenance.errors import ClaimError
-from castmark_provenance.examination import EXPIRED, TRUSTED_STAMP, UNTRUSTED
+from castmark_provenance.examination import (
+    EXPIRED,
+    TRUSTED_STAMP,
+    UNTRUSTED,
+    ingredient_problems,
+    refusals,
+    store_problems,
+)
 from castmark_provenance.jumbf import Manifest
-from castmark_provenance.layout import uncovered
-from castmark_provenance.manifest import from_manifest
+from castmark_provenance.layout import X5CHAIN, sign1_parts, uncovered
+from castmark_provenance.manifest import from_manifest, vocabulary_problems
 from castmark_provenance.report import Signer
 from castmark_provenance.tree import found as values_of
-from castmark_provenance.tree import record, records, text
+from castmark_provenance.tree import items, record, records, text
 from castmark_provenance.trust import TRUST_CONFIG
 
 _BINDING = ("assertion.dataHash.mismatch", "assertion.bmffHash.mismatch", "assertion.hardBinding.mismatch")
-_CREDENTIAL = "signingCredential."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +58,8 @@ class Statement:
     signer: Signer | None
     signer_problems: tuple[str, ...]
     """Why the signer is not trusted, in C2PA's words; empty if an anchor vouches."""
+    certificate: bytes
+    """The signing certificate (DER). It tells signers apart where no anchor vouches for their names."""
 
 
 def statement(entry: Entry, anchors: str) -> Statement:
@@ -69,17 +79,21 @@ def statement(entry: Entry, anchors: str) -> Statement:
         claim = from_manifest(active)
     except (ValueError, ClaimError) as error:
         raise _error(entry, str(error)) from error
-    if store.get("active_manifest") != manifests[-1].label:
-        raise _error(entry, "its last manifest is not the active one")
-    failures = [
-        text(status.get("code")) or "?"
-        for group in values_of(record(store.get("validation_results")), "failure")
-        for status in records(group)
-    ]
-    if broken := sorted({c for c in failures if c not in _BINDING and not c.startswith(_CREDENTIAL)}):
+    results = record(store.get("validation_results"))
+    groups = values_of(results, "failure")
+    failures = [text(status.get("code")) or "?" for group in groups for status in records(group)]
+    if broken := sorted(set(failures) - {*_BINDING, UNTRUSTED, EXPIRED}):
         raise _error(entry, ", ".join(broken))
     if claim is None:
         raise _error(entry, "it holds no record of Castmark's")
+    problems = [
+        *store_problems(store, manifests),
+        *vocabulary_problems(active),
+        *refusals(claim),
+        *ingredient_problems(active, results, claim),
+    ]
+    if problems:
+        raise _error(entry, problems[0])
     if unsigned := _unsigned(entry, claim, binding.bound(active)):
         raise _error(entry, f"its entry has another {', another '.join(unsigned)} than was signed")
     return Statement(
@@ -87,6 +101,7 @@ def statement(entry: Entry, anchors: str) -> Statement:
         generator=_generator(active),
         signer=_signer(active),
         signer_problems=tuple(sorted(_signer_problems(store, active, manifests[-1], failures, anchors))),
+        certificate=_certificate(manifests[-1]),
     )
 
 
@@ -94,7 +109,7 @@ def _signer_problems(
     store: dict[str, Any], active: dict[str, Any], manifest: Manifest, failures: list[str], anchors: str
 ) -> set[str]:
     """The library's codes, and ours where `chain` is stricter; as of a trusted time-stamp, or of now."""
-    codes = {code for code in failures if code.startswith(_CREDENTIAL)}
+    codes = set(failures) & {UNTRUSTED, EXPIRED}
     own = record(record(store.get("validation_results")).get("activeManifest"))
     stamped = any(status.get("code") == TRUSTED_STAMP for status in records(own.get("success")))
     moment = datetime.now(UTC)
@@ -102,6 +117,14 @@ def _signer_problems(
         moment = min(moment, datetime.fromisoformat(said))
     loose, untimely = problems_at(manifest, anchors, moment)
     return codes | ({UNTRUSTED} if loose else set()) | ({EXPIRED} if untimely else set())
+
+
+def _certificate(manifest: Manifest) -> bytes:
+    protected, *_ = sign1_parts(manifest.signature)
+    header: dict[Any, Any] = record(cbor.loads(protected))
+    chain = header.get(X5CHAIN)
+    first = chain if isinstance(chain, bytes) else next(iter(items(chain)), None)
+    return first if isinstance(first, bytes) else b""
 
 
 def _unsigned(entry: Entry, claim: Claim, bound: dict[str, str]) -> list[str]:
