@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from castmark.errors import InputError
 from castmark.studio.start import StartImage
@@ -22,10 +22,11 @@ from castmark_adapters.subject import Subject, say
 Box = tuple[float, float, float, float]
 _THIRDS = {"left": (0.0, 1 / 3), "center": (1 / 3, 2 / 3), "right": (2 / 3, 1.0)}
 MAX_SEED = 2**63 - 1
+MAX_STEPS = 100
 MAX_SIDE = 8192
+"""Pixels of a picture's side."""
 MAX_TEXT = 2000
 """Characters of a prompt."""
-"""Pixels of a picture's side."""
 REDRAW_STRIDE = 1_000_003
 """A shot that was refused is drawn again with its seed moved by this much, once per redraw."""
 
@@ -50,7 +51,7 @@ class Shot(BaseModel):
     width: int | None = Field(default=None, gt=0, le=MAX_SIDE)
     height: int | None = Field(default=None, gt=0, le=MAX_SIDE)
     aspect: tuple[int, int] | None = None
-    steps: int | None = Field(default=None, gt=0, le=100)
+    steps: int | None = Field(default=None, gt=0, le=MAX_STEPS)
     background: str | None = Field(default=None, pattern=r"^(transparent|#[0-9a-fA-F]{6})$")
     format: Literal["png", "jpeg", "webp", "avif"] = "png"
     layers: bool = False
@@ -62,8 +63,17 @@ class Shot(BaseModel):
     def __init__(self, prompt: str, subjects: Sequence[Subject] = (), **fields: Any) -> None:
         super().__init__(prompt=prompt, subjects=tuple(subjects), **fields)  # pyright: ignore[reportCallIssue]
 
+    @field_validator("seed", "steps", mode="before")
+    @classmethod
+    def _counted(cls, value: object) -> object:
+        if isinstance(value, bool):
+            raise ValueError(f"{value} is no number")
+        return value
+
     @model_validator(mode="after")
     def _agrees(self) -> Shot:
+        if not self.prompt.strip():
+            raise ValueError("the prompt is blank: say what to draw")
         if self.background == "transparent" and self.format not in ("png", "webp"):
             raise ValueError(f"a {self.format} cannot be transparent; use format png or webp")
         if self.layers and self.format != "png":
@@ -119,7 +129,7 @@ class Shot(BaseModel):
     def key(self, context: Mapping[str, str]) -> str:
         """sha256 over the shot and the digests it will be drawn with (base, adapters, policy, code).
 
-        Drives resume, file names, the ledger and replay: same key and environment, same pixels.
+        Drives resume, the ledger and replay: same key and environment, same pixels.
         """
         body = self.model_dump(mode="json", exclude={"name": True, "subjects": True, "start": {"path"}})
         body["subjects"] = [subject.digest for subject in self.subjects]
@@ -139,6 +149,16 @@ class ResolvedShot:
     width: int
     height: int
     steps: int
+
+
+def bound_steps(steps: int | None) -> None:
+    """Refuse a number of denoising steps that no shot may ask for; None leaves it to the base.
+
+    Raises:
+        InputError: it is not a whole number from 1 to `MAX_STEPS`.
+    """
+    if steps is not None and (type(steps) is not int or not 1 <= steps <= MAX_STEPS):
+        raise InputError(f"{steps} denoising steps: give a whole number from 1 to {MAX_STEPS}")
 
 
 def bound_redraws(redraws: int, allowed: int) -> None:

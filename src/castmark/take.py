@@ -154,9 +154,9 @@ class Verdict:
 
     @property
     def identity(self) -> float | None:
-        """The identity score, if a subject was compared."""
+        """The identity score, if a subject was compared; of several subjects the lowest."""
         likeness = (f for f in self.findings if f.rung == "L3 subject" and f.name.startswith("identity"))
-        return next((f.score for f in likeness), None)
+        return min((f.score for f in likeness), default=None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,8 +179,10 @@ class SignedImage:
 
     @property
     def file_name(self) -> str:
-        """The shot's own name, or one made of its key."""
-        return (self.shot.name or f"shot-{self.key[:12]}") + SUFFIX[self.media_type]
+        """The title of its claim: the shot's own name, or one made of its salted key, since by the bare one
+        anybody could test a guess at the prompt.
+        """
+        return self.claim.title + SUFFIX[self.media_type]
 
     def save(self, folder: str | Path) -> Path:
         """Write the signed bytes as they are under ``folder`` and return the path.
@@ -191,9 +193,14 @@ class SignedImage:
             OSError: the folder cannot be made or written (full disk, no permission); nothing is left.
         """
         target = Path(folder) / self.file_name
-        for name, data in self.companions.items():
-            write_atomically(Path(folder) / name, data)
-        write_atomically(target, self.data)
+        try:
+            for name, data in self.companions.items():
+                write_atomically(Path(folder) / name, data)
+            write_atomically(target, self.data)
+        except BaseException:
+            for name in self.companions:
+                (Path(folder) / name).unlink(missing_ok=True)
+            raise
         return target
 
     def explain(self) -> str:

@@ -12,7 +12,7 @@ from engine_fakes import FakeChecker
 from tiny_bases import SIDE, TINY, state, write_flux_reference, write_reference
 
 from castmark.bases.base import Base
-from castmark.errors import BaseError
+from castmark.errors import BaseError, InputError
 from castmark.jobs import read_job
 from castmark.runs.replay import replay
 from castmark.runs.variations import bridge, recast
@@ -78,6 +78,7 @@ def test_a_signed_draft_is_carried_on_through_pixels(
     ]
     assert [i.role for i in drawn[0].claim.ingredients] == ["start"]
     assert drawn[0].claim.settings["strength"] == 0.25
+    assert drawn[0].claim.settings["start"] == drawn[0].claim.ingredients[0].sha256[:16]
     assert drawn[0].verdict.pixel_digest != drawn[1].verdict.pixel_digest
 
 
@@ -167,6 +168,11 @@ def test_sizes_are_the_nearest_native_ones(base_of: Callable[[str], Base]) -> No
     assert base.native_size(1920, 1080) == (SIDE, SIDE), "the folder states one"
     with pytest.raises(BaseError, match="cannot draw 96 x 64 px; it draws 64 x 64"):
         base.resolve(Shot("a mug", width=96, height=64))
+
+
+def test_steps_that_passed_no_check_are_not_drawn(base_of: Callable[[str], Base]) -> None:
+    with pytest.raises(InputError, match="-3 denoising steps"):
+        base_of("sd-turbo").resolve(Shot("a mug").model_copy(update={"steps": -3}))
 
 
 def test_drafts_of_one_base_are_finished_by_another(

@@ -11,13 +11,14 @@ from engine_fakes import FakeBase, FakeChecker, FakeWardrobe, fake_studio, make_
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from castmark.errors import InputError
+from castmark.errors import BaseError, CheckError, InputError
 from castmark.machine.energy import EnergyMeter
 from castmark.machine.memory import keep_freed_memory
 from castmark.machine.threads import cores, worker_count
-from castmark.shot import Shot
+from castmark.shot import ResolvedShot, Shot
+from castmark.studio import drawing
 from castmark.studio.pipeline import AHEAD, WINDOW, Pipeline
-from castmark.take import Refusal, SignedImage
+from castmark.take import Draft, Failure, Refusal, SignedImage
 from castmark_provenance.keys import PemKey
 
 
@@ -137,6 +138,58 @@ def test_an_error_of_a_stage_ends_the_stream() -> None:
     assert list(pipeline(lambda batch: list(batch)).stream([])) == []
 
 
+@pytest.mark.parametrize(("batch_size", "groups", "broken"), [(8, 1, 5), (2, 3, 3), (4, 3, 9)])
+def test_results_before_an_error_are_given_first(batch_size: int, groups: int, broken: int) -> None:
+    def finish(n: int) -> int:
+        if n >= broken:
+            raise OSError(f"no room for {n}")
+        return n
+
+    def draw(batch: Sequence[int]):
+        return [line.finish(lambda n=n: finish(n)) for n in batch]
+
+    line = pipeline(draw, batch_size=batch_size, together=lambda n: n % groups)
+    given: list[int] = []
+    with pytest.raises(OSError, match=f"no room for {broken}"):
+        for n in line.stream(range(30)):
+            given.append(n)
+    assert given == list(range(broken))
+
+
+def test_results_before_a_source_broke_are_given_first() -> None:
+    def source() -> Iterator[int]:
+        yield from range(10)
+        raise OSError("the list was cut off")
+
+    given: list[int] = []
+    with pytest.raises(OSError, match="cut off"):
+        for n in pipeline(list).stream(source()):
+            given.append(n)
+    assert given == list(range(10))
+    with pytest.raises(ZeroDivisionError):
+        next(pipeline(list).stream(1 // 0 for _ in "x"))
+
+
+def test_while_it_is_held_nothing_is_drawn() -> None:
+    drawn: list[int] = []
+    ended: list[int] = []
+
+    def draw(batch: Sequence[int]) -> list[int]:
+        drawn.extend(batch)
+        return list(batch)
+
+    line = pipeline(draw, done=lambda: ended.append(1))
+    thread = threading.Thread(target=lambda: list(line.stream(range(3))))
+    with pytest.raises(KeyError), line.held():
+        assert ended == [1]
+        thread.start()
+        thread.join(0.3)
+        assert drawn == []
+        raise KeyError
+    thread.join()
+    assert sorted(drawn) == [0, 1, 2]
+
+
 def test_a_stream_that_an_error_ended_finishes_nothing_more() -> None:
     finished: list[int] = []
 
@@ -240,6 +293,63 @@ def test_adaptive_steps_are_spent_where_the_subject_is_not_like_itself(key: PemK
     assert studio.key(take.shot) != fake_studio(key, base=base).key(take.shot)
     with pytest.raises(InputError, match="rising numbers"):
         fake_studio(key, adaptive=(2, 1))
+
+
+def test_a_first_rung_that_fails_is_followed_by_the_next(
+    key: PemKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def finish(draft: Draft, size: tuple[int, int]) -> Draft:
+        if draft.resolved.steps == 1:
+            raise BaseError("the subject cannot be cut out")
+        return draft
+
+    monkeypatch.setattr(drawing, "finished", finish)
+    checked: list[int] = []
+    checker = FakeChecker(on_check=lambda drafts: checked.append(drafts[0].resolved.steps))
+    studio = fake_studio(key, base=FakeBase(default_steps=4), checker=checker, adaptive=(1, 2))
+    settings = studio.shoot(Shot("a mug")).claim.settings
+    assert (settings["denoiser_evaluations"], settings["adaptive"]) == (3, "1")
+    assert checked == [2]
+
+    def broken(drafts: Sequence[Draft]) -> None:
+        checked.append(drafts[0].resolved.steps)
+        raise CheckError("no calibration")
+
+    checked.clear()
+    (take,) = fake_studio(key, checker=FakeChecker(on_check=broken), adaptive=(1,)).shoot_all([Shot("a cup")])
+    assert isinstance(take, Failure)
+    assert checked == [2], "drawn again because it could not be made, not because of the check"
+
+
+def test_seconds_are_those_of_every_rung(key: PemKey, tmp_path) -> None:
+    def slow_first(shots: Sequence[ResolvedShot]) -> None:
+        if shots[0].steps == 1:
+            time.sleep(0.2)
+
+    mira = make_subject(tmp_path, "mira")
+    base = FakeBase(default_steps=4, on_draw=slow_first)
+    studio = fake_studio(key, base=base, wardrobe=FakeWardrobe(score=0.2), adaptive=(1,))
+    assert studio.shoot(Shot("mira", subjects=[mira])).timings["draw"] >= 0.2
+
+
+def test_nothing_is_drawn_while_a_subject_is_learned(
+    key: PemKey, tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = FakeBase()
+    studio = fake_studio(key, base=base)
+    thread = threading.Thread(target=lambda: studio.shoot(Shot("a mug")))
+
+    def learn(subject, *_: object, **__: object):
+        thread.start()
+        thread.join(0.3)
+        assert base.batches == []
+        return subject
+
+    monkeypatch.setattr("castmark.studio.opening.learn_subject", learn)
+    mira = make_subject(tmp_path, "mira")
+    assert studio.learn(mira) is mira
+    thread.join()
+    assert base.batches == [1]
 
 
 def test_threads_and_energy_are_what_the_machine_says(tmp_path) -> None:

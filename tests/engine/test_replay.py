@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from castmark.jobs import Job, JobRow, read_job
 from castmark.runs.replay import Replay, replay
 from castmark.shot import ResolvedShot, Shot
 from castmark.studio.studio import Studio
-from castmark.take import Draft
+from castmark.take import Draft, SignedImage
 from castmark_adapters.subject import Subject
 from castmark_provenance.keys import PemKey
 
@@ -110,6 +111,36 @@ def test_an_image_that_was_drawn_in_a_batch_is_drawn_in_one_again(key: PemKey, t
     alone = replay(image, fake_studio(key, base=Batched(), batch_size=1), subject={}.__getitem__)
     assert not alone.same
     assert "batch: 4 then, 1 now" in alone.differences
+
+
+class Marks:
+    """Marks every picture with 7 in name only, and remembers what it registers."""
+
+    def __init__(self) -> None:
+        self.registered: list[str] = []
+
+    def mark(self, pixels: np.ndarray, shot_key: str) -> tuple[np.ndarray, int]:
+        return pixels, 7
+
+    def additions(self, pixels: np.ndarray, identifier: int | None) -> tuple[()]:
+        return ()
+
+    def register(
+        self, data: bytes, media_type: str, pixels: np.ndarray, mark: int | None, title: str
+    ) -> None:
+        self.registered.append(title)
+
+
+def test_a_replay_amid_a_run_leaves_its_watermarks_alone(run: Path, key: PemKey, mira: Subject) -> None:
+    marks = Marks()
+    base = FakeBase(on_draw=lambda shots: time.sleep(0.02))
+    studio = fake_studio(key, base=base, durable=marks, batch_size=1)
+    shots = [Shot("a mug", seed=seed, name=f"mug-{seed}") for seed in range(6)]
+    for take in studio.shoot_all(shots):
+        assert isinstance(take, SignedImage)
+        assert str(take.claim.settings["watermark"]).endswith("7")
+        assert again(run, studio, mira, "plain").same
+    assert sorted(marks.registered) == [shot.name for shot in shots]
 
 
 def test_refused_now_is_compared_all_the_same(run: Path, key: PemKey, mira: Subject) -> None:

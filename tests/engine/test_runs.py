@@ -13,9 +13,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
-from engine_fakes import FakeBase, FakeChecker, fake_studio
+from engine_fakes import SIDE, FakeBase, FakeChecker, fake_studio
 
+from castmark import take as take_module
 from castmark.errors import InputError, LedgerError
 from castmark.jobs import Job, JobRow, read_job
 from castmark.machine.energy import EnergyMeter
@@ -26,7 +28,8 @@ from castmark.runs.ledger_row import verdict_from_json, verdict_to_json
 from castmark.runs.report import read_summary
 from castmark.runs.runners import LocalRunner, RowDone, run
 from castmark.runs.variations import variations
-from castmark.shot import REDRAW_STRIDE, ResolvedShot
+from castmark.shot import REDRAW_STRIDE, ResolvedShot, Shot
+from castmark.take import Draft
 from castmark_adapters.errors import SubjectError
 from castmark_adapters.subject import Subject
 from castmark_provenance.claim import PromptRecord, salted
@@ -96,6 +99,15 @@ def test_another_policy_or_base_draws_everything_again(key: PemKey, tmp_path: Pa
     assert fake_studio(key, base=FakeBase(digest="b" * 64)).run(job(), tmp_path).drawn == 3
 
 
+def test_a_new_calibration_judges_everything_anew(key: PemKey, tmp_path: Path) -> None:
+    strict = FakeChecker(bad_seeds=frozenset({1}))
+    assert fake_studio(key, checker=strict).run(job(), tmp_path).count("refused") == 1
+    lenient = FakeChecker(calibration_digest="c" * 64)
+    assert fake_studio(key, checker=lenient).run(job(), tmp_path).ok, "a refusal is no longer one"
+    assert fake_studio(key, checker=strict).run(job(), tmp_path).count("refused") == 1, "nor a pass a pass"
+    assert set(files(tmp_path)) == {"shot-0.png", "shot-2.png"}
+
+
 def test_rows_that_left_the_job_leave_the_summary_and_keep_their_file(key: PemKey, tmp_path: Path) -> None:
     fake_studio(key).run(job(3), tmp_path)
     summary = fake_studio(key).run(job(2), tmp_path)
@@ -150,6 +162,45 @@ def test_refused_images_are_redrawn_with_other_seeds_and_every_refusal_is_kept(
         assert [seed for seed, _ in ledger.refusals("shot-1")] == [1, 1 + REDRAW_STRIDE]
         assert [seed for seed, _ in ledger.refusals("shot-2")] == [2]
     assert studio.run(work, tmp_path, redraws=2).drawn == 0
+
+
+def test_a_redraw_that_failed_is_what_the_next_run_tries(key: PemKey, tmp_path: Path) -> None:
+    seeds: list[int] = []
+    broken = [True]
+
+    def on_draw(shots: Sequence[ResolvedShot]) -> None:
+        seeds.extend(shot.seed for shot in shots)
+        if broken[0] and shots[0].seed >= REDRAW_STRIDE:
+            raise RuntimeError("a passing trouble")
+
+    bad = frozenset({0, REDRAW_STRIDE})
+    studio = fake_studio(key, base=FakeBase(on_draw=on_draw), checker=FakeChecker(bad_seeds=bad))
+    assert studio.run(job(1), tmp_path, redraws=2).count("failed") == 1
+    broken[0] = False
+    seeds.clear()
+    summary = studio.run(job(1), tmp_path, redraws=2)
+    assert summary.ok and summary.rows[0].redraws == 2
+    assert seeds == [REDRAW_STRIDE, 2 * REDRAW_STRIDE]
+    with Ledger.read(tmp_path) as ledger:
+        assert [seed for seed, _ in ledger.refusals("shot-0")] == [0, REDRAW_STRIDE]
+    changed = Job(source="mugs.csv", rows=(JobRow(name="shot-0", prompt="a cup", seed=5),))
+    assert [row.seed for row in studio.run(changed, tmp_path, redraws=2).rows] == [5], (
+        "another shot begins anew"
+    )
+
+
+def test_refusals_are_read_in_chunks(key: PemKey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_studio(key, checker=FakeChecker(bad_seeds=frozenset(range(5)))).run(job(5), tmp_path)
+    monkeypatch.setattr(ledger_module, "CHUNK", 2)
+    with Ledger.read(tmp_path) as ledger:
+        assert len(list(ledger.every_refusal())) == 5
+        reading = ledger.every_refusal()
+        next(reading)
+        database = sqlite3.connect(tmp_path / "ledger.sqlite")
+        database.execute("DELETE FROM refusals WHERE name > 'shot-1'")
+        database.commit()
+        database.close()
+        assert len(list(reading)) == 1, "the rest of the chunk, and nothing was held of what came after"
 
 
 def test_no_run_redraws_more_than_the_policy_allows(key: PemKey, tmp_path: Path) -> None:
@@ -252,10 +303,19 @@ def test_a_second_process_is_told(key: PemKey, tmp_path: Path) -> None:
     assert subprocess.run([sys.executable, "-c", code, tmp_path], check=False).returncode == 0
 
 
+def test_a_damaged_lock_is_told(key: PemKey, tmp_path: Path) -> None:
+    fake_studio(key).run(job(1), tmp_path)
+    (tmp_path / ".lock").write_bytes(b"not a database" * 100)
+    with pytest.raises(LedgerError, match=r"\.lock: lock is damaged \(.*\); remove it"):
+        fake_studio(key).run(job(1), tmp_path)
+    (tmp_path / ".lock").unlink()
+    assert fake_studio(key).run(job(1), tmp_path).drawn == 0
+
+
 def test_a_full_disk_stops_the_run_with_nothing_half_written(
     key: PemKey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, written = ledger_module.write_atomically, []
+    real, written = take_module.write_atomically, []
 
     def full_after_two(target: Path, data: bytes) -> None:
         if len(written) == 2:
@@ -263,13 +323,97 @@ def test_a_full_disk_stops_the_run_with_nothing_half_written(
         written.append(target)
         real(target, data)
 
-    monkeypatch.setattr(ledger_module, "write_atomically", full_after_two)
+    monkeypatch.setattr(take_module, "write_atomically", full_after_two)
     with pytest.raises(OSError, match="No space left"):
         fake_studio(key, batch_size=1, workers=1).run(job(5), tmp_path)
     assert set(files(tmp_path)) == {"shot-0.png", "shot-1.png"}
     monkeypatch.undo()
     summary = fake_studio(key).run(job(5), tmp_path)
     assert (summary.ok, summary.drawn) == (True, 3)
+
+
+class DiscBase(FakeBase):
+    """Draws what can be cut out: a disc, of another shade with every seed."""
+
+    def draw(self, shots: Sequence[ResolvedShot]) -> list[Draft]:
+        rows, columns = np.mgrid[:SIDE, :SIDE]
+        disc = (rows - SIDE // 2) ** 2 + (columns - SIDE // 2) ** 2 < (SIDE // 3) ** 2
+        drawn: list[Draft] = []
+        for draft in super().draw(shots):
+            shade = np.array((200 + draft.resolved.seed, 30, 30))
+            picture = np.where(disc[..., None], shade, 240).astype(np.uint8)
+            drawn.append(replace(draft, pixels=picture))
+        return drawn
+
+
+def test_layers_go_where_their_image_cannot_be_written(
+    key: PemKey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = take_module.write_atomically
+
+    def no_images(target: Path, data: bytes) -> None:
+        if target.suffix == ".png":
+            raise OSError(errno.ENOSPC, "No space left on device", str(target))
+        real(target, data)
+
+    monkeypatch.setattr(take_module, "write_atomically", no_images)
+    studio = fake_studio(key, base=DiscBase())
+    with pytest.raises(OSError, match="No space left"):
+        studio.shoot(Shot("a mug", layers=True, name="mug")).save(tmp_path / "own")
+    assert list((tmp_path / "own").iterdir()) == []
+    with pytest.raises(OSError, match="No space left"):
+        studio.run(job(1, layers=True), tmp_path / "run")
+    assert files(tmp_path / "run") == {}
+
+
+def test_layers_that_were_lost_or_damaged_are_made_again(key: PemKey, tmp_path: Path) -> None:
+    work = job(4, layers=True)
+    assert fake_studio(key, base=DiscBase()).run(work, tmp_path).drawn == 4
+    before = files(tmp_path)
+    images = tmp_path / "images"
+    (images / "shot-1.ora").unlink()
+    damaged = bytearray((images / "shot-2.ora").read_bytes())
+    damaged[damaged.index(b"IDAT") + 10] ^= 1
+    (images / "shot-2.ora").write_bytes(damaged)
+    (images / "shot-3.ora").write_bytes((images / "shot-0.ora").read_bytes())
+    drawn: list[str] = []
+    summary = fake_studio(key, base=DiscBase()).run(
+        work, tmp_path, on_event=lambda e: drawn.append(e.row.name)
+    )
+    assert summary.ok and drawn == ["shot-1", "shot-2", "shot-3"]
+    after = files(tmp_path)
+    assert after.keys() == before.keys()
+    assert {name for name in before if before[name] == after[name]} == {"shot-0.png", "shot-0.ora"}
+    assert fake_studio(key, base=DiscBase()).run(work, tmp_path).drawn == 0
+
+
+def test_what_is_in_the_place_of_an_image_is_told(key: PemKey, tmp_path: Path) -> None:
+    fake_studio(key).run(job(1), tmp_path)
+    place = tmp_path / "images/shot-0.png"
+    place.unlink()
+    place.mkdir()
+    with pytest.raises(LedgerError, match=r"shot-0\.png: cannot be read \(.*\); move it away"):
+        fake_studio(key).run(job(1), tmp_path)
+    (tmp_path / "images/shot-1.png").mkdir()
+    place.rmdir()
+    with pytest.raises(LedgerError, match=r"shot-1\.png: cannot be removed \(.*\); move it away"):
+        fake_studio(key).run(job(2), tmp_path)
+    (tmp_path / "images/shot-1.png").rmdir()
+    assert fake_studio(key).run(job(2), tmp_path).ok
+
+
+def test_a_run_stays_in_its_folder_wherever_the_process_goes(
+    key: PemKey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    summary = fake_studio(key, batch_size=1).run(
+        job(12), "run", on_event=lambda _: monkeypatch.chdir(tmp_path / "elsewhere")
+    )
+    assert len(files(tmp_path / "run")) == 12
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    assert {row.file: row.sha256 for row in summary.rows} == files(tmp_path / "run")
+    assert read_summary(tmp_path / "run") is not None
 
 
 def test_writing_leaves_nothing_behind_when_the_disk_fills(

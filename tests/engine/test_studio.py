@@ -1,16 +1,24 @@
 import io
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
-from engine_fakes import FakeBase, FakeChecker, FakeWardrobe, fake_studio, pixels
+from engine_fakes import FakeBase, FakeChecker, FakeWardrobe, digest, fake_studio, pixels
 from PIL import Image
 
-from castmark.errors import BaseError, CheckError, RefusedError, SigningError
+from castmark.errors import BaseError, CheckError, InputError, RefusedError, SigningError
+from castmark.outputs.openraster import Layer
+from castmark.outputs.size import contain, cover
 from castmark.shot import ResolvedShot, Shot
+from castmark.studio import drawing
+from castmark.studio.claims import safety_record
+from castmark.studio.start import StartImage
+from castmark.studio.starting import set_in
 from castmark.take import Draft, Failure, Refusal, SignedImage, Verdict
 from castmark_adapters.subject import Subject
+from castmark_provenance.durable.layer import DurableLayer
 from castmark_provenance.keys import PemKey
 from castmark_provenance.report import State
 from castmark_provenance.verify import verify
@@ -213,3 +221,146 @@ def test_the_same_shot_twice_is_the_same_pixels_and_key(key: PemKey) -> None:
     assert first.salt != second.salt
     images = [np.asarray(Image.open(io.BytesIO(take.data))) for take in (first, second)]
     assert np.array_equal(*images)
+
+
+def test_an_unnamed_file_is_called_by_what_no_guess_can_be_tested_on(key: PemKey) -> None:
+    first, second = (fake_studio(key).shoot(Shot("a mug", seed=5)) for _ in range(2))
+    assert first.key[:12] not in first.file_name
+    assert first.file_name == f"{first.claim.title}.png" != second.file_name
+    assert fake_studio(key).shoot(Shot("a mug", name="mug")).file_name == "mug.png"
+
+
+@pytest.mark.parametrize(
+    "names", [("mug", "mug-blue-launch"), ("mira", "mira2"), ("i", "of"), ("identity", "subject")]
+)
+def test_subjects_are_counted_and_not_named_whatever_they_are_called(names: tuple[str, str]) -> None:
+    checker = FakeChecker()
+    found = [
+        checker._finding("L3 subject", f"{what} of {who}", 0.1)
+        for who in names
+        for what in ("hair", "identity")
+    ]
+    record = safety_record(checker._verdict(digest("x"), found), names)
+    assert [finding.name for finding in record.findings] == [
+        f"{what} of subject {number}" for number in (1, 2) for what in ("hair", "identity")
+    ]
+
+
+@pytest.mark.parametrize("steps", [-3, 0, 101, True, 2.5])
+def test_steps_that_no_shot_may_ask_for_are_none_for_a_studio_either(steps: int, key: PemKey) -> None:
+    with pytest.raises(InputError, match="denoising steps: give a whole number from 1 to 100"):
+        fake_studio(key, steps=steps)
+
+
+@pytest.mark.parametrize(
+    "asked", [{"prompt": " \n"}, {"prompt": "a mug", "seed": True}, {"prompt": "a mug", "steps": True}]
+)
+def test_a_blank_prompt_and_a_truth_for_a_number_are_refused(asked: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"blank|no number"):
+        Shot(**asked)  # type: ignore[arg-type]
+
+
+def test_of_several_subjects_the_least_alike_is_told() -> None:
+    checker = FakeChecker()
+    found = [
+        checker._finding("L3 subject", f"identity of {who}", s) for who, s in (("mira", 0.9), ("nora", 0.2))
+    ]
+    assert checker._verdict(digest("x"), found).identity == 0.2
+    assert checker._verdict(digest("x"), []).identity is None
+
+
+def test_each_image_of_a_batch_names_the_start_of_its_own(key: PemKey, tmp_path: Path) -> None:
+    base = FakeBase()
+    studio = fake_studio(key, base=base)
+    drafts = [studio.shoot(Shot("a mug", seed=seed, name=f"mug-{seed}")).save(tmp_path) for seed in (1, 2)]
+    starts = [StartImage.of(path, 0.5) for path in drafts]
+    takes = list(studio.shoot_all(Shot("a cup", start=start) for start in starts))
+    assert base.batches == [1, 1, 2]
+    for take, start in zip(takes, starts, strict=True):
+        assert isinstance(take, SignedImage)
+        assert take.claim.settings["start"] == start.sha256[:16]
+
+
+def slope(width: int, height: int) -> Image.Image:
+    """A picture that shows where it was stretched, cropped or moved."""
+    rows, columns = np.mgrid[0:height, 0:width]
+    red, green = columns * 255 / (width - 1), rows * 255 / (height - 1)
+    return Image.fromarray(np.dstack([red, green, np.full_like(red, 99)]).astype(np.uint8))
+
+
+def far_off(picture: Image.Image, other: Image.Image) -> float:
+    return float(np.abs(np.asarray(picture, float) - np.asarray(other.convert("RGB"), float)).max())
+
+
+@pytest.mark.parametrize("size", [(128, 32), (32, 128), (96, 96)])
+def test_a_start_image_lies_where_the_picture_is_taken_from(size: tuple[int, int]) -> None:
+    picture = slope(*size)
+    assert far_off(picture, cover(set_in(picture, (64, 64), size, whole=False), size)) < 25
+    inner = contain(set_in(picture, (64, 64), size, whole=True).convert("RGBA"), size)
+    left, top, right, bottom = inner.getchannel("A").getbbox() or pytest.fail("nothing is there")
+    box = (left + 2, top + 2, right - 2, bottom - 2)
+    assert far_off(picture.crop(box), inner.crop(box)) < 25
+
+
+def test_a_start_image_of_another_aspect_is_neither_stretched_nor_left_with_gaps() -> None:
+    wide = np.asarray(set_in(slope(128, 32), (64, 64), (128, 32), whole=False))
+    assert np.array_equal(wide[0], wide[24]) and np.array_equal(wide[63], wide[39]), "the edges go on"
+    square = slope(96, 96)
+    assert far_off(set_in(square, (64, 64), (128, 32), whole=False), square.resize((64, 64))) < 25
+    same = square.resize((64, 64), Image.Resampling.LANCZOS)
+    assert np.array_equal(set_in(square, (64, 64), (192, 192), whole=False), same)
+
+
+def test_a_wide_start_image_is_not_squashed(key: PemKey, tmp_path: Path) -> None:
+    class Keeping(FakeBase):
+        def draw_from(self, shots: Sequence[ResolvedShot], images: Sequence[Image.Image]) -> list[Draft]:
+            return [
+                replace(draft, pixels=np.array(image))
+                for draft, image in zip(self.draw(shots), images, strict=True)
+            ]
+
+    class Sloping(FakeBase):
+        def draw(self, shots: Sequence[ResolvedShot]) -> list[Draft]:
+            return [replace(draft, pixels=np.asarray(slope(64, 16))) for draft in super().draw(shots)]
+
+    start = fake_studio(key, base=Sloping()).shoot(Shot("a mug", width=64, height=16)).save(tmp_path)
+    studio = fake_studio(key, base=Keeping(sizes={(32, 32)}))
+    take = studio.shoot(Shot("a cup", width=64, height=16, start=StartImage.of(start, 0.5)))
+    assert take.claim.settings["drawn_size"] == "32x32"
+    assert far_off(slope(64, 16), Image.open(io.BytesIO(take.data))) < 40
+
+
+def test_what_cannot_be_finished_has_no_neighbour_drawn_again(
+    key: PemKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def finish(draft: Draft, size: tuple[int, int]) -> Draft:
+        if draft.resolved.seed == 2:
+            raise BaseError("the subject cannot be cut out")
+        return draft
+
+    monkeypatch.setattr(drawing, "finished", finish)
+    base = FakeBase()
+    takes = list(fake_studio(key, base=base).shoot_all([Shot("a mug", seed=i) for i in range(4)]))
+    assert [type(take) for take in takes] == [SignedImage, SignedImage, Failure, SignedImage]
+    assert "cannot be cut out" in takes[2].explain()
+    assert base.batches == [4]
+
+
+def test_nothing_but_pixels_is_taken_from_a_base(key: PemKey) -> None:
+    class Layered(FakeBase):
+        def draw(self, shots: Sequence[ResolvedShot]) -> list[Draft]:
+            hidden = Layer("x", Image.new("RGBA", (32, 32), (255, 0, 0, 255)))
+            return [replace(draft, layers=(hidden,)) for draft in super().draw(shots)]
+
+    (take,) = fake_studio(key, base=Layered()).shoot_all([Shot("a mug")])
+    assert isinstance(take, Failure)
+    assert "answered with more than pixels" in take.explain()
+
+
+def test_a_picture_too_small_for_its_watermark_is_not_drawn_first(key: PemKey, tmp_path: Path) -> None:
+    base = FakeBase()
+    layer = DurableLayer.open(tmp_path / "registry.sqlite")
+    (take,) = fake_studio(key, base=base, durable=layer).shoot_all([Shot("a mug")])
+    assert isinstance(take, Failure)
+    assert "32x32 px are too few for a watermark; ask for at least 128x128" in take.explain()
+    assert base.batches == []

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +17,13 @@ from ranks import average_of_ranks
 import castmark_data
 from castmark.errors import InputError
 from castmark.training import carried, denoiser, muon, parallel, prompt_model, teacher
-from castmark.training.common import TrainSettings, load_checkpoint, made_of, save_checkpoint
+from castmark.training.autoencoder import new_autoencoder
+from castmark.training.common import TrainSettings, load_checkpoint, made_of, save_checkpoint, write_card
 from castmark.training.identity import _at
 from castmark.training.loop import Loop
+from castmark.training.subject_encoder import untrained_encoder
 from castmark.training.supply import Replay, Supply
+from castmark_adapters.encoder import SubjectEncoder
 from castmark_world import FULL
 
 
@@ -180,38 +185,60 @@ def test_a_threshold_accepts_no_more_than_it_says(n: int) -> None:
     assert np.mean(scores >= _at(0.99, scores)) <= 0.01
 
 
-def test_a_teacher_that_is_packed_is_a_quarter_of_it_and_goes_on(tmp_path: Path) -> None:
+@pytest.fixture
+def unfinished(tmp_path: Path) -> TrainSettings:
+    """Where an autoencoder and a subject encoder lie that no teacher has learned from yet."""
+    settings = TrainSettings(minutes=0, work=tmp_path / "work", out=tmp_path / "models" / "base")
+    torch.manual_seed(0)
+    new_autoencoder().save_pretrained(settings.out / "vae")
+    write_card(settings.out / "vae", {"model": "autoencoder"})
+    untrained_encoder().model.save_pretrained(tmp_path / "models" / "reference" / "image_encoder")
+    return settings
+
+
+def test_a_teacher_is_packed_with_what_it_learns_from_and_goes_on(unfinished: TrainSettings) -> None:
     torch.manual_seed(0)
     model = torch.nn.Sequential(
         torch.nn.Conv2d(8, 64, 3), torch.nn.GroupNorm(8, 64), torch.nn.Conv2d(64, 8, 3)
     )
     with torch.no_grad():
         model[0].weight[0] *= 100  # a row of its own scale
-    settings = TrainSettings(minutes=0, work=tmp_path / "work", out=tmp_path / "next")
     with pytest.raises(InputError, match=r"no teacher.pt"):
-        carried.pack(settings)
-    save_checkpoint(settings.work / "teacher.pt", {"model": model.state_dict(), "step": 7, "minutes": 1.5})
-    carried.pack(settings)
-    size = sum(value.numel() for value in model.state_dict().values())
-    assert (tmp_path / "next" / "teacher.safetensors").stat().st_size < 1.3 * size + 2000
-    with pytest.raises(InputError, match="there is a teacher already"):
-        carried.unpack(settings)
-    (settings.work / "teacher.pt").unlink()
-    carried.unpack(settings)
-    state = load_checkpoint(settings.work / "teacher.pt")
+        carried.pack(unfinished)
+    save_checkpoint(unfinished.work / "teacher.pt", {"model": model.state_dict(), "step": 7, "minutes": 1.5})
+    carried.pack(unfinished)
+    vae = AutoencoderTiny.from_pretrained(unfinished.out / "vae")
+    encoder = SubjectEncoder.load(denoiser.reference_folder(unfinished.out) / "image_encoder").model
+    size = sum(p.numel() for each in (vae, encoder, model) for p in each.parameters())
+    assert (unfinished.work / carried.PACKED).stat().st_size < 1.1 * size
+    with pytest.raises(InputError, match="is there already"):
+        carried.unpack(unfinished)
+    (unfinished.work / "teacher.pt").unlink()
+    elsewhere = replace(unfinished, out=unfinished.work / "other" / "base")
+    carried.unpack(elsewhere)
+    state = load_checkpoint(unfinished.work / "teacher.pt")
     assert state is not None and (state["step"], state["minutes"]) == (7, 1.5)
-    for name, value in model.state_dict().items():
-        apart = (state["model"][name] - value).flatten(1 if value.dim() > 1 else 0).abs().amax(-1)
-        assert (apart <= value.flatten(1 if value.dim() > 1 else 0).abs().amax(-1) / 200).all(), name
-    loop = Loop(settings, "teacher", model, muon.groups(model), peak=1e-3)
+    assert json.loads((elsewhere.out / "vae" / "card.json").read_text()) == {"model": "autoencoder"}
+    again = AutoencoderTiny.from_pretrained(elsewhere.out / "vae")
+    sees = SubjectEncoder.load(denoiser.reference_folder(elsewhere.out) / "image_encoder").model
+    found = ((vae, again.state_dict(), 127), (encoder, sees.state_dict(), 127), (model, state["model"], 31))
+    for module, weights, levels in found:
+        for name, value in module.state_dict().items():
+            most = value.flatten(1 if value.dim() > 1 else 0).abs().amax(-1)
+            apart = (weights[name] - value).flatten(1 if value.dim() > 1 else 0).abs().amax(-1)
+            assert (apart <= (0.6 / levels + 1e-3) * most).all(), name
+    loop = Loop(unfinished, "teacher", model, muon.groups(model), peak=1e-3)
     assert loop.resumed and loop.step == 7
 
 
-def test_a_teacher_of_another_scope_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = TrainSettings(minutes=0, work=tmp_path / "work", out=tmp_path / "next")
-    save_checkpoint(settings.work / "teacher.pt", {"model": {}, "step": 1, "minutes": 1.0})
-    carried.pack(settings)
-    (settings.work / "teacher.pt").unlink()
+def test_a_teacher_of_another_scope_is_not_unpacked(
+    unfinished: TrainSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_checkpoint(unfinished.work / "teacher.pt", {"model": {}, "step": 1, "minutes": 1.0})
+    carried.pack(unfinished)
+    (unfinished.work / "teacher.pt").unlink()
+    elsewhere = replace(unfinished, out=unfinished.work / "other" / "base")
     monkeypatch.setattr(carried, "DEFAULT", FULL)
     with pytest.raises(InputError, match="learned in the scope 'first', and this is 'full'"):
-        carried.unpack(settings)
+        carried.unpack(elsewhere)
+    assert not elsewhere.out.exists() and not (unfinished.work / "teacher.pt").exists()

@@ -67,6 +67,27 @@ def test_an_ab_set_changes_one_thing(drafts: Path) -> None:
         variations(drafts, "mug-01", replace={"mira with a red mug on oak": ""})
 
 
+def test_an_ab_set_drops_no_text(key: PemKey, tmp_path: Path) -> None:
+    words = [f"word{i}" for i in range(26)]
+    row = JobRow(name="mug", prompt=" ".join(words))
+    fake_studio(key).run(Job(source="words.csv", rows=(row,)), tmp_path)
+    with pytest.raises(InputError, match="26 texts to replace; an A/B set takes 25"):
+        variations(tmp_path, "mug", replace=dict.fromkeys(words, "mug"))
+    job = variations(tmp_path, "mug", n=1, replace=dict.fromkeys(words[:25], "mug"))
+    assert [row.name for row in job.rows][::25] == ["mug-01a", "mug-01z"]
+
+
+def test_an_image_of_the_longest_name_can_be_varied(key: PemKey, tmp_path: Path) -> None:
+    name = "m" * 100
+    fake_studio(key).run(Job(source="a.csv", rows=(JobRow(name=name, prompt="a mug"),)), tmp_path / "run")
+    for job in (
+        variations(tmp_path / "run", name, n=2),
+        variations(tmp_path / "run", name, replace={"a": "one"}),
+    ):
+        assert fake_studio(key).run(job, tmp_path / job.source[:3].replace("/", "-")).ok
+        assert {len(row.name) for row in job.rows} == {100}
+
+
 def test_an_ab_set_of_an_image_that_had_a_start_begins_there_again(
     key: PemKey, mira: Subject, drafts: Path, tmp_path: Path
 ) -> None:

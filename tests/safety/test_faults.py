@@ -78,6 +78,7 @@ class Wrapped:
     def __init__(self, gate: Gate, check: Callable[[Gate, Sequence[Draft]], Any]) -> None:
         self._gate, self._check = gate, check
         self.policy_digest, self.fingerprint = gate.policy_digest, gate.fingerprint
+        self.calibration_digest = gate.calibration_digest
         self.max_redraws, self.fairness = gate.max_redraws, gate.fairness
 
     def check_prompt(self, text: str) -> Verdict:

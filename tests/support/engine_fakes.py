@@ -127,6 +127,7 @@ class FakeChecker:
 
     policy_digest: str = digest("policy")
     fingerprint: str = digest("checker")
+    calibration_digest: str = digest("calibration")
     bad_seeds: frozenset[int] = frozenset()
     max_redraws: int = 3
     fairness: Fairness = Fairness(target={"gender": "uniform"})  # noqa: RUF009
@@ -160,7 +161,7 @@ class FakeChecker:
             policy="test policy",
             policy_digest=self.policy_digest,
             checker=self.fingerprint,
-            calibration=digest("calibration"),
+            calibration=self.calibration_digest,
             domain="noise",
             findings=tuple(findings),
         )

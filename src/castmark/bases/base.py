@@ -109,6 +109,7 @@ class Base(Protocol):
 
         Raises:
             BaseError: a size or step count that the base cannot draw.
+            InputError: a step count that no shot may ask for.
         """
         ...
 

@@ -32,7 +32,7 @@ from castmark.bases.speed import Hardware, SpeedSettings, decide
 from castmark.bases.words import unknown_words
 from castmark.errors import BaseError
 from castmark.remembered import Remembered
-from castmark.shot import ResolvedShot, Shot
+from castmark.shot import ResolvedShot, Shot, bound_steps
 from castmark.take import Draft
 from castmark_adapters.host import ReferenceSource, Words
 from castmark_adapters.learn import LearnSettings
@@ -251,7 +251,9 @@ class DiffusersBase:
 
         Raises:
             BaseError: a size that this base does not draw.
+            InputError: a step count that no shot may ask for.
         """
+        bound_steps(shot.steps)
         width, height = shot.width or self.default_size[0], shot.height or self.default_size[1]
         if (width, height) not in self.model.sizes:
             known = ", ".join(f"{w} x {h}" for w, h in self.model.sizes)
@@ -295,7 +297,7 @@ class DiffusersBase:
         assert start is not None
         return self._drafts(
             shots,
-            {"strength": start.strength, "start": start.sha256[:16], "decoder": "diffusers"},
+            {"strength": start.strength, "decoder": "diffusers"},
             lambda some, size, steps: self.model.run_from(
                 images[some],
                 start.strength,

@@ -25,7 +25,7 @@ RUNGS = ("L0 integrity", "L1 prompt", "L2 image")
 class CostOfACheck:
     """An open_clip ViT-B/32 with random weights; with ``small``, one of a few layers."""
 
-    policy_digest = fingerprint = hashlib.sha256(b"cost of a check").hexdigest()
+    policy_digest = fingerprint = calibration_digest = hashlib.sha256(b"cost of a check").hexdigest()
     max_redraws = 0
     fairness = Fairness()
 
@@ -68,7 +68,7 @@ class CostOfACheck:
             policy="none: a measurement",
             policy_digest=self.policy_digest,
             checker=self.fingerprint,
-            calibration=self.fingerprint,
+            calibration=self.calibration_digest,
             domain="anything",
             findings=findings,
         )

@@ -2,12 +2,14 @@
 
 One sqlite file (WAL, synchronous FULL) beside the images. The rules:
 
-1. A row is done only when its file exists and the file's sha256 is the one recorded.
+1. A row is done only when its file exists and the file's sha256 is the one recorded, and, where layers were
+   asked for, their file is whole and holds that image.
 2. The image is written whole (temporary file, fsync, rename) before its row says so. A process killed between
    the two leaves a file without a row; the next run removes it and draws it again. The image that a row had
    before it changed stays until the new one is there, the row is refused, or the job no longer has it.
 3. One process works on a run at a time; a second is told. The lock dies with its holder.
-4. A row is drawn again when its shot, the base, an adapter, the policy or the code changed: when its key did.
+4. A row is drawn again when its shot, the base, an adapter, the policy, its calibration or the code changed:
+   when its key did.
 5. Rows are planned in one transaction and read in chunks: a job of a hundred thousand rows takes the memory
    of a few hundred.
 
@@ -17,9 +19,11 @@ The prompt and the salt of its hash are kept here and only here: this file is pr
 from __future__ import annotations
 
 import hashlib
+import io
 import itertools
 import json
 import sqlite3
+import zipfile
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -31,7 +35,7 @@ from castmark.errors import LedgerError
 from castmark.runs.ledger_file import locked, opened, opened_to_read, trouble
 from castmark.runs.ledger_row import Row, finite, row_from, shot_to_json, verdict_from_json, verdict_to_json
 from castmark.shot import Shot
-from castmark.take import SUFFIX, Refusal, SignedImage, Take, Verdict, write_atomically
+from castmark.take import SUFFIX, Refusal, SignedImage, Take, Verdict
 
 FILE, IMAGES, LOCK = "ledger.sqlite", "images", ".lock"
 SCHEMA = 2
@@ -161,9 +165,17 @@ class Ledger:
 
     def every_refusal(self) -> Iterator[Verdict]:
         """Every refusal so far of every image as it is asked for now."""
-        with self._speaking():
-            found = self._database.execute("SELECT verdict FROM refusals ORDER BY at").fetchall()
-        return (verdict_from_json(record["verdict"]) for record in found)
+        last = 0
+        while True:
+            with self._speaking():
+                chunk = self._database.execute(
+                    f"SELECT rowid, verdict FROM refusals WHERE rowid > ? ORDER BY rowid LIMIT {CHUNK}",
+                    (last,),
+                ).fetchall()
+            if not chunk:
+                return
+            yield from (verdict_from_json(record["verdict"]) for record in chunk)
+            last = chunk[-1]["rowid"]
 
     def spend(self, **amounts: float | None) -> None:
         """Add to what the run has taken so far: seconds, drawings, joules."""
@@ -251,9 +263,7 @@ class Ledger:
         Raises:
             OSError: the file cannot be written (full disk, no permission); nothing of it is left.
         """
-        for name, data in take.companions.items():
-            write_atomically(self.images / name, data)
-        write_atomically(self.images / take.file_name, take.data)
+        take.save(self.images)
 
     def record(self, name: str, take: Take, *, redraws: int = 0) -> Row:
         """Write what became of an image; the file of a signed one was written before (`keep`).
@@ -333,16 +343,27 @@ class Ledger:
 
     def _recorded(self, row: sqlite3.Row) -> bool:
         """The row's file is there and is the one recorded."""
-        if row["file"] is None:
+        data = None if row["file"] is None else _read(self.images / row["file"])
+        return data is not None and hashlib.sha256(data).hexdigest() == row["sha256"]
+
+    def _layered(self, row: sqlite3.Row) -> bool:
+        """Where layers were asked for, their file is there, whole, and of the image recorded."""
+        if not json.loads(row["shot"]).get("layers"):
+            return True
+        data = _read(self.images / (row["name"] + LAYERS))
+        if data is None:
             return False
         try:
-            return hashlib.sha256((self.images / row["file"]).read_bytes()).hexdigest() == row["sha256"]
-        except FileNotFoundError:
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                merged = archive.read("mergedimage.png")
+                return archive.testzip() is None and hashlib.sha256(merged).hexdigest() == row["sha256"]
+        except Exception:  # noqa: BLE001 - a damaged archive raises whatever its bytes make of it
             return False
 
     def _done(self, row: sqlite3.Row) -> bool:
         """There is nothing to draw: the row is refused, or signed and as rule 1 wants it."""
-        return row["status"] == "refused" or (row["status"] == "signed" and self._recorded(row))
+        signed = row["status"] == "signed" and self._recorded(row) and self._layered(row)
+        return signed or row["status"] == "refused"
 
     def _place(self, shot: Shot, key: str, places: Iterator[int], amend: bool) -> None:
         """Set one row, in the next place, or in its own where it is amended."""
@@ -366,6 +387,8 @@ class Ledger:
             values |= {"subject": ";".join(subject.name for subject in shot.subjects) or None}
             if not same:
                 self._database.execute("DELETE FROM refusals WHERE name = ?", (shot.name,))
+        if found is not None and (same or corrected):
+            values["redraws"] = found["redraws"]  # the seeds before it were refused, and would be again
         values |= {"status": "pending", "position": place, "updated": _now()}
         self._database.execute(
             f"INSERT OR REPLACE INTO rows ({', '.join(values)}) "
@@ -387,7 +410,12 @@ class Ledger:
             waits = row["position"] is not None and row["status"] in ("pending", "failed")
             kept = row["status"] == "signed" or (waits and self._recorded(row))
             if not kept or (path.suffix != LAYERS and row["file"] != path.name):
-                path.unlink(missing_ok=True)
+                try:
+                    path.unlink(missing_ok=True)
+                except OSError as error:
+                    raise LedgerError(
+                        f"{path}: cannot be removed ({error.strerror}); move it away and run it again"
+                    ) from error
 
     @contextmanager
     def _speaking(self) -> Generator[None]:
@@ -396,6 +424,22 @@ class Ledger:
             yield
         except sqlite3.Error as error:
             raise LedgerError(trouble(self.run / FILE, error)) from error
+
+
+def _read(path: Path) -> bytes | None:
+    """A file's bytes, None where it is not there.
+
+    Raises:
+        LedgerError: it cannot be read: a folder is in its place, say.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise LedgerError(
+            f"{path}: cannot be read ({error.strerror}); move it away and run it again"
+        ) from error
 
 
 def _now() -> str:

@@ -57,13 +57,13 @@ def locked(file: Path) -> sqlite3.Connection:
     """An exclusive lock on the run of a lock file, that the operating system lets go of when its holder dies.
 
     Raises:
-        LedgerError: another process has it, or the file cannot be written.
+        LedgerError: another process has it, or the file cannot be written or is damaged.
     """
     lock = None
     try:
         lock = sqlite3.connect(file, timeout=0, isolation_level=None)
         lock.execute("BEGIN EXCLUSIVE")
-    except sqlite3.OperationalError as error:
+    except sqlite3.DatabaseError as error:
         if lock is not None:
             lock.close()
         if "locked" in str(error):
@@ -71,6 +71,8 @@ def locked(file: Path) -> sqlite3.Connection:
                 f"{file.parent}: another process is working on this run; wait for it or choose another run "
                 "folder"
             ) from error
+        if not isinstance(error, sqlite3.OperationalError):
+            raise LedgerError(f"{file}: lock is damaged ({error}); remove it and run it again") from error
         raise LedgerError(trouble(file, error)) from error
     return lock
 

@@ -141,11 +141,7 @@ def _draw(studio: Studio, shot: Shot, batch: int, mark: Redrawing) -> tuple[str,
 
     They carry the watermark that was recorded, whatever this studio would draw, and are not registered.
     """
-    own, studio.durable = studio.durable, mark
-    try:
-        take = next(iter(list(studio.shoot_all([shot] * batch))))
-    finally:
-        studio.durable = own
+    take = next(iter(list(studio.shoot_all([shot] * batch, durable=mark))))
     if isinstance(take, Failure):
         raise take.error
     if isinstance(take, Refusal):

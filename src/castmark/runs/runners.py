@@ -133,8 +133,16 @@ class RunSummary:
         others = [f"{self.count(status)} {status}" for status in ("refused", "failed") if self.count(status)]
         others += [f"{self.left_out} left out as not valid"] if self.left_out else []
         told = ", ".join([f"{self.count('signed')} of {self.total} signed", *others])
-        told = f"{self.run}: {told}; {self.drawn} drawn now in {self.seconds:.1f} s"
-        return told if self.errors is None else f"{told}; correct {self.errors} and run it to the same folder"
+        told = f"{_near(self.run)}: {told}; {self.drawn} drawn now in {self.seconds:.1f} s"
+        if self.errors is None:
+            return told
+        return f"{told}; correct {_near(self.errors)} and run it to the same folder"
+
+
+def _near(path: Path) -> Path:
+    """As a person would write it from here."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def run(
@@ -166,6 +174,7 @@ def run(
             done before it stays done, and the same command goes on from there.
     """
     bound_redraws(redraws, runner.max_redraws)
+    out = Path(out).absolute()  # wherever the process goes meanwhile
     start = time.perf_counter()
     meter = EnergyMeter()
     find = subjects if callable(subjects) else _lookup(subjects)
@@ -174,7 +183,7 @@ def run(
     def subject(name: str) -> Subject:
         """The job's own, or the run's: rows that an errors file corrected may have others."""
         if name not in cast_list:
-            cast_list[name] = pack.get(Path(out) / SUBJECTS, name)
+            cast_list[name] = pack.get(out / SUBJECTS, name)
         return cast_list[name]
 
     amend = is_corrections(job.source)
@@ -189,7 +198,7 @@ def run(
             corrected=((shot, runner.key(shot)) for shot in _corrected(ledger, job, subject)),
         )
         left_out = [bad for bad in job.bad if not corrected(ledger, bad)]
-        _keep_subjects(Path(out) / SUBJECTS, cast_list.values())
+        _keep_subjects(out / SUBJECTS, cast_list.values())
         tried: dict[str, int] = {}
         total = 0
         try:
@@ -209,10 +218,10 @@ def run(
                 _spend(ledger, time.perf_counter() - start, drawn, meter.joules())
         counts = ledger.counts()
         figures = summarise(ledger, price_per_hour=price_per_hour, environment=runner.environment)
-        write_summary(Path(out), figures)
-        errors = write_errors(ledger, Path(out), job, left_out)
+        write_summary(out, figures)
+        errors = write_errors(ledger, out, job, left_out)
     return RunSummary(
-        run=Path(out),
+        run=out,
         counts=counts,
         drawn=drawn,
         seconds=time.perf_counter() - start,

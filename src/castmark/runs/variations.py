@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from castmark_adapters.subject import Subject
 
 STRENGTH = 0.5
+LONGEST = 100
+"""Characters of a name that an image of a job may have."""
+LETTERS = "bcdefghijklmnopqrstuvwxyz"
+"""Of an A/B set's images besides A, one for each text replaced."""
 
 
 def variations(
@@ -47,7 +51,8 @@ def variations(
     (B, C, ...); they start from the image only where ``strength`` is given, else from what it started from.
 
     Raises:
-        InputError: no such signed image, or a text to replace that its prompt does not hold.
+        InputError: no such signed image, a text to replace that its prompt does not hold, or more texts to
+            replace than there are letters.
         LedgerError: no run there.
     """
     (row,) = _signed(run, [name])
@@ -58,12 +63,23 @@ def variations(
         return _job(
             f"variations of {name}",
             [
-                _row(row, name=f"{name}-v{i:02d}", seed=seed, steps=steps, start=start, strength=strength)
+                _row(
+                    row,
+                    name=_named(name, f"-v{i:02d}"),
+                    seed=seed,
+                    steps=steps,
+                    start=start,
+                    strength=strength,
+                )
                 for i, seed in enumerate(seeds, start=1)
             ],
         )
+    if len(replace) > len(LETTERS):
+        raise InputError(
+            f"{name}: {len(replace)} texts to replace; an A/B set takes {len(LETTERS)}, so make several"
+        )
     prompts = {"a": row.prompt}
-    for letter, (old, new) in zip("bcdefghijklmnopqrstuvwxyz", replace.items(), strict=False):
+    for letter, (old, new) in zip(LETTERS, replace.items(), strict=False):
         changed = re.sub(rf"(?<!\w){re.escape(old)}(?!\w)", lambda _, new=new: new, row.prompt)
         if changed == row.prompt:
             raise InputError(f"{name}: its prompt holds no {old!r} to replace; it is {row.prompt!r}")
@@ -74,7 +90,7 @@ def variations(
         [
             _row(
                 row,
-                name=f"{name}-{i:02d}{letter}",
+                name=_named(name, f"-{i:02d}{letter}"),
                 seed=row.seed + i - 1,
                 prompt=prompt,
                 steps=steps,
@@ -135,6 +151,11 @@ def _signed(run: str | Path, names: Sequence[str]) -> list[Row]:
         if name not in found:
             raise InputError(f"{run}: no signed image called {name!r}; see: castmark sheet {run}")
     return [found[name] for name in dict.fromkeys(names)]
+
+
+def _named(name: str, which: str) -> str:
+    """A variation's name: that of its image, shortened where a job would not take it."""
+    return name[: LONGEST - len(which)] + which
 
 
 def _file(run: str | Path, row: Row) -> Path:

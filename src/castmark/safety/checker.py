@@ -23,6 +23,11 @@ class Checker(Protocol):
         ...
 
     @property
+    def calibration_digest(self) -> str:
+        """sha256 of what its thresholds come from."""
+        ...
+
+    @property
     def max_redraws(self) -> int:
         """How often a refused image may be drawn again."""
         ...

@@ -59,7 +59,7 @@ class Gate:
         calibration.require(policy, encoder.fingerprint)
         self.policy, self.encoder, self.calibration = policy, encoder, calibration
         self.policy_digest, self.fingerprint = policy.digest, encoder.fingerprint
-        self._calibration_digest = calibration.digest
+        self.calibration_digest = calibration.digest
         self._concepts = _guarded("reading the policy", lambda: Concepts(encoder, policy))
         lists = word_lists(policy)
         self._words = {name: listed for name, listed in lists.items() if policy.categories[name].words}
@@ -316,7 +316,7 @@ class Gate:
             policy=self.policy.name,
             policy_digest=self.policy_digest,
             checker=self.fingerprint,
-            calibration=self._calibration_digest,
+            calibration=self.calibration_digest,
             domain=self.calibration.domain_and_reach,
             findings=findings,
         )

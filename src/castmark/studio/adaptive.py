@@ -35,10 +35,11 @@ def rungs_of(adaptive: Sequence[int], allowed: int) -> tuple[int, ...]:
 def judged(
     ready: Mapping[int, Ready],
     rungs: Sequence[int],
-    draw: Callable[[Sequence[Ready]], list[Draft]],
+    draw: Callable[[Sequence[tuple[int, Ready]]], Mapping[int, Draft | Exception]],
     check: Callable[[Sequence[Draft]], list[tuple[Draft, Verdict]]],
 ) -> dict[int, Judged]:
-    """Every shot's drawing and verdict, of the last rung it took, or what went wrong.
+    """Every shot's drawing and verdict, of the last rung it took, or what went wrong there. A drawing's
+    timings are those of all its rungs.
 
     ``ready`` share their steps; of ``rungs`` (denoising steps, rising) those below are tried before. A shot
     whose drawing or check fails does not take its neighbours along.
@@ -46,21 +47,20 @@ def judged(
     found: dict[int, Judged] = {}
     left = dict(ready)
     spent = dict.fromkeys(ready, 0)
+    seconds: dict[int, dict[str, float]] = {index: {} for index in ready}
     tried: dict[int, list[str]] = {index: [] for index in ready}
     own = next(iter(ready.values())).resolved.steps if ready else 0
     for steps in (*(rung for rung in rungs if rung < own), own):
-        drafts = each_of([(index, _at(one, steps)) for index, one in left.items()], draw)
+        drafts = draw([(index, _at(one, steps)) for index, one in left.items()])
         for index, result in checked(drafts, check).items():
-            found[index] = result
-            if isinstance(result, Exception):
-                continue
-            draft, verdict = result
             spent[index] += steps
-            if rungs:
+            found[index] = result
+            if not isinstance(result, Exception):
+                draft, verdict = result
                 settings = {**draft.settings, "denoiser_evaluations": spent[index]}
                 settings |= {"adaptive": ",".join(tried[index])} if tried[index] else {}
-                draft = replace(draft, settings=settings)
-            found[index] = (draft, verdict)
+                seconds[index] |= {k: seconds[index].get(k, 0.0) + v for k, v in draft.timings.items()}
+                found[index] = (replace(draft, settings=settings, timings=dict(seconds[index])), verdict)
             tried[index].append(str(steps))
         left = {index: one for index, one in left.items() if wants_more(found[index])}
         if not left:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -116,6 +117,7 @@ def safety_record(verdict: Verdict, unnamed: Sequence[str] = ()) -> SafetyRecord
 
 
 def _without(text: str, names: Sequence[str]) -> str:
-    for number, name in enumerate(names, start=1):
-        text = text.replace(name, f"subject {number}")
-    return text
+    """What was found, of whom: only there are whole words looked for, as a subject may be called "of"."""
+    numbers = {name: f"subject {number}" for number, name in enumerate(names, start=1)}
+    what, of, whom = text.rpartition(" of ")
+    return what + of + re.sub(r"[\w-]+", lambda word: numbers.get(word[0], word[0]), whom)

@@ -17,7 +17,7 @@ class Keying:
     adapters: str
     """Digest of what subjects wear besides what is on their cards."""
     context: Mapping[str, str]
-    """Digests of base, policy, checker and code."""
+    """Digests of base, policy, checker, calibration and code."""
 
     def key(self, shot: Shot) -> str:
         """The shot's key (`castmark.shot.Shot.key`)."""

@@ -47,11 +47,13 @@ def open_studio(
     require("Studio.open", "engine")
     from castmark.bases.speed import Hardware, SpeedSettings
     from castmark.safety import open_checker
+    from castmark.shot import bound_steps
     from castmark.studio.studio import Studio
     from castmark.studio.wardrobe import EngineWardrobe
     from castmark_provenance.durable.layer import DurableLayer
 
-    # Cheapest first: a wrong key, device or policy is told before the models are loaded.
+    # Cheapest first: wrong steps, a wrong key, device or policy are told before the models are loaded.
+    bound_steps(steps)
     signing_key = open_key(key)
     Hardware.of(device or "cpu")
     durable = DurableLayer.open() if watermark else None

@@ -16,7 +16,9 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Callable, Generator, Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Event
 from typing import Any, Generic, TypeVar, cast
 
 AHEAD = 4
@@ -48,6 +50,13 @@ class Later(Generic[T]):
 
 
 Slot = T | Future[T] | Later[T]
+
+
+@dataclass(frozen=True)
+class Broken:
+    """What went wrong with a shot, kept until its turn."""
+
+    error: Exception
 
 
 class Pipeline(Generic[S, P, T]):
@@ -93,6 +102,25 @@ class Pipeline(Generic[S, P, T]):
         """Wait until nothing is being drawn, and call ``done``: what a base wears is off then."""
         self.on_drawing_thread(self._done)
 
+    @contextmanager
+    def held(self) -> Generator[None]:
+        """While this lasts nothing is drawn: whoever asks for it in here waits for ever. What was begun is
+        drawn before, and ``done`` is called.
+        """
+        begun, ended = Event(), Event()
+
+        def hold() -> None:
+            begun.set()
+            ended.wait()
+
+        self._drawer.submit(hold)
+        try:
+            begun.wait()
+            self._done()
+            yield
+        finally:
+            ended.set()
+
     def on_drawing_thread(self, work: Callable[[], R]) -> R:
         """Wait until nothing is being drawn, and do this there.
 
@@ -102,18 +130,23 @@ class Pipeline(Generic[S, P, T]):
         return self._drawer.submit(work).result()
 
     def stream(self, shots: Iterable[S]) -> Generator[T]:
-        """A result per shot, in order. Closed early or ended by an error, it draws and finishes nothing more
-        once it has returned."""
+        """A result per shot, in order. An error, also of ``shots``, is raised in its turn, after the results
+        before it. Closed early or ended by an error, it draws and finishes nothing more once it has returned.
+        """
         source = enumerate(shots)
         waiting: OrderedDict[Hashable, deque[tuple[int, S]]] = OrderedDict()
         flying: deque[tuple[list[int], Future[P], Future[list[Slot[T]]]]] = deque()
-        results: dict[int, T] = {}
+        results: dict[int, T | Broken] = {}
         read = drawn = given = 0
         more = True
+        ended: Exception | None = None
         try:
             while True:
                 while more and read - drawn < WINDOW * self._batch_size and read - given < 2 * self._in_hand:
-                    item = next(source, None)
+                    try:
+                        item = next(source, None)
+                    except Exception as error:  # noqa: BLE001 - raised once what was read is given
+                        ended, item = error, None
                     if item is None:
                         more = False
                         break
@@ -126,13 +159,17 @@ class Pipeline(Generic[S, P, T]):
                     future = self._drawer.submit(self._drawn, prepared)
                     flying.append(([index for index, _ in batch], prepared, future))
                 if not flying:
+                    if ended is not None:
+                        raise ended
                     return
                 indices, _, future = flying[0]
-                for index, slot in zip(indices, future.result(), strict=True):
-                    results[index] = cast("T", slot.result() if isinstance(slot, Future | Later) else slot)
+                results |= _results(indices, future)
                 flying.popleft()
                 while given in results:
-                    yield results.pop(given)
+                    result = results.pop(given)
+                    if isinstance(result, Broken):
+                        raise result.error
+                    yield result
                     given += 1
         finally:
             for _, prepared, future in flying:
@@ -164,6 +201,21 @@ class Pipeline(Generic[S, P, T]):
         if not group:
             del waiting[key]
         return batch
+
+
+def _results(indices: Sequence[int], future: Future[list[Slot[T]]]) -> dict[int, T | Broken]:
+    """What came of a batch's shots, waited for."""
+    found: dict[int, T | Broken] = {}
+    try:
+        slots = future.result()
+    except Exception as error:  # noqa: BLE001 - raised in its turn
+        return dict.fromkeys(indices, Broken(error))
+    for index, slot in zip(indices, slots, strict=True):
+        try:
+            found[index] = cast("T", slot.result() if isinstance(slot, Future | Later) else slot)
+        except Exception as error:  # noqa: BLE001 - raised in its turn
+            found[index] = Broken(error)
+    return found
 
 
 def _stop(future: Future[Any]) -> bool:

@@ -24,14 +24,14 @@ from castmark import __version__
 from castmark.errors import BaseError, CheckError, InputError, RefusedError, SigningError
 from castmark.machine.facts import cores
 from castmark.machine.threads import worker_count
-from castmark.outputs.finish import finished
-from castmark.shot import Shot, bound_redraws
+from castmark.shot import Shot, bound_redraws, bound_steps
 from castmark.studio.adaptive import Judged, checked, judged, rungs_of
 from castmark.studio.checking import PromptVerdicts, verdicts_on
+from castmark.studio.drawing import drawn
 from castmark.studio.keying import Keying
 from castmark.studio.pipeline import Pipeline, Slot
 from castmark.studio.signing import signed
-from castmark.studio.starting import draw_from, made_from
+from castmark.studio.starting import made_from
 from castmark.studio.wardrobe import Outfit
 from castmark.studio.work import (
     CheckBroke,
@@ -40,13 +40,12 @@ from castmark.studio.work import (
     Ready,
     Wanted,
     admit,
-    each_of,
     failure,
     said,
     togetherness,
 )
 from castmark.take import Draft, Failure, Refusal, SignedImage, Take, Verdict
-from castmark_provenance.durable.layer import recorded
+from castmark_provenance.durable.layer import DurableLayer, recorded
 
 if TYPE_CHECKING:
     from castmark.bases.base import Base
@@ -101,6 +100,7 @@ class Studio:
     ) -> None:
         if batch_size < 1:
             raise InputError(f"batch size {batch_size}: give at least 1")
+        bound_steps(steps)
         self.base = base
         self.checker = checker
         self.wardrobe = wardrobe
@@ -113,7 +113,8 @@ class Studio:
         self.durable = durable
         self._outfit = Outfit(base.host, wardrobe)
         self._prompts = PromptVerdicts(checker)
-        self._check = partial(verdicts_on, base=base, checker=checker, wardrobe=wardrobe, mark=self._marked)
+        self._draw = partial(drawn, base=base, outfit=self._outfit)
+        self._check = partial(verdicts_on, base=base, checker=checker, wardrobe=wardrobe)
         self._pipeline: Pipeline[Wanted, list[Prepared], Take] = Pipeline(
             together=lambda wanted: togetherness(wanted.shot, mixed_loras=base.host.slots is None),
             prepare=self._prepare,
@@ -185,7 +186,7 @@ class Studio:
         )
 
     def key(self, shot: Shot) -> str:
-        """The shot's key under this studio's base, adapters, policy, checker and code."""
+        """The shot's key under this studio's base, adapters, policy, checker, calibration and code."""
         return self.keying.key(shot)
 
     @property
@@ -204,6 +205,7 @@ class Studio:
                 "base": self.base.digest,
                 "policy": self.checker.policy_digest,
                 "checker": self.checker.fingerprint,
+                "calibration": self.checker.calibration_digest,
                 "code": __version__,
                 **({"adaptive": ",".join(map(str, self.adaptive))} if self.adaptive else {}),
             },
@@ -231,17 +233,18 @@ class Studio:
     ) -> Subject:
         """The subject with a LoRA learned from its references on this base (`castmark_adapters.learn`).
 
-        With a ``work`` folder an interrupted run goes on where it stopped.
+        With a ``work`` folder an interrupted run goes on where it stopped. Nothing is drawn
+        meanwhile, so ``on_event`` must not ask for it.
 
         Raises:
             AdapterError: no references at hand, a base that cannot learn, or learning that diverged.
         """
         from castmark.studio.opening import learn_subject
 
-        self._pipeline.settle()
-        return learn_subject(
-            subject, self.base, self.wardrobe.reference, steps=steps, work=work, on_event=on_event
-        )
+        with self._pipeline.held():
+            return learn_subject(
+                subject, self.base, self.wardrobe.reference, steps=steps, work=work, on_event=on_event
+            )
 
     def warm_up(self) -> Mapping[int, float]:
         """Draw once in every batch size that the base is made fast for, where drawing is done: what is
@@ -276,14 +279,18 @@ class Studio:
             raise take.error
         return take
 
-    def shoot_all(self, shots: Iterable[Shot], *, keep: Keep | None = None) -> Generator[Take]:
+    def shoot_all(
+        self, shots: Iterable[Shot], *, keep: Keep | None = None, durable: Marker | None = None
+    ) -> Generator[Take]:
         """A take per shot, in order, streamed. One shot that fails or is refused does not stop the others.
 
         Shots with the same subjects, size and steps are drawn together, ``batch_size`` at most, also where
         others stand between them; shots are read ahead for that. ``keep`` is called with every signed image
-        on the thread that made it, before its take is given out; what it raises is raised here.
+        on the thread that made it, before its take is given out; what it raises is raised here, after the
+        takes before. ``durable`` draws and registers the watermarks of these shots instead of the studio's.
         """
-        return self._pipeline.stream(Wanted(shot=shot, keep=keep) for shot in shots)
+        marker = self.durable if durable is None else durable
+        return self._pipeline.stream(Wanted(shot=shot, keep=keep, durable=marker) for shot in shots)
 
     def run(
         self,
@@ -334,7 +341,8 @@ class Studio:
         for each in wanted:
             shot, key = each.shot, self.key(each.shot)
             try:
-                admitted = admit(shot, self.base, self.steps, self._prompts)
+                marked = isinstance(each.durable, DurableLayer)
+                admitted = admit(shot, self.base, self.steps, self._prompts, marked=marked)
             except Exception as error:  # noqa: BLE001 - becomes the take's Failure
                 admitted = failure(shot, key, error, CheckError, "checking the prompt")
             if isinstance(admitted, Verdict):
@@ -345,6 +353,7 @@ class Studio:
     def _produce(self, prepared: Sequence[Prepared]) -> list[Slot[Take]]:
         """Takes of shots drawn together; of those to sign, a worker's future. On the drawing thread."""
         wanted = [each.wanted for each in prepared]
+        check = partial(self._check, mark=partial(self._marked, wanted[0].durable))  # a stream's is one
         takes: dict[int, Slot[Take]] = {}
         ready: dict[int, Ready] = {}
         for index, each in enumerate(prepared):
@@ -353,14 +362,12 @@ class Studio:
             else:
                 takes[index] = each.admitted
         if self.adaptive:  # what the check sends back is drawn again, so the check is waited for
-            found = judged(ready, self.adaptive, self._draw, self._check)
+            found = judged(ready, self.adaptive, self._draw, check)
             takes |= self._settle(prepared, made_from(wanted, found, self._outfit), found)
         elif ready:
-            drafts = each_of(list(ready.items()), self._draw)
+            drafts = self._draw(list(ready.items()))
             made = made_from(wanted, drafts, self._outfit)
-            later = self._pipeline.check(
-                lambda: self._settle(prepared, made, checked(drafts, self._check)), drafts
-            )
+            later = self._pipeline.check(lambda: self._settle(prepared, made, checked(drafts, check)), drafts)
             takes |= dict(zip(drafts, later, strict=True))
         return [takes[index] for index in range(len(prepared))]
 
@@ -388,28 +395,11 @@ class Studio:
                 takes[index] = Refusal(shot=shot, key=key, verdict=result[1], timings=result[0].timings)
         return takes
 
-    def _draw(self, ready: Sequence[Ready]) -> list[Draft]:
-        start = time.perf_counter()
-        resolved = [each.resolved for each in ready]
-        mixed = self._outfit.wear([each.shot for each in resolved])
-        if resolved[0].shot.start is None:
-            drafts = self.base.draw(resolved)
-        else:
-            drafts = draw_from(self.base, resolved)
-        if [getattr(draft, "resolved", None) for draft in drafts] != list(resolved):
-            raise BaseError(f"base {self.base.name}: did not answer {len(resolved)} shots with a draft each")
-        drawn = time.perf_counter()
-        note = {"mixed_subjects": mixed} if mixed > 1 else {}
-        drafts = [replace(draft, settings={**draft.settings, **note}) for draft in drafts]
-        drafts = [finished(draft, each.size) for draft, each in zip(drafts, ready, strict=True)]
-        draw, finish = (drawn - start) / len(resolved), (time.perf_counter() - drawn) / len(resolved)
-        return [replace(draft, timings={**draft.timings, "draw": draw, "finish": finish}) for draft in drafts]
-
-    def _marked(self, draft: Draft) -> Draft:
+    def _marked(self, durable: Marker | None, draft: Draft) -> Draft:
         """The draft with its shot's watermark. A cut-out on nothing has no pixels of its own to carry one."""
-        if self.durable is None or draft.layer is not None:
+        if durable is None or draft.layer is not None:
             return draft
-        pixels, identifier = self.durable.mark(draft.pixels, self.key(draft.resolved.shot))
+        pixels, identifier = durable.mark(draft.pixels, self.key(draft.resolved.shot))
         if identifier is None:
             return draft
         settings = {**draft.settings, "watermark": recorded(identifier)}
@@ -434,7 +424,7 @@ class Studio:
                 made_from=made,
                 disclose_prompt=self.disclose_prompt,
                 parameters=self.parameters,
-                durable=self.durable,
+                durable=wanted.durable,
             )
         except Exception as error:  # noqa: BLE001 - becomes the take's Failure
             return failure(wanted.shot, key, error, SigningError, "signing")

@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from torch import OutOfMemoryError
 
-from castmark.errors import CastmarkError
+from castmark.errors import CastmarkError, InputError
 from castmark.outputs.finish import asked_text
 from castmark.outputs.size import resolve
 from castmark.shot import ResolvedShot, Shot
 from castmark.take import Draft, Failure, Refusal, SignedImage, Verdict
 from castmark_adapters.errors import AdapterError
+from castmark_provenance.durable.watermark import MIN_SIDE
 from castmark_provenance.errors import ProvenanceError
 
 if TYPE_CHECKING:
     from castmark.bases.base import Base
+    from castmark_provenance.durable.layer import Marker
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -40,6 +42,8 @@ class Wanted:
 
     shot: Shot
     keep: Keep | None
+    durable: Marker | None
+    """Draws, declares and registers its watermark."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,16 +79,24 @@ def said(shot: Shot) -> tuple[str, ...]:
     return tuple(dict.fromkeys((shot.prompt, shot.text, *apart)))
 
 
-def admit(shot: Shot, base: Base, steps: int | None, judged: Callable[[str], Verdict]) -> Ready | Verdict:
-    """The shot ready to draw, or the verdict that refuses its prompt.
+def admit(
+    shot: Shot, base: Base, steps: int | None, judged: Callable[[str], Verdict], *, marked: bool = False
+) -> Ready | Verdict:
+    """The shot ready to draw, or the verdict that refuses its prompt. ``marked``: it is to get a watermark.
 
     Raises:
-        CastmarkError: a size or step count that the base cannot draw, or a check that could not be completed.
+        CastmarkError: a size or step count that the base cannot draw, a size that can hold no watermark, or a
+            check that could not be completed.
     """
     asked = shot
     if shot.steps is None and steps is not None:
         asked = shot.model_copy(update={"steps": steps})
     resolved, size = resolve(base, asked)
+    if marked and shot.background != "transparent" and min(size) < MIN_SIDE:
+        raise InputError(
+            f"{size[0]}x{size[1]} px are too few for a watermark; ask for at least {MIN_SIDE}x{MIN_SIDE}, "
+            "or sign without one"
+        )
     resolved = asked_text(replace(resolved, shot=shot))
     for text in dict.fromkeys((*said(shot), resolved.text)):
         verdict = judged(text)
@@ -102,10 +114,10 @@ class CheckBroke(Exception):  # noqa: N818
 
 
 def wants_more(result: tuple[Draft, Verdict] | Exception) -> bool:
-    """Whether more steps may help: the image is not like its subject, locked or not, or was refused for what
-    may be drawn again; what is blocked, or left to a person, is so at once."""
+    """Whether more steps may help: there is no image, it is not like its subject, locked or not, or it was
+    refused for what may be drawn again; what is blocked, or left to a person, is so at once."""
     if isinstance(result, Exception):
-        return False
+        return not isinstance(result, CheckBroke)
     _, verdict = result
     unlike = any(f.rung == "L3 subject" and not f.allowed for f in verdict.findings)
     return verdict.redrawable or (verdict.allowed and unlike)

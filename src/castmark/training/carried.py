@@ -1,69 +1,113 @@
-"""A teacher that is not done yet, small enough to be kept beside the code: weights in eight bits.
+"""A teacher that is not done yet, small enough to be kept beside the code, with what it learns from: the
+autoencoder and the subject encoder.
 
-castmark train pack --minutes 0 --work .training/teacher --out data/next
-castmark train unpack --minutes 0 --work .training/teacher --out data/next
+castmark train pack --minutes 0 --work .training/teacher --out models/base      # WORK/carried.safetensors.xz
+castmark train unpack --minutes 0 --work .training/teacher --out models/base    # back from there
 
 Training that takes days of cores goes over several machines. What a run has learned is packed, kept, and
 unpacked where the next one begins; the optimiser's state is not kept, and finds itself again within a hundred
-steps. Every row of a matrix has a scale of its own; what is small stays in float16.
+steps. Every row of a matrix is rounded to some tens of levels of a scale of its own, which then take five to
+seven bits each; what is small stays in float16.
 """
 
 from __future__ import annotations
 
-import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
-from torch import Tensor
+import json
+import lzma
+from pathlib import Path
+
+import safetensors.torch
+from diffusers import AutoencoderTiny
+from torch import Tensor, int8
+from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from castmark.errors import InputError
-from castmark.training.common import TrainSettings, load_checkpoint, save_checkpoint
+from castmark.training.autoencoder import new_autoencoder
+from castmark.training.common import TrainSettings, load_checkpoint, save_checkpoint, write_card
+from castmark.training.denoiser import reference_folder
+from castmark.training.subject_encoder import CONFIG
+from castmark_adapters.encoder import SubjectEncoder
+from castmark_adapters.reference import ENCODER
+from castmark_adapters.weights import read_safetensors
 from castmark_world import DEFAULT
 
-CHECKPOINT, PACKED = "teacher.pt", "teacher.safetensors"
+CHECKPOINT, PACKED = "teacher.pt", "carried.safetensors.xz"
 SCALE = ".scale"
 SMALL = 1024
 """Numbers below which a tensor is not worth rounding."""
-LEVELS = 127
+LEVELS, OF_TEACHER = 127, 31
+"""Levels either side of nought; fewer of the teacher, which learns on."""
 
 
 def pack(settings: TrainSettings) -> None:
-    """Write the teacher in ``work`` to ``out``, with its scope of the world, its steps and minutes.
+    """Write the teacher in ``work`` and what it learns from, which lies around ``out``, to one file in
+    ``work``, with its scope of the world, its steps and minutes, and the cards.
 
     Raises:
         InputError: there is no teacher.
+        AdapterError, OSError: what it learns from is missing.
     """
     state = load_checkpoint(settings.work / CHECKPOINT)
     if state is None:
         raise InputError(f"{settings.work}: no {CHECKPOINT}; run `castmark train teacher` first")
-    settings.out.mkdir(parents=True, exist_ok=True)
+    vae, encoder = _eyes(settings)
+    parts = {
+        "teacher": rounded(state["model"], OF_TEACHER),
+        "vae": rounded(AutoencoderTiny.from_pretrained(vae).state_dict()),
+        "encoder": rounded(SubjectEncoder.load(encoder).model.state_dict()),
+    }
     about = {"scope": DEFAULT.name, "step": str(state["step"]), "minutes": str(state["minutes"])}
-    save_file(rounded(state["model"]), settings.out / PACKED, about)
-    (settings.out / PACKED).chmod(0o644)  # safetensors writes it for its owner alone
+    for name, folder in (("vae", vae), ("encoder", encoder)):
+        card = folder / "card.json"
+        about[name] = card.read_text(encoding="utf-8") if card.is_file() else "{}"
+    held = {f"{part}.{name}": value for part, tensors in parts.items() for name, value in tensors.items()}
+    packed = settings.work / PACKED
+    packed.write_bytes(lzma.compress(safetensors.torch.save(held, about)))
 
 
 def unpack(settings: TrainSettings) -> None:
-    """Write the teacher in ``out`` to ``work``, as a checkpoint that `castmark train teacher` goes on from.
+    """Write the teacher of the file in ``work`` as a checkpoint that `castmark train teacher` goes on from,
+    and what it learns from around ``out``.
 
     Raises:
-        InputError: there is none, it is of another scope of the world, or ``work`` has a teacher already.
+        InputError: there is no such file, it is of another scope of the world, or there is a teacher or an
+            autoencoder already.
     """
-    path, target = settings.out / PACKED, settings.work / CHECKPOINT
+    path, target = settings.work / PACKED, settings.work / CHECKPOINT
+    vae, encoder = _eyes(settings)
     if not path.is_file():
-        raise InputError(f"{path} is not there; run `castmark train pack`")
-    if target.exists():
-        raise InputError(f"{target}: there is a teacher already; move it away first")
-    with safe_open(path, "pt") as file:
-        about, held = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        raise InputError(f"{path} is not there; put the file that `castmark train pack` wrote there")
+    for there in (target, vae, encoder):
+        if there.exists():
+            raise InputError(f"{there} is there already; move it away first")
+    tensors, about = read_safetensors(lzma.decompress(path.read_bytes()), str(path))
     if about["scope"] != DEFAULT.name:
         raise InputError(
             f"{path}: learned in the scope {about['scope']!r}, and this is {DEFAULT.name!r}; change DEFAULT "
             "in castmark_world/scopes.py"
         )
-    state = {"model": restored(held), "step": int(about["step"]), "minutes": float(about["minutes"])}
-    save_checkpoint(target, state)
+    held = restored(tensors)
+    autoencoder, sees = new_autoencoder(), CLIPVisionModelWithProjection(CLIPVisionConfig(**CONFIG))
+    autoencoder.load_state_dict(_part(held, "vae"))
+    sees.load_state_dict(_part(held, "encoder"))
+    autoencoder.half().save_pretrained(vae)
+    sees.half().save_pretrained(encoder)
+    for name, folder in (("vae", vae), ("encoder", encoder)):
+        write_card(folder, json.loads(about[name]))
+    ran = {"step": int(about["step"]), "minutes": float(about["minutes"])}
+    save_checkpoint(target, {"model": _part(held, "teacher"), **ran})
 
 
-def rounded(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+def _eyes(settings: TrainSettings) -> tuple[Path, Path]:
+    """Folders of the autoencoder and of the subject encoder."""
+    return settings.out / "vae", reference_folder(settings.out) / ENCODER
+
+
+def _part(held: dict[str, Tensor], part: str) -> dict[str, Tensor]:
+    return {name.removeprefix(f"{part}."): v for name, v in held.items() if name.startswith(f"{part}.")}
+
+
+def rounded(weights: dict[str, Tensor], levels: int = LEVELS) -> dict[str, Tensor]:
     """Large tensors as Int8 and a scale "n" for their rows (``NAME.scale``), small ones as Float16."""
     found: dict[str, Tensor] = {}
     for name, value in weights.items():
@@ -71,8 +115,8 @@ def rounded(weights: dict[str, Tensor]) -> dict[str, Tensor]:
             found[name] = (value.half() if value.is_floating_point() else value).contiguous()
             continue
         rows = value.float().flatten(1)
-        scale = rows.abs().amax(1).clamp(min=1e-12) / LEVELS
-        found[name] = (rows / scale[:, None]).round().to(torch.int8).reshape(value.shape).contiguous()
+        scale = rows.abs().amax(1).clamp(min=1e-12) / levels
+        found[name] = (rows / scale[:, None]).round().to(int8).reshape(value.shape).contiguous()
         found[name + SCALE] = scale
     return found
 

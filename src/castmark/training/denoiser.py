@@ -28,13 +28,14 @@ from castmark_adapters.encoder import SubjectEncoder
 from castmark_adapters.layout import processor_state, reference_bytes, resampler_state
 from castmark_adapters.reference import ENCODER, WEIGHTS, ReferenceAdapter
 from castmark_adapters.subject import sha256
+from castmark_world import DEFAULT
 
 TEXT_WIDTH = 128
 TEXT_LAYERS, TEXT_HEADS = 4, 4
 TEXT_TOKENS = 48
 """Tokens of a prompt that are read."""
-WIDTHS = (64, 128)
-"""Channels at 16 x 16 and at 8 x 8."""
+WIDTHS = (80, 160) if DEFAULT.planned else (64, 128)
+"""Channels at 16 x 16 and at 8 x 8: more where there is more to draw."""
 HEADS = 2
 LATENT_SIDE = 16
 DRAWING_STEPS = 4
@@ -194,7 +195,8 @@ class NoisePath:
 
 
 def new_model(base: Path, reference: Path) -> TextToLatents:
-    """The model with what was shipped last, as far as shapes agree; untrained where nothing was shipped.
+    """The model with what was shipped last, as far as shapes agree; part by part untrained where nothing
+    was shipped.
 
     Args:
         base: the pipeline folder.
@@ -213,6 +215,7 @@ def new_model(base: Path, reference: Path) -> TextToLatents:
     unet, text_encoder = new_unet(), new_text_encoder(prompt_tokenizer())
     if (base / "unet" / "config.json").is_file():
         taken(unet, UNet2DConditionModel.from_pretrained(base / "unet"))
+    if (base / "text_encoder" / "config.json").is_file():
         taken(text_encoder, CLIPTextModel.from_pretrained(base / "text_encoder"))
     return TextToLatents(text_encoder, unet, encoder, shipped)
 

@@ -57,9 +57,9 @@ from castmark_adapters.reference import ENCODER
 
 BATCH = 48
 """Scenes a step and process; half of them with references."""
-TIMES_ON_GPU = 32
+TIMES_ON_GPU = 16
 """So many times as many on a GPU: at 8 times, an H100 waited for its kernels to be started two thirds of the
-time."""
+time; at 16, half of it."""
 WAITING = "waiting"
 """Folder, in the work folder, of shards that are drawn and wait to be encoded."""
 FAILED = "shards-failed.txt"
