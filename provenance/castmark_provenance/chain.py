@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 from castmark_provenance import cbor
 from castmark_provenance.errors import TrustError
 from castmark_provenance.jumbf import Manifest
-from castmark_provenance.layout import ALGORITHM, X5CHAIN, sign1_parts
+from castmark_provenance.layout import ALGORITHM, certificates, sign1_parts
 from castmark_provenance.signature import is_signature
-from castmark_provenance.tree import items, record
+from castmark_provenance.tree import record
 from castmark_provenance.trust import TRUST_CONFIG
 
 if TYPE_CHECKING:
@@ -77,9 +77,7 @@ def _path(manifest: Manifest, anchors: Sequence[Certificate], moment: datetime) 
 
     protected, _, _, signature = sign1_parts(manifest.signature)
     header: dict[Any, Any] = record(cbor.loads(protected))
-    chain = header[X5CHAIN]
-    ders = [chain] if isinstance(chain, bytes) else items(chain)
-    leaf, *others = [x509.load_der_x509_certificate(der) for der in ders[:MAX_LENGTH]]
+    leaf, *others = [x509.load_der_x509_certificate(der) for der in certificates(header)[:MAX_LENGTH]]
     signed = cbor.array(
         cbor.text("Signature1"), cbor.octets(protected), cbor.octets(b""), cbor.octets(manifest.claim)
     )

@@ -235,8 +235,8 @@ class Examination:
         self._settle("safety_record", refusals(self.claim), good)
 
     def _check_ingredients(self, active: dict[str, Any], results: dict[str, Any]) -> None:
-        stored, codes = _ingredients(active), _ingredient_codes(active, results)
-        problems = ingredient_problems(active, results, self.claim)
+        stored, codes = _ingredients(active), ingredient_codes(active, results)
+        problems = ingredient_problems(active, codes, self.claim)
         if not stored and not problems:
             self._add("ingredients", "absent", "the signer names no ingredient")
         elif not problems and UNTRUSTED in codes:
@@ -322,9 +322,9 @@ def refusals(claim: Claim) -> list[str]:
     return [*refused, *(f"{rung} was not checked" for rung in sorted(missing))]
 
 
-def ingredient_problems(active: dict[str, Any], results: dict[str, Any], claim: Claim | None) -> list[str]:
-    """Where ingredients are not intact, or not those of the record. An unknown signer's may be intact."""
-    codes = _ingredient_codes(active, results)
+def ingredient_problems(active: dict[str, Any], codes: list[str], claim: Claim | None) -> list[str]:
+    """Where ingredients, of which the library says ``codes``, are not intact, or not those
+    of the record. An unknown signer's may be intact."""
     problems = [f"an ingredient is not intact: {code}" for code in codes if code != UNTRUSTED]
     return problems if claim is None else [*problems, *labels.ingredient_problems(active, claim)]
 
@@ -333,7 +333,7 @@ def _ingredients(active: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in labels.assertions(active).items() if k.startswith("c2pa.ingredient")}
 
 
-def _ingredient_codes(active: dict[str, Any], results: dict[str, Any]) -> list[str]:
+def ingredient_codes(active: dict[str, Any], results: dict[str, Any]) -> list[str]:
     """What the library found wrong with ingredients: its own verdict leaves them out."""
     deltas = results.get("ingredientDeltas") or []
     return sorted({*_failures(deltas), *_failures(_ingredients(active))})

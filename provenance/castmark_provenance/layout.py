@@ -130,6 +130,12 @@ def sign1_parts(signature: bytes) -> tuple[bytes, dict[Any, Any], Any, bytes]:
     return protected, cast(dict[Any, Any], unprotected), payload, value
 
 
+def certificates(header: Mapping[Any, Any]) -> list[Any]:
+    """The certificates (DER) of a protected header, the signing one first; one alone needs no list."""
+    chain = header.get(X5CHAIN)
+    return [chain] if isinstance(chain, bytes) else items(chain)
+
+
 def _signature_problems(manifest: Manifest) -> list[str]:
     """Only padding of zeros and a time-stamp may be unsigned; algorithm and certificates are signed, once."""
     protected, unprotected, payload, _ = sign1_parts(manifest.signature)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from castmark import __version__
 from castmark.errors import BaseError, CheckError, InputError, NotCalibrated
-from castmark.extras import renderer_broken
+from castmark.extras import RENDERER_NEEDS, renderer_broken
 from castmark.machine.facts import cores, cpu_name
 from castmark_provenance.errors import ProvenanceError
 from castmark_provenance.home import key_folder
@@ -101,7 +101,7 @@ def _installed(missing: Sequence[str]) -> Iterator[Line]:
         step = "for the demo: pip install 'castmark[world]'"
         yield Line(about="world", state="note", found="not installed", next=step)
     elif broken := renderer_broken():
-        step = "for the demo, on Debian and Ubuntu: apt-get install libegl1 libgl1"
+        step = f"for the demo, {RENDERER_NEEDS}"
         yield Line(about="world", state="note", found=f"cannot be loaded: {broken}", next=step)
     for name, use in FASTER.items():
         version = _version(name)

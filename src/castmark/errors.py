@@ -26,13 +26,12 @@ class MissingExtra(CastmarkError):  # noqa: N818
     """A command needs an optional part of the installation.
 
     Args:
-        broken: why the part, which is installed, cannot be loaded.
+        broken: why the part, which is installed, cannot be loaded, and what to do.
     """
 
     def __init__(self, what: str, extra: str, *, broken: str = "") -> None:
         if broken:
-            step = "on Debian and Ubuntu: apt-get install libegl1 libgl1"
-            told = f"the {extra!r} extra, which is installed but cannot be loaded ({broken}); {step}"
+            told = f"the {extra!r} extra, which is installed but cannot be loaded {broken}"
         else:
             told = f"the {extra!r} extra; install it with: pip install 'castmark[{extra}]'"
         super().__init__(f"{what} needs {told}")

@@ -31,7 +31,11 @@ def require(what: str, *extras: str) -> None:
         if not installed(extra):
             raise MissingExtra(what, extra)
         if extra == "world" and (broken := renderer_broken()):
-            raise MissingExtra(what, extra, broken=broken)
+            raise MissingExtra(what, extra, broken=f"({broken}); {RENDERER_NEEDS}")
+
+
+RENDERER_NEEDS = "on Debian and Ubuntu: apt-get install libegl1 libgl1"
+"""What to do where it cannot be loaded."""
 
 
 def renderer_broken() -> str:

@@ -34,16 +34,17 @@ from castmark_provenance.examination import (
     EXPIRED,
     TRUSTED_STAMP,
     UNTRUSTED,
+    ingredient_codes,
     ingredient_problems,
     refusals,
     store_problems,
 )
 from castmark_provenance.jumbf import Manifest
-from castmark_provenance.layout import X5CHAIN, sign1_parts, uncovered
+from castmark_provenance.layout import certificates, sign1_parts, uncovered
 from castmark_provenance.manifest import from_manifest, vocabulary_problems
 from castmark_provenance.report import Signer
 from castmark_provenance.tree import found as values_of
-from castmark_provenance.tree import items, record, records, text
+from castmark_provenance.tree import record, records, text
 from castmark_provenance.trust import TRUST_CONFIG
 
 _BINDING = ("assertion.dataHash.mismatch", "assertion.bmffHash.mismatch", "assertion.hardBinding.mismatch")
@@ -90,7 +91,7 @@ def statement(entry: Entry, anchors: str) -> Statement:
         *store_problems(store, manifests),
         *vocabulary_problems(active),
         *refusals(claim),
-        *ingredient_problems(active, results, claim),
+        *ingredient_problems(active, ingredient_codes(active, results), claim),
     ]
     if problems:
         raise _error(entry, problems[0])
@@ -121,9 +122,7 @@ def _signer_problems(
 
 def _certificate(manifest: Manifest) -> bytes:
     protected, *_ = sign1_parts(manifest.signature)
-    header: dict[Any, Any] = record(cbor.loads(protected))
-    chain = header.get(X5CHAIN)
-    first = chain if isinstance(chain, bytes) else next(iter(items(chain)), None)
+    first = next(iter(certificates(record(cbor.loads(protected)))), None)
     return first if isinstance(first, bytes) else b""
 
 

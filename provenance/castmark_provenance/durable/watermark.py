@@ -73,6 +73,19 @@ class Mark:
     offset: tuple[float, float]
 
 
+def require_room(width: int, height: int) -> None:
+    """Make sure that a picture of this size can hold a watermark.
+
+    Raises:
+        WatermarkError: a side is smaller than `MIN_SIDE`.
+    """
+    if min(height, width) < MIN_SIDE:
+        raise WatermarkError(
+            f"{width}x{height} px are too few for a watermark; ask for at least {MIN_SIDE}x{MIN_SIDE}, "
+            "or sign without one"
+        )
+
+
 def embed(pixels: Pixels, identifier: int) -> Pixels:
     """UInt8 pixels "h w 3" with ``identifier`` (below 2**40) drawn into them, always the same way.
 
@@ -81,11 +94,7 @@ def embed(pixels: Pixels, identifier: int) -> Pixels:
     """
     _require_rgb(pixels)
     height, width = pixels.shape[:2]
-    if min(height, width) < MIN_SIDE:
-        raise WatermarkError(
-            f"{width}x{height} pixels are too few for a watermark; draw at least {MIN_SIDE}x{MIN_SIDE}, "
-            "or sign without one"
-        )
+    require_room(width, height)
     try:
         wanted = carrier.modulate(identifier)
     except ValueError as error:

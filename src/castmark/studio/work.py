@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from torch import OutOfMemoryError
 
-from castmark.errors import CastmarkError, InputError
+from castmark.errors import CastmarkError
 from castmark.outputs.finish import asked_text
 from castmark.outputs.size import resolve
 from castmark.shot import ResolvedShot, Shot
 from castmark.take import Draft, Failure, Refusal, SignedImage, Verdict
 from castmark_adapters.errors import AdapterError
-from castmark_provenance.durable.watermark import MIN_SIDE
+from castmark_provenance.durable.watermark import require_room
 from castmark_provenance.errors import ProvenanceError
 
 if TYPE_CHECKING:
@@ -85,18 +85,15 @@ def admit(
     """The shot ready to draw, or the verdict that refuses its prompt. ``marked``: it is to get a watermark.
 
     Raises:
-        CastmarkError: a size or step count that the base cannot draw, a size that can hold no watermark, or a
-            check that could not be completed.
+        CastmarkError: a size or step count that the base cannot draw, or a check that could not be completed.
+        WatermarkError: a size that can hold no watermark.
     """
     asked = shot
     if shot.steps is None and steps is not None:
         asked = shot.model_copy(update={"steps": steps})
     resolved, size = resolve(base, asked)
-    if marked and shot.background != "transparent" and min(size) < MIN_SIDE:
-        raise InputError(
-            f"{size[0]}x{size[1]} px are too few for a watermark; ask for at least {MIN_SIDE}x{MIN_SIDE}, "
-            "or sign without one"
-        )
+    if marked and shot.background != "transparent":
+        require_room(*size)
     resolved = asked_text(replace(resolved, shot=shot))
     for text in dict.fromkeys((*said(shot), resolved.text)):
         verdict = judged(text)
