@@ -91,8 +91,11 @@ def said(scene: Scene, speak: Speaker, seed: int) -> NDArray[np.bool_]:
         if column.field in THINGS:
             return _names(text, column, str(label))
         others = map(telling, otherwise(column, scene, label, DEFAULT))
-        alike = list(islice((other for other, drawn in others if drawn == chances), ALTERNATIVES))
-        return all(other != text for other in alike) if alike else _names(text, column, str(label))
+        alike = islice((other for other, drawn in others if drawn == chances), ALTERNATIVES)
+        first = next(alike, None)
+        if first is None:
+            return _names(text, column, str(label))
+        return first != text and text not in alike
 
     return np.array([says(column) for column in columns(DEFAULT)])
 
