@@ -98,7 +98,8 @@ def calibrate_on(policy: Policy, evidence: Evidence) -> Calibration:
     """A calibration record from any evidence.
 
     Raises:
-        NotCalibrated: it has no pictures or prompts of a category that the policy requires, or too few.
+        NotCalibrated: it has no pictures or prompts of a category that the policy requires, or too few, or
+            nothing of what the policy locks.
     """
     shown = [name for name in policy.judged if evidence.shows(name)]
     said = [name for name in shown if evidence.says(name)]
@@ -107,6 +108,11 @@ def calibrate_on(policy: Policy, evidence: Evidence) -> Calibration:
             kind = "prompts" if name in shown else "pictures"
             raise NotCalibrated(f"there are no unsafe {kind} of {name!r} to calibrate with; give some")
     lessons = evidence.lessons()
+    if lessons is None and policy.subject.lock:
+        raise NotCalibrated(
+            f"policy {policy.name!r} locks {', '.join(policy.subject.lock)} of subjects, and your own pictures "
+            "say nothing of that; empty `lock` under `subject`, or calibrate on renders (without --safe)"
+        )
     content, triggers, reader = None, dict[str, Probe](), None
     if lessons is not None:
         names = (SAFE, *sorted(set(lessons.contents) - {SAFE}))

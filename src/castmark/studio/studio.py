@@ -72,7 +72,7 @@ class Studio:
         wardrobe: what subjects wear, and how alike the drawings are.
         key: signs.
         steps: denoising steps where a shot does not say; None for the base's own.
-        batch_size: shots drawn at once where they share subjects, size and steps; recorded with every image.
+        batch_size: shots drawn at once where they go together; recorded with every image.
         disclose_prompt: put the prompt's text into the manifest instead of its salted hash alone.
         parameters: write the text block ``parameters`` that image tools read into every file. It holds the
             prompt, so it is disclosed.
@@ -160,8 +160,10 @@ class Studio:
 
         Raises:
             MissingExtra: the engine is not installed.
+            InputError: there is no such policy, or an option is out of range.
             BaseError: the base cannot be loaded.
-            CheckError: no policy, no checker, or no calibration for it.
+            AdapterError: the reference adapter or the identity encoder cannot be read.
+            CheckError: no checker, or no calibration for it.
             ProvenanceError: the key cannot be used.
         """
         from castmark.studio.opening import open_studio
@@ -258,8 +260,9 @@ class Studio:
     def shoot(
         self, shot: Shot, *, redraws: int = 0, on_refusal: Callable[[Refusal], object] = lambda _: None
     ) -> SignedImage:
-        """One image. Refused for what another seed may help (a subject that is not recognised, where the
-        policy locks it), it is drawn again up to ``redraws`` times; each such refusal is told.
+        """One image. Refused for what another seed may help (a finding whose action is ``redraw``: in the
+        default policy whatever is seen in the picture), it is drawn again up to ``redraws`` times; each such
+        refusal is told.
 
         Raises:
             InputError: more redraws than the policy allows.
@@ -284,8 +287,9 @@ class Studio:
     ) -> Generator[Take]:
         """A take per shot, in order, streamed. One shot that fails or is refused does not stop the others.
 
-        Shots with the same subjects, size and steps are drawn together, ``batch_size`` at most, also where
-        others stand between them; shots are read ahead for that. ``keep`` is called with every signed image
+        Shots of one size, step count and start strength are drawn together, also of different subjects where
+        each has one (`castmark.studio.work.togetherness`), ``batch_size`` at most, and where others stand
+        between them; shots are read ahead for that. ``keep`` is called with every signed image
         on the thread that made it, before its take is given out; what it raises is raised here, after the
         takes before. ``durable`` draws and registers the watermarks of these shots instead of the studio's.
         """
