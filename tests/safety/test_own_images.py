@@ -86,11 +86,12 @@ def test_a_judge_is_refused_until_it_is_calibrated_on_own_images(
 def test_a_policy_that_locks_what_own_pictures_do_not_tell_is_refused(
     images: Path, judge_folder: Path, tmp_path: Path
 ) -> None:
-    (images / "locked.yaml").write_text(POLICY + "subject: {lock: [age]}\n")
-    options = {"safe": images / "safe", "unsafe": images / "unsafe", "prompts": images / "prompts.txt"}
+    policy = tmp_path / "locked.yaml"
+    policy.write_text(POLICY + "subject: {lock: [age]}\n")
+    out, safe, unsafe, prompts = tmp_path / "out", images / "safe", images / "unsafe", images / "prompts.txt"
     with pytest.raises(NotCalibrated, match="locks age of subjects.*empty `lock`"):
-        calibrate_and_save([images / "locked.yaml"], judge=judge_folder, out=tmp_path, **options)
-    assert not list(tmp_path.iterdir())
+        calibrate_and_save([policy], judge=judge_folder, out=out, safe=safe, unsafe=unsafe, prompts=prompts)
+    assert not out.exists()
 
 
 def test_after_a_change_of_words_only_prompts_are_calibrated_again(
