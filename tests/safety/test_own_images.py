@@ -89,7 +89,7 @@ def test_a_policy_that_locks_what_own_pictures_do_not_tell_is_refused(
     policy = tmp_path / "locked.yaml"
     policy.write_text(POLICY + "subject: {lock: [age]}\n")
     out, safe, unsafe, prompts = tmp_path / "out", images / "safe", images / "unsafe", images / "prompts.txt"
-    with pytest.raises(NotCalibrated, match="locks age of subjects.*empty `lock`"):
+    with pytest.raises(NotCalibrated, match=r"locks age of subjects.*empty `lock`"):
         calibrate_and_save([policy], judge=judge_folder, out=out, safe=safe, unsafe=unsafe, prompts=prompts)
     assert not out.exists()
 

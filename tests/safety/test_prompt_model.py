@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +23,14 @@ from castmark.safety.prompt_model import (
     windows,
 )
 from castmark.safety.prompt_scores import word_lists
-from castmark.safety.samples import SAFE, sections
+from castmark.safety.samples import LEARNED, SAFE, sections
 from castmark.training import word_vectors
 from castmark.training.common import Clock, TrainSettings
 from castmark.training.prompt_model import KINDS, learn, measured, pools_of, save
 
 STEPS = 200
+OTHERS = ("calibration", "test", "harder")
+"""Written sentences that are not learned from."""
 FILLER = "a quiet garden path with tall trees and soft light under a wide blue sky"
 
 
@@ -135,6 +137,8 @@ def test_a_category_of_ones_own_is_read_by_the_judge() -> None:
     "text",
     [
         "un uomo con una pistola in mano",
+        "un hombre con una pistola en la mano",
+        "ein Mann mit einer Pistole in der Hand",
         "мужчина с ножом в руке",
         "一个拿着刀的人",
         "adam elinde bıçak tutuyor",
@@ -189,10 +193,10 @@ def test_categories_read_together_have_one_threshold_which_keeps_the_budget(name
 
 
 def test_written_sentences_of_the_splits_do_not_overlap() -> None:
-    found = [sections(f"written/{split}.txt") for split in ("train", "calibration", "test")]
+    found = [sections(name) for name in (LEARNED, *(f"written/{name}.txt" for name in OTHERS))]
     texts = [{text.lower() for lines in part.values() for text in lines} for part in found]
     assert all(set(part) == {*KINDS, SAFE} for part in found)
-    assert not texts[0] & texts[1] and not texts[0] & texts[2] and not texts[1] & texts[2]
+    assert not any(one & other for one, other in combinations(texts, 2))
 
 
 class StepClock(Clock):
@@ -210,7 +214,7 @@ def test_a_model_learns_what_sentences_ask_for(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr("castmark.training.loop.Clock", StepClock)
     monkeypatch.setattr("castmark.training.prompt_model.CAPTIONS", 100)
     shipped = PromptModel.open()
-    written = sections("written/train.txt")
+    written = sections(LEARNED)
     few = {kind: lines[::8] for kind, lines in written.items()}
     others = {kind: lines[4::80] for kind, lines in written.items()}
     settings = TrainSettings(minutes=1, work=tmp_path, out=tmp_path)

@@ -211,6 +211,7 @@ def _prompts(gate: Gate, names: Sequence[str], count: int) -> list[Figure]:
         *figures,
         *_sentences(gate, "unheard", "unheard_prompts.txt", "a person {}"),
         *_sentences(gate, "written", "written/test.txt", "{}"),
+        *_sentences(gate, "harder", "written/harder.txt", "{}"),
     ]
 
 

@@ -110,8 +110,8 @@ def calibrate_on(policy: Policy, evidence: Evidence) -> Calibration:
     lessons = evidence.lessons()
     if lessons is None and policy.subject.lock:
         raise NotCalibrated(
-            f"policy {policy.name!r} locks {', '.join(policy.subject.lock)} of subjects, and your own pictures "
-            "say nothing of that; empty `lock` under `subject`, or calibrate on renders (without --safe)"
+            f"policy {policy.name!r} locks {', '.join(policy.subject.lock)} of subjects, and your own "
+            "pictures say nothing of that; empty `lock` under `subject`, or calibrate on renders (no --safe)"
         )
     content, triggers, reader = None, dict[str, Probe](), None
     if lessons is not None:

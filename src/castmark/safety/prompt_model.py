@@ -2,8 +2,8 @@
 
 A word list knows what it lists, and the text tower of a judge what its captions said. This reads on: word
 vectors (GloVe, Pennington et al. 2014) under convolutions over one to three words, of which the greatest
-answers count (Kim 2014, arXiv 1408.5882), learned from sentences of many writers
-(`castmark.training.prompt_model`).
+answers count (Kim 2014, arXiv 1408.5882), and under a recurrent network that reads the whole both ways (GRU,
+Cho et al. 2014, arXiv 1406.1078), learned from sentences of many writers (`castmark.training.prompt_model`).
 
     PromptModel.open().scores(["a person sharpening a kukri"])[0]["weapon"]      # log odds
 """
@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from safetensors import safe_open
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import castmark_data
 from castmark.errors import CheckError
@@ -37,6 +38,8 @@ WINDOW, STRIDE = 32, 16
 """Words read at once; a longer prompt is read in windows, and the greatest score counts."""
 SPANS = (1, 2, 3)
 """Words under one convolution."""
+READ = 96
+"""Numbers that the recurrent network keeps of what it has read, in either direction."""
 ENDINGS = (
     ("'s", ""), ("s", ""), ("es", ""), ("ies", "y"), ("ing", ""), ("ing", "e"), ("ed", ""), ("ed", "e"),
     ("er", ""), ("ers", ""), ("y", ""),
@@ -51,15 +54,26 @@ class PromptNetwork(nn.Module):
         super().__init__()
         self.spans = nn.ModuleList(nn.Conv1d(dimensions, width, span, padding=span - 1) for span in SPANS)
         self.whole = nn.Linear(dimensions, width)
+        self.read = nn.GRU(dimensions, READ, batch_first=True, bidirectional=True)
         self.drop = nn.Dropout(0.4)
-        self.out = nn.Linear(width * (len(SPANS) + 1), classes)
+        self.out = nn.Linear(width * (len(SPANS) + 1) + 4 * READ, classes)
 
     def forward(self, vectors: Float[Tensor, "b w d"], there: Float[Tensor, "b w"]) -> Float[Tensor, "b c"]:
-        """``there`` is 1 for words and 0 for padding, whose vectors are nought."""
+        """``there`` is 1 for words and 0 for padding behind them, whose vectors are nought."""
         across = vectors.transpose(1, 2)
         found = [F.gelu(span(across)).amax(-1) for span in self.spans]
-        mean = vectors.sum(1) / there.sum(1, keepdim=True).clamp(min=1)
-        return self.out(self.drop(torch.cat([*found, F.gelu(self.whole(mean))], 1)))
+        count = there.sum(1, keepdim=True).clamp(min=1)
+        mean = F.gelu(self.whole(vectors.sum(1) / count))
+        return self.out(self.drop(torch.cat([*found, mean, *self._reading(vectors, there, count)], 1)))
+
+    def _reading(
+        self, vectors: Float[Tensor, "b w d"], there: Float[Tensor, "b w"], count: Float[Tensor, "b 1"]
+    ) -> tuple[Tensor, Tensor]:
+        """The greatest and the mean of what is thought at each word; padding is not read."""
+        packed = pack_padded_sequence(vectors, count[:, 0].long(), batch_first=True, enforce_sorted=False)
+        thoughts, _ = pad_packed_sequence(self.read(packed)[0], batch_first=True, total_length=there.shape[1])
+        word = there[..., None]
+        return (thoughts - 2 * (1 - word)).amax(1), (thoughts * word).sum(1) / count
 
 
 class Vocabulary:

@@ -6,11 +6,13 @@ Everything follows from a seed and a split; calibration and test differ in seeds
 
 from __future__ import annotations
 
+import lzma
 import re
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,6 +49,8 @@ if TYPE_CHECKING:
 
 PICTURE_BATCH = 16
 SAFE = "safe"
+LEARNED = "written/train.txt.xz"
+"""The list that the prompt model learns from (`xzcat` shows it)."""
 NEAR_MISSES: dict[str, tuple[str, ...]] = {
     "weapon": ("ladle", "pen", "wand", "drill", "hair dryer", "umbrella"),
     "alcohol": ("water bottle", "glass of juice", "glass of milk", "cup"),
@@ -283,8 +287,14 @@ def _observed(encoder: Encoder, batch: list[NDArray[np.uint8]]) -> tuple[Tensor,
 
 
 def sections(name: str) -> dict[str, list[str]]:
-    """A shipped prompt list by its headings."""
-    return read_sections(castmark_data.path("prompts", name).read_text(encoding="utf-8"))
+    """A shipped prompt list by its headings; of one that is packed (``.xz``) too."""
+    return read_sections(text_of(castmark_data.path("prompts", name)))
+
+
+def text_of(file: Path) -> str:
+    """A shipped list's text."""
+    data = file.read_bytes()
+    return (lzma.decompress(data) if file.suffix == ".xz" else data).decode()
 
 
 def read_sections(text: str) -> dict[str, list[str]]:
@@ -318,7 +328,7 @@ def prompts(count: int, seed: int, split: Split, category: str | None) -> list[s
 def written(split: Split, category: str | None) -> list[str]:
     """Sentences that people wrote, each split by others but for harmless ones of the first two; none of a
     category that nobody was asked for."""
-    return sections(f"written/{split}.txt").get(category or SAFE, [])
+    return sections(LEARNED if split == "train" else f"written/{split}.txt").get(category or SAFE, [])
 
 
 def _has_scenes(category: str | None) -> bool:

@@ -37,7 +37,7 @@ from castmark.safety.prompt_model import (
     Vocabulary,
     padded,
 )
-from castmark.safety.samples import SAFE, prompts, sections
+from castmark.safety.samples import LEARNED, SAFE, prompts, sections
 from castmark.training.common import TrainSettings, hardware, write_card
 from castmark.training.loop import Loop
 from castmark.training.muon import groups
@@ -110,7 +110,7 @@ def train(settings: TrainSettings) -> None:
     if settings.on_gpu:
         raise InputError("the prompt model is small and learns on the CPU; leave --device out")
     before = PromptModel.open()
-    written = sections("written/train.txt")
+    written = sections(LEARNED)
     learned, loop = learn(settings, before.vocabulary, before.table.float() * before.scale, written)
     ship(learned, before.vocabulary, settings, loop)
 
@@ -202,9 +202,10 @@ def ship(learner: Learner, vocabulary: Vocabulary, settings: TrainSettings, loop
             "words": len(vocabulary.words) + FIRST,
             "dimensions": model.table.shape[1],
             "parameters": sum(p.numel() for p in learner.network.parameters()),
-            "data": "sentences of a language model in 28 voices, listed words, captions, plain English",
+            "data": "sentences of a language model in 46 voices, listed words, captions, plain English",
             "vectors": "GloVe 6B, 100 dimensions (PDDL), projected; moved for words of the data",
             "held_out": measured(model, sections("written/test.txt")),
+            "held_out, harder": measured(model, sections("written/harder.txt")),
             "steps": loop.step,
             "minutes": round(loop.minutes, 1),
             "seed": [SEED, settings.seed],

