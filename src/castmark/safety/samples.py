@@ -326,7 +326,7 @@ def prompts(count: int, seed: int, split: Split, category: str | None) -> list[s
 
 
 def written(split: Split, category: str | None) -> list[str]:
-    """Sentences that people wrote, each split by others but for harmless ones of the first two; none of a
+    """Written sentences, each split's of other writers but for harmless ones of the first two; none of a
     category that nobody was asked for."""
     return sections(LEARNED if split == "train" else f"written/{split}.txt").get(category or SAFE, [])
 

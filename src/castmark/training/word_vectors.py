@@ -31,6 +31,7 @@ from castmark.training.prompt_model import KINDS, WIDTH, save
 
 DIMENSIONS = 64
 OFTEN = 3
+"""Times that a word of no dictionary must be said."""
 COMMON = 20_000
 """The most frequent words, by which vectors are centred and projected."""
 PARTS = ("noun", "verb", "adj", "adv")
