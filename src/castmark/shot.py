@@ -35,9 +35,9 @@ class Shot(BaseModel):
     """One image wanted. What is None is resolved by the studio from its base.
 
     Sizes are in pixels, ``steps`` counts denoising steps, ``seed`` is in [0, 2^63). A size that the base does
-    not draw is reached by upscaling and cropping (`castmark.outputs`). ``aspect`` is (width, height) in any
-    unit, for a size that is otherwise left open. ``background`` is "transparent" or a colour "#rrggbb" put
-    behind the subject, which is cut out.
+    not draw is reached by upscaling and cropping (`castmark.outputs`). ``aspect`` is width to height, two
+    numbers from 1 to 99, for a size that is otherwise left open. ``background`` is "transparent" or a colour
+    "#rrggbb" put behind the subject, which is cut out.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

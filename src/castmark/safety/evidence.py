@@ -212,7 +212,7 @@ class WorldEvidence:
         return Shown(safe.showing(name), safe.showing(name, shown=False))
 
     def prompts(self, source: str, split: Split, category: str | None) -> list[str]:
-        """Captions, and sentences of the shipped lists; or what people wrote."""
+        """Captions, and sentences of the shipped lists; or written ones."""
         if source == WRITTEN:
             return written(split, category)
         key = (split, category)

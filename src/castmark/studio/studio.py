@@ -314,7 +314,8 @@ class Studio:
         by that seed (`castmark.safety.bias.quotas`); the same job with the same seed deals the same.
 
         Raises:
-            InputError: more redraws than the policy allows.
+            InputError: a bad job, or more redraws than the policy allows.
+            LedgerError, OSError: the run folder cannot be used, or not written to.
         """
         from castmark.jobs import Job, read_job
         from castmark.runs.runners import LocalRunner, run
