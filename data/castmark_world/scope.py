@@ -88,6 +88,8 @@ class Scope:
     """Which captions are spoken."""
     planned: bool = False
     """Whether the base draws the picture's plan (`castmark_world.plan`) beside it."""
+    decided: bool = False
+    """Whether what words leave open is decided before the base draws (`castmark.bases.prior`)."""
 
     @property
     def scenes(self) -> tuple[str, ...]:

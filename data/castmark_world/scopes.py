@@ -320,6 +320,7 @@ FULL = Scope(
     detail="full",
     grammar="full",
     planned=True,
+    decided=True,
 )
 """Everything there is."""
 
@@ -382,6 +383,7 @@ SECOND = Scope(
     detail="full",
     grammar="full",
     planned=True,
+    decided=True,
 )
 """People as the full world draws them, with their occupations, in the plainest of its styles and in clear
 weather: as much of it as can be learned on a few cores."""

@@ -377,9 +377,10 @@ class Steps:
         return False
 
 
-def nothing(count: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Labels of no column, of which none is asked."""
-    return torch.zeros(count, 0), torch.zeros(count, 0, dtype=torch.bool)
+def nothing(count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Labels of no column, of which none is asked, and nothing of where anything stands."""
+    none = torch.zeros(count, 0)
+    return none, none.bool(), none
 
 
 class Host:

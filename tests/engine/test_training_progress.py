@@ -15,7 +15,7 @@ from castmark.training.common import TrainSettings, seeded
 from castmark.training.denoiser import new_model
 from castmark.training.drawings import Drawings
 from castmark.training.progress import LABEL, Progress
-from castmark.training.samples import COUNT, SEED, held_out, round_trip
+from castmark.training.samples import COUNT, SEED, round_trip
 
 
 def test_a_run_that_goes_on_adds_to_its_table_and_sheets(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_sheets_show_what_the_base_draws(tmp_path: Path) -> None:
     shape = (COUNT, model.unet.config["in_channels"], 16, 16)
     for steps, name in ((4, "student, 4 steps"), (1, "student, 1 step")):
         wanted = pipeline(
-            held_out()[1],
+            drawings.captions,
             num_inference_steps=steps,
             guidance_scale=1.0,
             latents=torch.randn(shape, generator=seeded(np.random.default_rng(SEED))),

@@ -11,7 +11,7 @@ import castmark_data
 from castmark.bases.base import Base
 from castmark.bases.facts import BaseFacts, read_facts, read_json
 from castmark.bases.hub import fetch, is_hub_id
-from castmark.bases.loaded import INDEX, parts_of, wanted
+from castmark.bases.loaded import INDEX, PRIOR, parts_of, wanted
 from castmark.errors import BaseError
 
 if TYPE_CHECKING:
@@ -90,6 +90,8 @@ def open_base(
 def family_of(facts: BaseFacts) -> type[Family]:
     """The class that speaks to pipelines of this base's kind."""
     module, name = FAMILIES[facts.family].split(":")
+    if name == "StableDiffusion" and (facts.folder / PRIOR).is_dir():
+        module, name = "embedded", "Embedded"
     return getattr(import_module(f"castmark.bases.{module}"), name)
 
 

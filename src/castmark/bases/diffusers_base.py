@@ -207,15 +207,11 @@ class DiffusersBase:
         if self.plan.compiled != "no":
             keep_shapes()
         for count in batches or self.plan.buckets:
-            begun = time.perf_counter()
+            begun, seeds = time.perf_counter(), list(range(count))
             with self._no_gradients():
-                self.model.run(
-                    self._words.all_of(["a warm-up"] * count),
-                    (width, height),
-                    self.default_steps,
-                    list(range(count)),
-                    {},
-                ).cpu()
+                words = self._words.all_of(["a warm-up"] * count)
+                words = self.model.completed(words, seeds, [False] * count)
+                self.model.run(words, (width, height), self.default_steps, seeds, {}).cpu()
             taken[count] = time.perf_counter() - begun
         return taken
 
@@ -275,8 +271,7 @@ class DiffusersBase:
         """Draw a batch; see `castmark.bases.base.Base.draw`."""
 
         def drawn(some: slice, size: tuple[int, int], steps: int) -> Tensor:
-            words = self._words.all_of([shot.text for shot in shots[some]])
-            seeds = [shot.seed for shot in shots[some]]
+            words, seeds = self._read(shots[some])
             if self._folded is None:
                 return self.model.run(words, size, steps, seeds, self.call_arguments)
             latents = self.model.run(words, size, steps, seeds, self.call_arguments, output="latent")
@@ -301,13 +296,18 @@ class DiffusersBase:
             lambda some, size, steps: self.model.run_from(
                 images[some],
                 start.strength,
-                self._words.all_of([shot.text for shot in shots[some]]),
+                self._read(shots[some])[0],
                 size,
                 steps,
                 [shot.seed for shot in shots[some]],
                 self.call_arguments,
             ),
         )
+
+    def _read(self, shots: Sequence[ResolvedShot]) -> tuple[Sequence[Words], list[int]]:
+        """What is read for each shot, and their seeds."""
+        words, seeds = self._words.all_of([shot.text for shot in shots]), [shot.seed for shot in shots]
+        return self.model.completed(words, seeds, [bool(shot.shot.subjects) for shot in shots]), seeds
 
     def _encoded(self, texts: Sequence[str]) -> list[Words]:
         """Every text by itself, so that its embedding, and with it the picture, does not depend on which

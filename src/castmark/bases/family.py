@@ -152,6 +152,16 @@ class Family(ABC):
     def encode_text(self, text: str) -> Words:
         """One text as the denoiser reads it."""
 
+    def completed(
+        self, words: Sequence[Words], seeds: Sequence[int], cast: Sequence[bool]
+    ) -> Sequence[Words]:
+        """Texts with what they leave open decided, each by its seed, where the base has a prior for that.
+
+        Args:
+            cast: whether a subject is worn for each.
+        """
+        return words
+
     def encode_texts(self, texts: Sequence[str]) -> list[Words]:
         """Every text as the denoiser reads it."""
         with torch.no_grad():
@@ -204,9 +214,8 @@ class Family(ABC):
         for begin in range(0, len(texts), SKETCHED_AT_ONCE):
             some = texts[begin : begin + SKETCHED_AT_ONCE]
             seeds = [seed + begin + i for i in range(len(some))]
-            latents = self.run(
-                self.encode_texts(some), (self.side, self.side), steps, seeds, {}, output="latent"
-            )
+            words = self.completed(self.encode_texts(some), seeds, [False] * len(some))
+            latents = self.run(words, (self.side, self.side), steps, seeds, {}, output="latent")
             drawn.append(self.unpacked(latents))
         return torch.cat(drawn)
 

@@ -1,7 +1,8 @@
 """Which files of a pipeline folder are loaded: what is hashed, counted and fetched is these, and no others.
 
 Parts are those that ``model_index.json`` names with a class, less those that a family replaces by nothing
-(``left_out``). Beside what is loaded may lie copies in other precisions, of other frameworks, of all in one.
+(``left_out``), and a prior beside them (`castmark.bases.prior`). Beside what is loaded may lie copies in
+other precisions, of other frameworks, of all in one.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 INDEX = "model_index.json"
+PRIOR = "prior"
 _STEMS = ("model", "diffusion_pytorch_model")
 _SHARD = "-?????-of-?????"
 WEIGHTS = tuple(f"{stem}{shard}.safetensors" for stem in _STEMS for shard in ("", _SHARD))
@@ -37,7 +39,7 @@ def loaded_files(folder: Path, parts: Collection[str]) -> list[Path]:
     """The files of those parts that are loaded, by name, and the index; none where there is no index."""
     if not (folder / INDEX).is_file():
         return []
-    inside = [path for part in parts for path in (folder / part).glob("*") if is_loaded(path.name)]
+    inside = [path for part in (*parts, PRIOR) for path in (folder / part).glob("*") if is_loaded(path.name)]
     return sorted(path for path in (folder / INDEX, *inside) if path.is_file())
 
 

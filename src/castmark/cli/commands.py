@@ -55,6 +55,7 @@ TRAINERS = {
     "teacher": "castmark.training.teacher:train",
     "student": "castmark.training.student:train",
     "polish": "castmark.training.polish:train",
+    "prior": "castmark.training.prior:train",
     "judge": "castmark.training.judge:train_judge",
     "encoder": "castmark.training.subject_encoder:train",
     "reference": "castmark.training.reference:train",
@@ -66,7 +67,7 @@ TRAINERS = {
 """What ``castmark train`` trains, or does with a teacher that is not done: module and function, which takes a
 `TrainSettings`."""
 
-OF_TEACHER = ("student", "polish", "pack", "unpack")
+OF_TEACHER = ("student", "polish", "prior", "pack", "unpack")
 """What works in the teacher's work folder."""
 
 app = typer.Typer(

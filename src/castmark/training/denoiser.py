@@ -18,12 +18,15 @@ from diffusers.models.attention_processor import AttnProcessor, AttnProcessor2_0
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
 
+from castmark.bases.loaded import PRIOR
+from castmark.bases.prior import Prior
 from castmark.bases.words import write_words
 from castmark.training.autoencoder import LATENT_CHANNELS, PLAN_CHANNELS, SIZE, grown, taken
 from castmark.training.common import TrainSettings, forget_path, hardware, load_checkpoint, write_card
 from castmark.training.reading import QUERIES, reader
 from castmark.training.subject_encoder import untrained_encoder
 from castmark.training.tokenizer import END, PAD, START, load_tokenizer, sampled_captions
+from castmark.training.told import untrained_prior
 from castmark_adapters.encoder import SubjectEncoder
 from castmark_adapters.layout import processor_state, reference_bytes, resampler_state
 from castmark_adapters.reference import ENCODER, WEIGHTS, ReferenceAdapter
@@ -116,8 +119,8 @@ class TextToLatents(nn.Module):
     """Text encoder, UNet and reference adapter as one model: noisy latents, timesteps, token ids and what the
     subject encoder sees to clean latents.
 
-    On a CPU attention is the plain product of matrices, whose backward is quicker at this size than the fused
-    one's; on a GPU it is fused.
+    Where it has a prior, that tells what words leave open. On a CPU attention is the plain product of
+    matrices, whose backward is quicker at this size than the fused one's; on a GPU it is fused.
     """
 
     def __init__(
@@ -126,9 +129,10 @@ class TextToLatents(nn.Module):
         unet: UNet2DConditionModel,
         encoder: SubjectEncoder,
         shipped: ReferenceAdapter | None = None,
+        prior: Prior | None = None,
     ) -> None:
         super().__init__()
-        self.text_encoder, self.unet = text_encoder, unet
+        self.text_encoder, self.unet, self.prior = text_encoder, unet, prior
         readings, self.resampler = reader(unet, encoder, shipped)
         self.readings = readings
         self.attend(fused=False)
@@ -140,9 +144,12 @@ class TextToLatents(nn.Module):
         both: Any = {name: self.readings.get(name, plain) for name in self.unet.attn_processors}
         self.unet.set_attn_processor(both)
 
-    def embed(self, ids: Tensor) -> Tensor:
-        """Long "b 48" to Float "b 48 128"."""
-        return self.text_encoder(ids)[0]
+    def embed(self, ids: Tensor, told: Tensor | None = None) -> Tensor:
+        """Long "b 48" to Float "b 48 128"; with what there is to tell besides, Float "b k", to "b 64 128"."""
+        text = self.text_encoder(ids)[0]
+        if self.prior is None or told is None:
+            return text
+        return torch.cat([text, self.prior.tokens(told).to(text.dtype)], 1)
 
     def look(self, seen: Tensor, count: int) -> Images:
         """Image tokens for ``count`` pictures, of which the first have references.
@@ -157,7 +164,7 @@ class TextToLatents(nn.Module):
         return Images(torch.cat([tokens, blank]), shown.to(tokens))
 
     def forward(self, noisy: Tensor, timesteps: Tensor, embeds: Tensor, images: Images) -> Tensor:
-        """Float "b 16 16 16", Long "b" and Float "b 48 128" to clean latents "b 16 16 16"."""
+        """Float "b 16 16 16", Long "b" and Float "b t 128" to clean latents "b 16 16 16"."""
         read = {"ip_hidden_states": images.tokens, "ip_adapter_masks": images.shown}
         return self.unet(noisy, timesteps, embeds, cross_attention_kwargs=read, return_dict=False)[0]
 
@@ -217,7 +224,11 @@ def new_model(base: Path, reference: Path) -> TextToLatents:
         taken(unet, UNet2DConditionModel.from_pretrained(base / "unet"))
     if (base / "text_encoder" / "config.json").is_file():
         taken(text_encoder, CLIPTextModel.from_pretrained(base / "text_encoder"))
-    return TextToLatents(text_encoder, unet, encoder, shipped)
+    prior = None
+    if DEFAULT.decided:
+        known = (base / PRIOR / "config.json").is_file()
+        prior = Prior.load(base / PRIOR) if known else untrained_prior(TEXT_WIDTH)
+    return TextToLatents(text_encoder, unet, encoder, shipped, prior)
 
 
 def learning_model(settings: TrainSettings) -> TextToLatents:
@@ -298,6 +309,8 @@ def _save_pipeline(model: TextToLatents, out: Path) -> None:
     model.unet.half()
     cast("Any", autoencoder).half()
     pipeline.save_pretrained(out, safe_serialization=True)
+    if model.prior is not None:
+        model.prior.save(out / PRIOR)
     forget_path(out / "vae" / "config.json")
     (out / "castmark.json").write_text(json.dumps(FACTS) + "\n")
     write_words(out, sampled_captions(20_000))

@@ -1,4 +1,8 @@
-"""Sample sheets of a denoiser: what it draws of the words of held-out scenes, each time from one noise."""
+"""Sample sheets of a denoiser: what it draws of the words of held-out scenes, each time from one noise.
+
+What words leave open is told as it is in the scene, where the base has a prior: so a sheet's rows are to look
+like its renders.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +16,14 @@ from torch import Tensor, nn
 
 from castmark.training.common import TrainSettings, seeded
 from castmark.training.denoiser import NoisePath, TextToLatents, new_scheduler, prompt_tokenizer
+from castmark.training.labels import labels_of, said
 from castmark.training.latents import Batch
 from castmark.training.paths import guided_paths
 from castmark.training.progress import Rows
 from castmark.training.samples import COUNT, SEED, SIDE, Pictures, held_out, pictures
 from castmark.training.tokenizer import token_ids
-from castmark_world import render
+from castmark.training.told import standing
+from castmark_world import caption, render
 
 
 class Drawings:
@@ -27,22 +33,26 @@ class Drawings:
         self._model, self._device = model, settings.device
         autoencoder = AutoencoderTiny.from_pretrained(Path(settings.out) / "vae")
         self._decoder: Any = nn.Module.to(autoencoder, settings.device)  # its own `to` has lost its types
-        scenes, captions = held_out()
+        scenes, seeds = held_out(), range(SEED, SEED + COUNT)
         self._renders = [render(scene, SIDE) for scene in scenes]
-        self._ids = token_ids(prompt_tokenizer(), [*captions, ""]).to(settings.device)
+        spoken = zip(scenes, map(np.random.default_rng, seeds), strict=True)
+        self.captions = [caption(scene, rng) for scene, rng in spoken]
+        ids = token_ids(prompt_tokenizer(), [*self.captions, ""])
         shape = (COUNT, model.unet.config["in_channels"], *2 * [model.unet.config["sample_size"]])
-        self._noise = torch.randn(shape, generator=seeded(np.random.default_rng(SEED))).to(settings.device)
+        noise = torch.randn(shape, generator=seeded(np.random.default_rng(SEED)))
+        asked = [said(scene, caption, seed) for scene, seed in zip(scenes, seeds, strict=True)]
+        labels, standings = ([of(scene) for scene in scenes] for of in (labels_of, standing))
+        known = (torch.from_numpy(np.stack(each)) for each in (labels, asked, standings))
+        parts = (noise, noise[:, :1], ids[:COUNT], torch.zeros(0, 1, 1, 1), *known)
+        self._batch = Batch(*(part.to(settings.device) for part in parts))
+        self._empty = ids[COUNT].to(settings.device)
 
     @torch.no_grad()
     @torch.compiler.set_stance("force_eager")  # of another size than what a compiled model learns on
     def of_teacher(self) -> Rows:
         """Along the guided path."""
-        nobody = torch.zeros(0, 1, 1, 1, device=self._device)
-        nothing = torch.zeros(COUNT, 0, device=self._device)
-        batch = Batch(self._noise, self._noise[:, :1], self._ids[:COUNT], nobody, nothing, nothing.bool())
-        found = guided_paths(
-            self._model.eval(), NoisePath(self._device), self._noise, batch, self._ids[COUNT]
-        ).target
+        path, noise = NoisePath(self._device), self._batch.clean
+        found = guided_paths(self._model.eval(), path, noise, self._batch, self._empty).target
         self._model.train()
         return {"renders": self._renders, "teacher, guided": self._decoded(found)}
 
@@ -58,9 +68,9 @@ class Drawings:
     def _in_steps(self, steps: int) -> Tensor:
         scheduler: Any = new_scheduler()
         scheduler.set_timesteps(steps)
-        embeds = self._model.embed(self._ids[:COUNT])
-        images = self._model.look(torch.zeros(0, 1, 1, 1, device=self._device), COUNT)
-        noisy = self._noise
+        embeds = self._model.embed(self._batch.ids, self._batch.told)
+        images = self._model.look(self._batch.seen, COUNT)
+        noisy = self._batch.clean
         for now in scheduler.timesteps:
             clean = self._model(noisy, now.repeat(COUNT).to(self._device), embeds, images)
             noisy = scheduler.step(clean.cpu(), now, noisy.cpu(), return_dict=False)[0].to(self._device)

@@ -16,10 +16,20 @@ from collections.abc import Callable
 from dataclasses import replace
 from multiprocessing.process import BaseProcess
 
-from castmark.training import autoencoder, judge, polish, student, subject_encoder, teacher, truth_reader
+from castmark.training import (
+    autoencoder,
+    judge,
+    polish,
+    prior,
+    student,
+    subject_encoder,
+    teacher,
+    truth_reader,
+)
 from castmark.training.common import Clock, TrainSettings
 from castmark.training.latents import LATENTS
 from castmark.training.parallel import Rank
+from castmark_world import DEFAULT
 
 FIRST, TEACHER = 0.16, 0.5
 """Shares of the time budget, one after the other; the student has the rest."""
@@ -27,8 +37,8 @@ POLISH = 0.3
 """Share of what the student has that polishes it."""
 BESIDE = 0.85
 """Share of it that the judge and the reader have."""
-CLOSING = 0.5
-"""Minutes of the budget for writing what was learned."""
+READING, CLOSING = 0.3, 0.8
+"""Minutes of the budget for what the prior reads in words, and for that and writing what was learned."""
 RENDERING_FIRST, RENDERING_BESIDE = 0.3, 0.2
 """Shares of the workers that render for each of the first two, and for each of those beside."""
 
@@ -75,6 +85,8 @@ def train(settings: TrainSettings) -> None:
         left = max(settings.minutes - clock.spent / 60 - CLOSING, 0.1)
         student.train(replace(denoiser, minutes=left * (1 - POLISH)))
         polish.train(replace(denoiser, minutes=left * POLISH))
+        if DEFAULT.decided:
+            prior.train(replace(denoiser, minutes=READING))
         _finish(beside)
         judge.document(settings.out / "clip")
         truth_reader.document(settings.out / "reader")

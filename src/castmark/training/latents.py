@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ LATENTS = "latents"
 VIEWS = 4
 CAPTIONS = 3
 REFERENCES = VIEWS - 1
-NAMES = ("latents", "weight", "tokens", "seen", "labels", "said")
+NAMES = ("latents", "weight", "tokens", "seen", "labels", "said", "standing")
 
 
 def write_shard(path: Path, **arrays: NDArray[Any]) -> None:
@@ -48,6 +49,31 @@ class Batch:
     """The truth by column, Float "b k"."""
     asked: Tensor
     """What the caption says or the references show, Bool "b k"."""
+    standing: Tensor
+    """Where everything stands (`castmark.training.told`), Float "b s"."""
+
+    @property
+    def told(self) -> Tensor:
+        """What there is to tell besides what is asked."""
+        return besides(self.labels, self.asked, self.standing)
+
+    def silent(self, which: Tensor, empty: Tensor) -> Batch:
+        """The same without captions where ``which``, Bool "b", says so.
+
+        Args:
+            empty: token ids of no caption, Long "48".
+        """
+        shown = torch.zeros_like(self.asked)
+        shown[: len(self.seen)] = torch.from_numpy(of_subject()).to(shown.device)
+        ids = torch.where(which[:, None], empty, self.ids)
+        return replace(self, ids=ids, asked=self.asked & (shown | ~which[:, None]))
+
+
+def besides(labels: Tensor, asked: Tensor, standing: Tensor) -> Tensor:
+    """What there is to tell besides what is asked, by column of the prior (`castmark.training.told`): Float
+    "b p"; NaN where it is asked, or does not apply.
+    """
+    return torch.cat([labels.masked_fill(asked, math.nan), standing], 1)
 
 
 class ShardPool:
@@ -132,6 +158,7 @@ class LatentPool(ShardPool):
             self.held["seen"][rows[:referenced, None], shown].float(),
             self.held["labels"][rows, view],
             asked,
+            self.held["standing"][rows, view],
         )
 
     def _take(self, *indices: NDArray[np.int64]) -> list[Tensor]:

@@ -2,7 +2,8 @@
 
 The teacher's deterministic path (DDIM, arXiv 2010.02502) under classifier-free guidance (Ho & Salimans 2022,
 arXiv 2207.12598), where it crosses each of the drawing timesteps, and its end. Paths are made once, into
-shards of a folder, and reused. Half of them have references, and are guided by words and references at once.
+shards of a folder, and reused. Half of them have references, and are guided by words and references at once;
+what the prior tells is told on either side.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from castmark.training.denoiser import (
     learning_model,
     prompt_tokenizer,
 )
-from castmark.training.latents import LATENTS, Batch, LatentPool, ShardPool, write_shard
+from castmark.training.latents import LATENTS, Batch, LatentPool, ShardPool, besides, write_shard
 from castmark.training.parallel import Rank
 from castmark.training.tokenizer import token_ids
 
@@ -33,7 +34,7 @@ STEPS_BETWEEN = 2
 PATH_BATCH = 64
 PATHS = "paths"
 """Folder of the teacher's paths in the work folder."""
-FIELDS = ("noisy", "ids", "target", "labels", "asked")
+FIELDS = ("noisy", "ids", "target", "labels", "asked", "standing")
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,17 @@ class Paths:
     """The truth of the scenes that captions and references are of, Float "b k"."""
     asked: Tensor
     """What of it these say or show, Bool "b k"."""
+    standing: Tensor
+    """Where everything stands, Float "b s"."""
+
+    @property
+    def told(self) -> Tensor:
+        """What the prior told besides, Float "b p"."""
+        return besides(self.labels, self.asked, self.standing)
 
     def to(self, device: str) -> Paths:
         """The same on a device."""
-        parts = (self.noisy, self.ids, self.seen, self.target, self.labels, self.asked)
+        parts = (self.noisy, self.ids, self.seen, self.target, self.labels, self.asked, self.standing)
         return Paths(*(part.to(device) for part in parts))
 
 
@@ -79,7 +87,7 @@ def guided_paths(
         guidance: away from the picture without words and references; 1 is none.
     """
     count = len(noise)
-    embeds = model.embed(torch.cat([batch.ids, empty.expand(count, -1)]))
+    embeds = model.embed(torch.cat([batch.ids, empty.expand(count, -1)]), batch.told.repeat(2, 1))
     images = model.look(batch.seen, 2 * count)  # the second half is unsaid and unseen
     stops = [*path.drawn_at.tolist(), 0]
     noisy, crossings, clean = noise, [noise], noise
@@ -91,7 +99,7 @@ def guided_paths(
             noisy = path.onward(noisy, clean, now, after)
         crossings.append(noisy)
     crossed = torch.stack(crossings[:-1], 1)
-    return Paths(crossed, batch.ids, batch.seen, clean, batch.labels, batch.asked)
+    return Paths(crossed, batch.ids, batch.seen, clean, batch.labels, batch.asked, batch.standing)
 
 
 def load_teacher(settings: TrainSettings) -> TextToLatents:
@@ -146,6 +154,7 @@ def fill(
             "target": found.target.half().numpy(),
             "labels": found.labels.numpy(),
             "asked": found.asked.numpy(),
+            "standing": found.standing.numpy(),
         }
         file = f"{rank.index}-{number:05d}.npz"
         shown = {name: values[:half] for name, values in whole.items()}
@@ -179,7 +188,7 @@ class PathPool:
         }
         seen = self._shown.held["seen"][shown].float()
         noisy, target = both["noisy"].float(), both["target"].float()
-        return Paths(noisy, both["ids"].long(), seen, target, both["labels"], both["asked"])
+        return Paths(noisy, both["ids"].long(), seen, target, both["labels"], both["asked"], both["standing"])
 
     def _random(self, pool: ShardPool, count: int) -> Tensor:
         return torch.from_numpy(self._rng.integers(len(pool), size=count)).to(self._device)

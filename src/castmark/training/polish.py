@@ -92,7 +92,7 @@ def best_paths(
     """
     count = len(batch.ids)
     many = CANDIDATES * count
-    embeds = model.embed(batch.ids).repeat(CANDIDATES, 1, 1)
+    embeds = model.embed(batch.ids, batch.told).repeat(CANDIDATES, 1, 1)
     tokens, shown = model.look(batch.seen, count)
     images = Images(tokens.repeat(CANDIDATES, 1, 1), shown.repeat(CANDIDATES))
     noisy = torch.randn(many, *batch.clean.shape[1:], generator=generator, device=batch.clean.device)
@@ -106,7 +106,8 @@ def best_paths(
     wrong = critic.wrong(ends, path, labels, asked, generator).view(CANDIDATES, count)
     best = wrong.argmin(0) * count + torch.arange(count, device=noisy.device)
     crossed = torch.stack(crossings[:-1], 1)
-    return Paths(crossed[best], batch.ids, batch.seen, ends[best], batch.labels, batch.asked)
+    kept = (batch.labels, batch.asked, batch.standing)
+    return Paths(crossed[best], batch.ids, batch.seen, ends[best], *kept)
 
 
 def follow_own(settings: TrainSettings, minutes: float, rank: Rank) -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from castmark.training.progress import Rows
-from castmark_world import Scene, caption, render, sample_scene
+from castmark_world import Scene, render, sample_scene
 
 SIDE = 256
 COUNT = 8
@@ -17,17 +17,16 @@ SEED = 81_000
 Pictures = list[NDArray[np.uint8]]
 
 
-def held_out() -> tuple[list[Scene], list[str]]:
-    """Scenes of the test split and a caption of each."""
+def held_out() -> list[Scene]:
+    """Scenes of the test split."""
     rng = np.random.default_rng(SEED)
-    scenes = [sample_scene(rng, split="test") for _ in range(COUNT)]
-    return scenes, [caption(scene, rng) for scene in scenes]
+    return [sample_scene(rng, split="test") for _ in range(COUNT)]
 
 
 @torch.no_grad()
 def round_trip(model: AutoencoderTiny) -> Rows:
     """Renders, and what the autoencoder makes of them."""
-    renders = [render(scene, SIDE) for scene in held_out()[0]]
+    renders = [render(scene, SIDE) for scene in held_out()]
     device = next(model.parameters()).device
     drawn = model.decoder(model.encoder(to_tensor(np.stack(renders)).to(device)))
     return {"renders": renders, "after the autoencoder": pictures(drawn)}

@@ -5,8 +5,9 @@ references. Each shard holds `SETS` sets: latents Float16 "n v c 16 16" (16 of t
 the scope has one: `castmark_world.plan`), how much each latent cell weighs
 Float16 "n v 16 16", token ids Int16 "n v 3 48" (three captions a view; the last one names the subject by kind
 alone), what the subject encoder sees in each view, Float16 "n v 65 128", the truth by column (see
-`castmark.training.labels`) Float32 "n v k", and which columns each caption says, Bool "n v 3 k". Shards are
-seeded by their number: made again, they are the same.
+`castmark.training.labels`) Float32 "n v k", which columns each caption says, Bool "n v 3 k", and where
+everything stands (`castmark.training.told`), Float32 "n v 21". Shards are seeded by their number: made again,
+they are the same.
 
 Two thirds of the work are encoding. A core does both (`make_shards`); where there is a GPU, cores only draw
 (`draw_shards`), and one process beside them encodes what they drew (`encode_shards`).
@@ -31,6 +32,7 @@ from castmark.training.reference_pool import plain_caption, reference_picture
 from castmark.training.samples import to_tensor
 from castmark.training.subject_views import normalised
 from castmark.training.tokenizer import token_ids
+from castmark.training.told import standing
 from castmark_world import caption, masks, render, sample_subject, stage
 
 if TYPE_CHECKING:
@@ -169,6 +171,7 @@ def _sets(how_many: int, tokenizer: PreTrainedTokenizerFast, small: int, rng: np
         "weight": np.stack([_weight(masks(scene, SIZE)) for scene in scenes]),
         "tokens": token_ids(tokenizer, texts).numpy().astype(np.int16).reshape(len(scenes), CAPTIONS, -1),
         "labels": np.stack([labels_of(scene) for scene in scenes]),
+        "standing": np.stack([standing(scene) for scene in scenes]),
         "said": told.reshape(len(scenes), CAPTIONS, -1),
     }
     return {name: values.reshape(how_many, VIEWS, *values.shape[1:]) for name, values in found.items()}

@@ -71,7 +71,7 @@ def answered(
         start: latents there; with ``own`` the noise from which the model's own steps lead there.
     """
     count = len(start)
-    embeds, images = model.embed(asked.ids), model.look(asked.seen, count)
+    embeds, images = model.embed(asked.ids, asked.told), model.look(asked.seen, count)
     noisy = arrived(model, path, start, embeds, images, level) if own else start
     return model(noisy, path.drawn_at[level].expand(count), embeds, images).float()
 

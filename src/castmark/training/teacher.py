@@ -16,7 +16,6 @@ import multiprocessing
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from threading import Event, Thread
@@ -26,6 +25,7 @@ import torch
 from diffusers import AutoencoderTiny
 from torch import Tensor
 
+from castmark.bench.truth import columns
 from castmark.training import parallel
 from castmark.training.autoencoder import LATENT_CHANNELS, PLAN_CHANNELS
 from castmark.training.common import (
@@ -52,8 +52,10 @@ from castmark.training.muon import groups
 from castmark.training.parallel import Rank
 from castmark.training.shards import draw_shards, encode_shards, make_shards
 from castmark.training.tokenizer import token_ids
+from castmark.training.told import told_columns
 from castmark_adapters.encoder import SubjectEncoder
 from castmark_adapters.reference import ENCODER
+from castmark_world import DEFAULT
 
 BATCH = 48
 """Scenes a step and process; half of them with references."""
@@ -73,7 +75,10 @@ REFRESH = 100
 """Steps on a GPU after which new shards are taken up."""
 LEARNING_RATE = 2.5e-3
 TEXT_RATE = 0.3
-CAPTION_DROP = 0.1
+TELL_RATE = 4.0
+CAPTION_DROP = 0.2
+UNTOLD_EVERY = 10
+"""Every so many steps the prior is silent: so the base draws for whoever calls it without."""
 SNR_CAP = 8.0
 COMPILE_MINUTES = 30.0
 """Runs longer than this compile the UNet, which takes a few minutes and then saves a fifth."""
@@ -82,25 +87,32 @@ COMPILE_ON_GPU = 6.0
 
 
 def sample_timesteps(path: NoisePath, count: int, generator: torch.Generator) -> Tensor:
-    """Long "b", on the generator's device: 60% uniform from 100 up, 30% the drawing steps' own, 10% pure
-    noise.
+    """Long "b", on the generator's device: 40% uniform from 100 up, 35% pure noise, out of which most is
+    decided, and 25% the later drawing steps.
     """
     device = generator.device
     uniform = torch.randint(100, 1000, (count,), generator=generator, device=device)
-    which = torch.randint(0, len(path.drawn_at), (count,), generator=generator, device=device)
+    which = torch.randint(1, len(path.drawn_at), (count,), generator=generator, device=device)
     own = path.drawn_at.to(device)[which]
     draw = torch.rand(count, generator=generator, device=device)
-    return torch.where(draw < 0.6, uniform, torch.where(draw < 0.9, own, torch.full_like(own, 999)))
+    return torch.where(draw < 0.4, uniform, torch.where(draw < 0.65, own, torch.full_like(own, 999)))
 
 
-def teacher_loss(model: TextToLatents, path: NoisePath, batch: Batch, generator: torch.Generator) -> Tensor:
-    """Velocity loss of one batch; the generator is of the batch's device."""
+def teacher_loss(
+    model: TextToLatents, path: NoisePath, batch: Batch, generator: torch.Generator, *, told: bool = True
+) -> Tensor:
+    """Velocity loss of one batch; the generator is of the batch's device.
+
+    Args:
+        told: whether the prior tells what is not asked.
+    """
     clean = batch.clean
     timesteps = sample_timesteps(path, len(clean), generator)
     alpha, sigma = path.at(timesteps)
     noise = torch.randn(clean.shape, generator=generator, device=clean.device)
     images = model.look(batch.seen, len(clean))
-    predicted = model(alpha * clean + sigma * noise, timesteps, model.embed(batch.ids), images)
+    embeds = model.embed(batch.ids, batch.told if told else None)
+    predicted = model(alpha * clean + sigma * noise, timesteps, embeds, images)
     by_snr = (alpha / sigma).square().clamp(max=SNR_CAP) + 1
     error = (predicted.float() - clean).square()
     return (by_snr * batch.weight * error).mean() / batch.weight.mean()
@@ -218,6 +230,8 @@ def train_teacher(settings: TrainSettings, rank: Rank) -> None:
         warm_up(model, path, size, device)
     _wait_for_shards(settings)
     learning = [*groups(model.unet), *groups(model.resampler), *groups(model.text_encoder, TEXT_RATE)]
+    if model.prior is not None:
+        learning += groups(model.prior.tell, TELL_RATE)
     samples = Drawings(settings, model).of_teacher if rank.leads else None
     loop = Loop(
         settings, "teacher", model, learning, peak=LEARNING_RATE, warm_up=200, rank=rank, samples=samples
@@ -231,9 +245,10 @@ def train_teacher(settings: TrainSettings, rank: Rank) -> None:
             pool.refresh()
         batch = pool.batch(size, referenced=size // 2)
         dropped = torch.rand(size, generator=generator, device=device) < CAPTION_DROP
-        batch = replace(batch, ids=torch.where(dropped[:, None], empty, batch.ids))
+        batch = batch.silent(dropped, empty)
+        told = loop.step % UNTOLD_EVERY > 0
         with half_precision(device):
-            loss = teacher_loss(model, path, batch, generator)
+            loss = teacher_loss(model, path, batch, generator, told=told)
         loop.update(loss, size)
     loop.finish()
 
@@ -245,8 +260,11 @@ def warm_up(model: TextToLatents, path: NoisePath, size: int, device: str) -> No
     ids = token_ids(prompt_tokenizer(), [""]).to(device).expand(size, -1)
     width = model.resampler.proj_in.in_features
     seen = torch.randn(size // 2, REFERENCES, 5, width, device=device)
-    nothing = torch.zeros(size, 0)
-    batch = Batch(latents, latents[:, :1].abs(), ids, seen, nothing, nothing.bool())
-    with half_precision(device):
-        teacher_loss(model, path, batch, generator).backward()
+    known = len(columns(DEFAULT))
+    labels, standing = torch.zeros(size, known), torch.zeros(size, len(told_columns()) - known)
+    labels, standing = labels.to(device), standing.to(device)
+    batch = Batch(latents, latents[:, :1].abs(), ids, seen, labels, labels.bool(), standing)
+    for told in (True, False):
+        with half_precision(device):
+            teacher_loss(model, path, batch, generator, told=told).backward()
     model.zero_grad()

@@ -1,0 +1,160 @@
+"""What a prior is told while the base learns, and how it learns to read words."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers import AutoencoderTiny
+
+import castmark_data
+from castmark.bases.prior import OPEN, TOKENS, Prior, from_table
+from castmark.bench.truth import columns
+from castmark.errors import InputError
+from castmark.training import denoiser, latents, prior, shards, teacher, told
+from castmark.training.common import TrainSettings, load_checkpoint
+from castmark.training.labels import labels_of, of_subject
+from castmark.training.loop import Loop
+from castmark_adapters.encoder import SubjectEncoder
+from castmark_world import sample_scene, stage
+from castmark_world.places import chances
+
+KNOWN = len(columns())
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A work folder with one shard."""
+    folder = tmp_path_factory.mktemp("work")
+    autoencoder = AutoencoderTiny.from_pretrained(castmark_data.path("embedded", "base", "vae"))
+    encoder = SubjectEncoder.load(castmark_data.path("embedded", "reference", "image_encoder"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shards, "SETS", 8)
+        shards.make_shards(folder / "latents", autoencoder, denoiser.prompt_tokenizer(), encoder, range(1))
+    return folder
+
+
+@pytest.fixture
+def decided(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scope whose base has a prior, with a small table."""
+    monkeypatch.setattr(denoiser, "DEFAULT", SimpleNamespace(decided=True))
+    monkeypatch.setattr(told, "ROWS", 40)
+    told.world_rows.cache_clear()
+
+
+def test_columns_are_the_truths_and_where_everything_stands() -> None:
+    scene = sample_scene(np.random.default_rng(4))
+    found, made = told.told_of(scene), told.told_columns()
+    assert len(found) == len(made) == KNOWN + len(told.standing(scene))
+    np.testing.assert_array_equal(found[:KNOWN], labels_of(scene))
+    assert [column.subject for column in made[:KNOWN]] == of_subject().tolist()
+    by_name = {column.name: column for column in made}
+    assert by_name["character.blush"].even and not by_name["character.blush"].named
+    assert by_name["character.age"].decides and by_name["kind"].named
+    assert not by_name["x"].even and by_name["background 3"].even
+
+
+def test_where_a_subject_stands_is_told() -> None:
+    subject = sample_scene(np.random.default_rng(4)).subject
+    scenes = [stage(subject, np.random.default_rng(seed)) for seed in range(60)]
+    found = np.stack([told.standing(scene) for scene in scenes])
+    for number, field in enumerate(told.STANDING):
+        values = np.array([float(getattr(scene, field)) for scene in scenes])
+        assert abs(np.corrcoef(found[:, number], values)[0, 1]) > 0.999
+    assert np.abs(found).max() < 2, "a table holds no more"
+
+
+def test_chances_of_a_place_are_those_that_it_is_drawn_with() -> None:
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        choice, *numbers = int(rng.integers(3)), float(rng.random()), float(rng.uniform())
+        found = chances(seed, 4)
+        assert math.floor(found[0] * 3) == choice, "one among a few"
+        assert found[2:].tolist() == numbers
+
+
+def test_what_is_told_is_what_is_neither_said_nor_shown(work: Path) -> None:
+    pool = latents.LatentPool(work / "latents", np.random.default_rng(0))
+    batch = pool.batch(12, referenced=6)
+    assert batch.told.shape == (12, len(told.told_columns()))
+    open_ = ~batch.told[:, :KNOWN].isnan()
+    assert torch.equal(open_, ~batch.asked & ~batch.labels.isnan())
+    assert not open_[:6, torch.from_numpy(of_subject())].any(), "references show it"
+    assert not batch.told[:, KNOWN:].isnan().any()
+
+    empty = torch.full((48,), 3)
+    which = torch.tensor([True, False] * 6)
+    silent = batch.silent(which, empty)
+    assert (silent.ids[which] == 3).all() and torch.equal(silent.ids[~which], batch.ids[~which])
+    torch.testing.assert_close(silent.told[~which], batch.told[~which], equal_nan=True)
+    assert torch.equal(silent.told[6:][which[6:], :KNOWN].isnan(), batch.labels[6:][which[6:]].isnan())
+    assert silent.told[:6, torch.from_numpy(of_subject()).nonzero()[:, 0]].isnan().all()
+
+
+def test_a_table_holds_scenes_of_the_world(decided: None) -> None:
+    made = told.untrained_prior(16)
+    rows = from_table(made.rows, made.columns)
+    kind = next(n for n, column in enumerate(made.columns) if column.name == "kind")
+    assert rows.shape[0] == 40 and len(rows[:, kind].unique()) == 2
+    x = rows[:, KNOWN + told.STANDING.index("x")]
+    assert x.std() > 0.1 and not x.isnan().any()
+
+
+def test_a_teacher_learns_with_its_prior_which_then_learns_to_read(
+    work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decided: None
+) -> None:
+    monkeypatch.setattr(teacher, "SHARDS", 1)
+    monkeypatch.setattr(teacher, "BATCH", 2)
+    monkeypatch.setattr(prior, "HELD_OUT", 20)
+    monkeypatch.setattr(prior, "BATCH", 16)
+    out = tmp_path / "base"
+    shutil.copytree(castmark_data.path("embedded", "base", "vae"), out / "vae")
+    shutil.copytree(
+        castmark_data.path("embedded", "reference", "image_encoder"), tmp_path / "reference" / "image_encoder"
+    )
+    settings = TrainSettings(minutes=0.02, work=work, out=out)
+    read: list[int] = []
+    drew = denoiser.TextToLatents.forward
+
+    def spied(model: denoiser.TextToLatents, *given: Any) -> torch.Tensor:
+        read.append(given[2].shape[1])
+        return drew(model, *given)
+
+    monkeypatch.setattr(denoiser.TextToLatents, "forward", spied)
+    monkeypatch.setattr(teacher, "UNTOLD_EVERY", 3)
+    with pytest.raises(InputError, match="has no prior; run `castmark train teacher`"):
+        prior.train(settings)
+    teacher.train(settings)
+    assert set(read) == {denoiser.TEXT_TOKENS, denoiser.TEXT_TOKENS + TOKENS}
+    state = load_checkpoint(work / "teacher.pt")
+    assert state is not None
+    shipped = Prior.load(out / "prior")
+    torch.testing.assert_close(shipped.tell.weight, state["model"]["prior.tell.weight"], atol=1e-3, rtol=1e-3)
+    assert shipped.columns == told.told_columns()
+
+    losses: list[float] = []
+    update = Loop.update
+
+    def counted(loop: Loop, loss: torch.Tensor, samples: int) -> None:
+        losses.append(float(loss.detach()))
+        update(loop, loss, samples)
+
+    monkeypatch.setattr(Loop, "update", counted)
+    prior.train(TrainSettings(minutes=0.1, work=work, out=out))
+    assert np.mean(losses[-3:]) < 0.8 * losses[0]
+    again = Prior.load(out / "prior")
+    assert torch.equal(again.tell.weight, shipped.tell.weight), "what it tells stays"
+    assert not torch.equal(again.read.queries, shipped.read.queries)
+    card = json.loads((out / "prior" / "card.json").read_text())
+    assert card["figures"]["n"] == 20 and 0 <= card["figures"]["said"] <= 1
+    model = denoiser.new_model(out, tmp_path / "reference").eval()
+    assert model.prior is not None
+    text = model.embed(torch.full((1, 48), 7))
+    assert (model.prior.said(text)[:, KNOWN:] == OPEN).all()
