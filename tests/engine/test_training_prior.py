@@ -18,10 +18,11 @@ import castmark_data
 from castmark.bases.prior import OPEN, TOKENS, Prior, from_table
 from castmark.bench.truth import columns
 from castmark.errors import InputError
-from castmark.training import denoiser, latents, prior, shards, teacher, told
+from castmark.training import denoiser, latents, prior, shards, student, teacher, told
 from castmark.training.common import TrainSettings, load_checkpoint
 from castmark.training.labels import labels_of, of_subject
 from castmark.training.loop import Loop
+from castmark.training.paths import rendered_paths
 from castmark_adapters.encoder import SubjectEncoder
 from castmark_world import sample_scene, stage
 from castmark_world.places import chances
@@ -44,7 +45,8 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def decided(monkeypatch: pytest.MonkeyPatch) -> None:
     """A scope whose base has a prior, with a small table."""
-    monkeypatch.setattr(denoiser, "DEFAULT", SimpleNamespace(decided=True))
+    for module in (denoiser, student):
+        monkeypatch.setattr(module, "DEFAULT", SimpleNamespace(decided=True))
     monkeypatch.setattr(told, "ROWS", 40)
     told.world_rows.cache_clear()
 
@@ -98,6 +100,18 @@ def test_what_is_told_is_what_is_neither_said_nor_shown(work: Path) -> None:
     assert silent.told[:6, torch.from_numpy(of_subject()).nonzero()[:, 0]].isnan().all()
 
 
+def test_paths_to_renders_start_in_noise_and_cross_on_the_way(work: Path) -> None:
+    path, generator = denoiser.NoisePath("cpu"), torch.Generator().manual_seed(0)
+    batch = latents.LatentPool(work / "latents", np.random.default_rng(0)).batch(3, referenced=1)
+    found = rendered_paths(path, batch, generator)
+    assert found.noisy.shape == (3, 4, *batch.clean.shape[1:]) and torch.equal(found.target, batch.clean)
+    noise = found.noisy[:, 0]
+    assert abs(float(noise.std()) - 1) < 0.1
+    for level, at in enumerate(path.drawn_at.tolist()):
+        torch.testing.assert_close(path.onward(noise, batch.clean, 999, at), found.noisy[:, level])
+    torch.testing.assert_close(found.told, batch.told, equal_nan=True)
+
+
 def test_a_table_holds_scenes_of_the_world(decided: None) -> None:
     made = told.untrained_prior(16)
     rows = from_table(made.rows, made.columns)
@@ -138,6 +152,15 @@ def test_a_teacher_learns_with_its_prior_which_then_learns_to_read(
     shipped = Prior.load(out / "prior")
     torch.testing.assert_close(shipped.tell.weight, state["model"]["prior.tell.weight"], atol=1e-3, rtol=1e-3)
     assert shipped.columns == told.told_columns()
+
+    read.clear()
+    monkeypatch.setattr(student, "BATCH", 2)
+    monkeypatch.setattr(student, "OWN_SHARE_OF_TOLD", 0.5)
+    student.train(settings)
+    assert set(read) == {denoiser.TEXT_TOKENS, denoiser.TEXT_TOKENS + TOKENS}
+    assert not (work / "paths").exists(), "renders are where its paths end"
+    assert "guidance_distilled" not in json.loads((out / "card.json").read_text())
+    shipped = Prior.load(out / "prior")
 
     losses: list[float] = []
     update = Loop.update

@@ -67,6 +67,14 @@ class Paths:
         return Paths(*(part.to(device) for part in parts))
 
 
+def rendered_paths(path: NoisePath, batch: Batch, generator: torch.Generator) -> Paths:
+    """Paths from noise to a batch's own renders: where a prior tells everything, there is no other end."""
+    noise = torch.randn(batch.clean.shape, generator=generator, device=batch.clean.device)
+    crossed = [path.alpha[at] * batch.clean + path.sigma[at] * noise for at in path.drawn_at.tolist()]
+    known = (batch.labels, batch.asked, batch.standing)
+    return Paths(torch.stack(crossed, 1), batch.ids, batch.seen, batch.clean, *known)
+
+
 @torch.no_grad()
 def guided_paths(
     model: TextToLatents,

@@ -5,12 +5,18 @@ drawing timesteps, the student learns to be at its end in one step, by a pseudo-
 In every other step it starts where its own steps from the path's noise have led, as it will when it draws: it
 learns to make good what it did before (DAgger, arXiv 1011.0686). Half of the paths have references: the
 reference adapter is distilled with the base.
+
+Where a prior tells what words leave open, paths end at renders, and no teacher has to be followed: but for a
+few steps without the prior, it then always starts where its own steps have led.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,20 +33,31 @@ from castmark.training.common import (
 )
 from castmark.training.denoiser import Images, NoisePath, TextToLatents, ship
 from castmark.training.drawings import Drawings
-from castmark.training.latents import Batch
+from castmark.training.latents import LATENTS, Batch, LatentPool
 from castmark.training.loop import Loop
 from castmark.training.muon import groups
 from castmark.training.parallel import Rank
-from castmark.training.paths import GUIDANCE, PATH_BATCH, PATHS, PathPool, Paths, follow, load_teacher
+from castmark.training.paths import (
+    GUIDANCE,
+    PATH_BATCH,
+    PATHS,
+    PathPool,
+    Paths,
+    follow,
+    load_teacher,
+    rendered_paths,
+)
 from castmark.training.teacher import TIMES_ON_GPU
 from castmark_adapters.subject import sha256
+from castmark_world import DEFAULT
 
 BATCH = 48
 """Examples a step and process; half of them with references."""
 SHARES = (0.4, 0.2, 0.2, 0.2)
 """Share of the steps at each drawing timestep: one-step drawing is the hardest."""
-OWN_SHARE = 0.5
-"""Share of the steps that start where the student's own have led."""
+OWN_SHARE, OWN_SHARE_OF_TOLD = 0.5, 0.9
+"""Share of the steps that start where the student's own have led; of a base with a prior, which is silent in
+the others."""
 PATH_SHARE = 0.35
 """Share of the time budget for following paths."""
 LEARNING_RATE = 8e-4
@@ -48,30 +65,40 @@ HUBER = 0.1
 
 
 def student_loss(
-    model: TextToLatents, path: NoisePath, paths: Paths, level: int, *, own: bool
+    model: TextToLatents, path: NoisePath, paths: Paths, level: int, *, own: bool, told: bool = True
 ) -> tuple[Tensor, Tensor]:
     """Pseudo-Huber distance from the answers at one drawing timestep to the paths' ends; and the answers.
 
     Args:
         level: which of the drawing timesteps, 0 is pure noise.
         own: from where the student's own steps have led, instead of the paths' crossings.
+        told: whether the prior tells what is not asked.
     """
     start = paths.noisy[:, 0 if own else level]
-    predicted = answered(model, path, paths, start, level, own=own)
+    predicted = answered(model, path, paths, start, level, own=own, told=told)
     square = (predicted - paths.target).square()
     return ((square + HUBER**2).sqrt() - HUBER).mean(), predicted
 
 
 def answered(
-    model: TextToLatents, path: NoisePath, asked: Paths | Batch, start: Tensor, level: int, *, own: bool
+    model: TextToLatents,
+    path: NoisePath,
+    asked: Paths | Batch,
+    start: Tensor,
+    level: int,
+    *,
+    own: bool,
+    told: bool = True,
 ) -> Tensor:
     """The model's answers to captions and references at one drawing timestep: latents "b 16 16 16".
 
     Args:
         start: latents there; with ``own`` the noise from which the model's own steps lead there.
+        told: whether the prior tells what is not asked.
     """
     count = len(start)
-    embeds, images = model.embed(asked.ids, asked.told), model.look(asked.seen, count)
+    embeds = model.embed(asked.ids, asked.told if told else None)
+    images = model.look(asked.seen, count)
     noisy = arrived(model, path, start, embeds, images, level) if own else start
     return model(noisy, path.drawn_at[level].expand(count), embeds, images).float()
 
@@ -79,14 +106,14 @@ def answered(
 class Levels:
     """Where the steps of a run start: the same for all processes, for a step takes as long as the slowest."""
 
-    def __init__(self, settings: TrainSettings, step: int) -> None:
+    def __init__(self, settings: TrainSettings, step: int, own_share: float = OWN_SHARE) -> None:
         self._generator = seeded(np.random.default_rng([settings.seed, 6, step]))
-        self._shares = torch.tensor(SHARES)
+        self._shares, self._own_share = torch.tensor(SHARES), own_share
 
     def next(self) -> tuple[int, bool]:
         """Which of the drawing timesteps, and whether from where the student's own steps have led."""
         level = int(torch.multinomial(self._shares, 1, generator=self._generator))
-        return level, float(torch.rand((), generator=self._generator)) < OWN_SHARE
+        return level, float(torch.rand((), generator=self._generator)) < self._own_share
 
 
 @torch.no_grad()
@@ -119,15 +146,18 @@ def train(settings: TrainSettings) -> None:
         raise FileNotFoundError(f"{settings.work}: no teacher.pt; run `castmark train teacher` first")
     made_of(settings.work, "student.pt", PATHS, origin=sha256(teacher.read_bytes()))
     processes = parallel.trainers(settings)
-    parallel.run(follow, processes, settings, settings.minutes * PATH_SHARE)
-    parallel.run(_train_student, processes, settings, settings.minutes * (1 - PATH_SHARE))
-    facts = {
+    facts: dict[str, Any] = {
         "distilled": True,
         "batch": batch_size(settings, BATCH, TIMES_ON_GPU) * processes,
-        "guidance_distilled": GUIDANCE,
-        "paths": batch_size(settings, PATH_BATCH) * len(list((settings.work / PATHS / "bare").glob("*.npz"))),
         "teacher": {"steps": taught["step"], "minutes": round(taught["minutes"], 1)},
     }
+    if DEFAULT.decided:
+        parallel.run(_train_student, processes, settings, settings.minutes)
+    else:
+        parallel.run(follow, processes, settings, settings.minutes * PATH_SHARE)
+        parallel.run(_train_student, processes, settings, settings.minutes * (1 - PATH_SHARE))
+        followed = len(list((settings.work / PATHS / "bare").glob("*.npz")))
+        facts |= {"guidance_distilled": GUIDANCE, "paths": batch_size(settings, PATH_BATCH) * followed}
     ship(settings, "student.pt", facts)
 
 
@@ -144,13 +174,21 @@ def _train_student(settings: TrainSettings, minutes: float, rank: Rank) -> None:
         rank=rank,
         samples=Drawings(settings, model).of_student if rank.leads else None,
     )
-    seeds = [settings.seed, 6, rank.index, loop.step]
-    pool = PathPool(settings.work / PATHS, np.random.default_rng(seeds), device)
-    levels = Levels(settings, loop.step)
+    next_paths = _paths(settings, path, size, [settings.seed, 6, rank.index, loop.step])
+    told = model.prior is not None
+    levels = Levels(settings, loop.step, OWN_SHARE_OF_TOLD if told else OWN_SHARE)
     while loop.going:
-        paths = pool.batch(size)
         level, own = levels.next()
         with half_precision(device):
-            loss, _ = student_loss(model, path, paths, level, own=own)
+            loss, _ = student_loss(model, path, next_paths(), level, own=own, told=own)
         loop.update(loss, size)
     loop.finish()
+
+
+def _paths(settings: TrainSettings, path: NoisePath, size: int, seeds: list[int]) -> Callable[[], Paths]:
+    """Where the next paths come from: renders, where the scope's base has a prior, or else the teacher."""
+    rng, device = np.random.default_rng(seeds), settings.device
+    if not DEFAULT.decided:
+        return partial(PathPool(settings.work / PATHS, rng, device).batch, size)
+    pool, generator = LatentPool(settings.work / LATENTS, rng, device), seeded(rng, device)
+    return lambda: rendered_paths(path, pool.batch(size, referenced=size // 2), generator)
