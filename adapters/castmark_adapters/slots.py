@@ -52,6 +52,11 @@ class LoraSlots:
         self._make(rank, shapes)
         self._worn = False
 
+    @property
+    def worn(self) -> bool:
+        """Whether a LoRA is."""
+        return self._worn
+
     @contextmanager
     def filled(self, weights: LoraWeights, title: str, scale: float = 1.0) -> Generator[None]:
         """Wear a LoRA; on exit the slots are empty again.

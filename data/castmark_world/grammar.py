@@ -39,7 +39,7 @@ def speak(scene: Scene, rng: np.random.Generator) -> str:
     else:
         clause = _clause(scene.lead, scene, voice)
         if voice.says(0.15):
-            clause.does.append(voice.one(words.SIDE[_side(scene.x)]))
+            clause.does.append(voice.one(words.SIDE[side(scene.x)]))
         text = str(clause)
     for prop in scene.props:
         if voice.says(1.0):
@@ -48,7 +48,8 @@ def speak(scene: Scene, rng: np.random.Generator) -> str:
     return _styled(_set(_framed(text, scene, voice), scene, voice), scene, voice)
 
 
-def _side(x: float) -> str:
+def side(x: float) -> str:
+    """Where somebody stands, as captions have it: left, middle or right."""
     return "left" if x < 0.4 else "right" if x > 0.6 else "middle"
 
 

@@ -320,7 +320,6 @@ FULL = Scope(
     detail="full",
     grammar="full",
     planned=True,
-    decided=True,
 )
 """Everything there is."""
 

@@ -15,7 +15,8 @@ import torch
 from diffusers import AutoencoderTiny
 
 import castmark_data
-from castmark.bases.prior import OPEN, TOKENS, Prior, from_table
+from castmark.bases.prior import OPEN, TOKENS, Prior, read_columns, text_encoder_of
+from castmark.bases.rows import unpacked
 from castmark.bench.truth import columns
 from castmark.errors import InputError
 from castmark.training import denoiser, latents, prior, shards, student, teacher, told
@@ -23,9 +24,12 @@ from castmark.training.common import TrainSettings, load_checkpoint
 from castmark.training.labels import labels_of, of_subject
 from castmark.training.loop import Loop
 from castmark.training.paths import rendered_paths
+from castmark.training.tokenizer import token_ids
 from castmark_adapters.encoder import SubjectEncoder
-from castmark_world import sample_scene, stage
+from castmark_world import SECOND, sample_scene, stage
+from castmark_world.grammar import speak
 from castmark_world.places import chances
+from castmark_world.vocabulary import CATALOGUE
 
 KNOWN = len(columns())
 
@@ -45,22 +49,31 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def decided(monkeypatch: pytest.MonkeyPatch) -> None:
     """A scope whose base has a prior, with a small table."""
-    for module in (denoiser, student):
+    for module in (denoiser, prior, student):
         monkeypatch.setattr(module, "DEFAULT", SimpleNamespace(decided=True))
-    monkeypatch.setattr(told, "ROWS", 40)
+    monkeypatch.setattr(told, "ROWS", 60)
     told.world_rows.cache_clear()
 
 
 def test_columns_are_the_truths_and_where_everything_stands() -> None:
     scene = sample_scene(np.random.default_rng(4))
-    found, made = told.told_of(scene), told.told_columns()
-    assert len(found) == len(made) == KNOWN + len(told.standing(scene))
+    found, made = told.row_of(scene), told.told_columns()
+    assert len(found) == len(made) == KNOWN + len(told.standing(scene)) + 1
     np.testing.assert_array_equal(found[:KNOWN], labels_of(scene))
     assert [column.subject for column in made[:KNOWN]] == of_subject().tolist()
     by_name = {column.name: column for column in made}
     assert by_name["character.blush"].even and not by_name["character.blush"].named
     assert by_name["character.age"].decides and by_name["kind"].named
     assert not by_name["x"].even and by_name["background 3"].even
+    assert by_name["character.bottom"].whole and not by_name["character.top"].whole
+    assert made[-1].heard and not made[-1].features
+    own, bottom = of_subject(), list(by_name).index("character.bottom")
+    for seed in range(9):
+        subject = sample_scene(np.random.default_rng(seed), kind="character").subject
+        near, whole = (stage(subject, np.random.default_rng(1), camera=camera) for camera in ("half", "full"))
+        rows = [told.row_of(scene)[:KNOWN] for scene in (near, whole)]
+        np.testing.assert_array_equal(*(row[own] for row in rows), "a table has all of a subject")
+        assert np.isnan(labels_of(near)[bottom])
 
 
 def test_where_a_subject_stands_is_told() -> None:
@@ -85,7 +98,7 @@ def test_chances_of_a_place_are_those_that_it_is_drawn_with() -> None:
 def test_what_is_told_is_what_is_neither_said_nor_shown(work: Path) -> None:
     pool = latents.LatentPool(work / "latents", np.random.default_rng(0))
     batch = pool.batch(12, referenced=6)
-    assert batch.told.shape == (12, len(told.told_columns()))
+    assert batch.told.shape == (12, len(told.told_columns()) - 1), "all but the side, which is only read"
     open_ = ~batch.told[:, :KNOWN].isnan()
     assert torch.equal(open_, ~batch.asked & ~batch.labels.isnan())
     assert not open_[:6, torch.from_numpy(of_subject())].any(), "references show it"
@@ -112,13 +125,42 @@ def test_paths_to_renders_start_in_noise_and_cross_on_the_way(work: Path) -> Non
     torch.testing.assert_close(found.told, batch.told, equal_nan=True)
 
 
-def test_a_table_holds_scenes_of_the_world(decided: None) -> None:
-    made = told.untrained_prior(16)
-    rows = from_table(made.rows, made.columns)
-    kind = next(n for n, column in enumerate(made.columns) if column.name == "kind")
-    assert rows.shape[0] == 40 and len(rows[:, kind].unique()) == 2
-    x = rows[:, KNOWN + told.STANDING.index("x")]
-    assert x.std() > 0.1 and not x.isnan().any()
+def test_a_table_holds_scenes_of_the_world_and_nothing_unsafe(decided: None) -> None:
+    rows, made = told.world_rows(), told.told_columns()
+    names = [column.name for column in made]
+    values = unpacked(rows, made)
+    assert rows.shape == (60, len(made)) and len(np.unique(values[:, names.index("kind")])) == 2
+    x, side = values[:, names.index("x")], values[:, names.index("side")]
+    assert x.std() > 0.1 and not np.isnan(x).any()
+    assert np.nanmax(x[side == 0]) < np.nanmin(x[side == 2])
+    items = made[names.index("item")].values
+    held = {items[int(value)] for value in values[:, names.index("item")] if not np.isnan(value)}
+    assert "none" in held and not any(CATALOGUE[item].category for item in held - {"none"})
+
+
+def test_what_captions_pass_over_is_counted() -> None:
+    made = told.told_columns()
+    named = [number for number, column in enumerate(made) if column.named]
+    truth = torch.zeros(4, latents.VIEWS, len(named))
+    truth[:2, :, 0] = 1
+    said = torch.zeros(4, latents.VIEWS, latents.CAPTIONS, len(named), dtype=torch.bool)
+    said[:2, :, 0, 0] = True
+    said[:, :, -1] = True  # the last caption names the kind alone, and tells nothing of this
+    found = np.exp(prior.silence(truth, said)[named[0]])
+    assert found[:2].tolist() == pytest.approx([1, 0.5])
+    said[:2, :, :, 0] = True
+    assert np.exp(prior.silence(truth, said)[named[0], 1]) == pytest.approx(prior.PASSED_OVER)
+
+
+def test_captions_that_say_where_somebody_stands_are_known(work: Path) -> None:
+    rng = np.random.default_rng(3)
+    scenes = [sample_scene(rng, scope=SECOND) for _ in range(60)]
+    texts = [speak(scene, rng) for scene in scenes]
+    ids = token_ids(denoiser.prompt_tokenizer(), texts)
+    again = denoiser.prompt_tokenizer().batch_decode(ids, True)
+    ways = (" on the left", " on the right", " in the middle", " in the centre")
+    wanted = [any(way in text for way in ways) for text in texts]
+    assert [prior.says_side(text) for text in again] == wanted and 2 < sum(wanted) < 30
 
 
 def test_a_teacher_learns_with_its_prior_which_then_learns_to_read(
@@ -143,15 +185,15 @@ def test_a_teacher_learns_with_its_prior_which_then_learns_to_read(
 
     monkeypatch.setattr(denoiser.TextToLatents, "forward", spied)
     monkeypatch.setattr(teacher, "UNTOLD_EVERY", 3)
-    with pytest.raises(InputError, match="has no prior; run `castmark train teacher`"):
+    with pytest.raises(InputError, match="tells nothing yet; run `castmark train teacher`"):
         prior.train(settings)
     teacher.train(settings)
     assert set(read) == {denoiser.TEXT_TOKENS, denoiser.TEXT_TOKENS + TOKENS}
     state = load_checkpoint(work / "teacher.pt")
     assert state is not None
-    shipped = Prior.load(out / "prior")
-    torch.testing.assert_close(shipped.tell.weight, state["model"]["prior.tell.weight"], atol=1e-3, rtol=1e-3)
-    assert shipped.columns == told.told_columns()
+    assert read_columns(out / "prior") == (told.told_columns(), denoiser.TEXT_WIDTH, None)
+    with pytest.raises(ValueError, match="castmark train prior"):
+        Prior.load(out / "prior")
 
     read.clear()
     monkeypatch.setattr(student, "BATCH", 2)
@@ -160,7 +202,8 @@ def test_a_teacher_learns_with_its_prior_which_then_learns_to_read(
     assert set(read) == {denoiser.TEXT_TOKENS, denoiser.TEXT_TOKENS + TOKENS}
     assert not (work / "paths").exists(), "renders are where its paths end"
     assert "guidance_distilled" not in json.loads((out / "card.json").read_text())
-    shipped = Prior.load(out / "prior")
+    state = load_checkpoint(work / "student.pt")
+    assert state is not None
 
     losses: list[float] = []
     update = Loop.update
@@ -172,12 +215,28 @@ def test_a_teacher_learns_with_its_prior_which_then_learns_to_read(
     monkeypatch.setattr(Loop, "update", counted)
     prior.train(TrainSettings(minutes=0.1, work=work, out=out))
     assert np.mean(losses[-3:]) < 0.8 * losses[0]
-    again = Prior.load(out / "prior")
-    assert torch.equal(again.tell.weight, shipped.tell.weight), "what it tells stays"
-    assert not torch.equal(again.read.queries, shipped.read.queries)
+    made = Prior.load(out / "prior")
+    torch.testing.assert_close(
+        made.telling.tell.weight, state["model"]["telling.tell.weight"], atol=1e-3, rtol=1e-3
+    )
+    assert made.text_encoder == text_encoder_of(out) and len(made.rows.rows) == 60
     card = json.loads((out / "prior" / "card.json").read_text())
     assert card["figures"]["n"] == 20 and 0 <= card["figures"]["said"] <= 1
     model = denoiser.new_model(out, tmp_path / "reference").eval()
-    assert model.prior is not None
-    text = model.embed(torch.full((1, 48), 7))
-    assert (model.prior.said(text)[:, KNOWN:] == OPEN).all()
+    assert model.telling is not None
+    assert torch.equal(model.telling.tell.weight, made.telling.tell.weight), "it is gone on from"
+    text = model.embed(torch.full((2, 48), 7))
+    told_now = made.decided(text, [1, 2])
+    assert not torch.equal(told_now[0].nan_to_num(), told_now[1].nan_to_num())
+    assert (made.reading.said(text) >= OPEN).all()
+
+    teacher.train(settings)
+    with pytest.raises(ValueError, match="castmark train prior"):
+        Prior.load(out / "prior")
+    assert not (out / "prior" / "card.json").exists(), "its text encoder is another now"
+
+
+def test_shipped_scopes_have_no_prior_to_train(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="bases of the scope 'first' have no prior"):
+        prior.train(TrainSettings(minutes=0, work=tmp_path, out=tmp_path))
+    assert not list(tmp_path.iterdir())

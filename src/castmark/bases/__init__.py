@@ -50,7 +50,7 @@ def find_base(base: str | Path | None = None, *, cached_only: bool = False) -> B
     first = fetch(str(base), cached_only=cached_only)
     facts = _known(read_facts(first.folder, name=first.repo, revision=first.revision))
     parts = parts_of(read_json(first.folder / INDEX), family_of(facts).form().left_out)
-    found = fetch(f"{first.repo}@{first.revision}", wanted(parts), cached_only=cached_only)
+    found = fetch(f"{first.repo}@{first.revision}", wanted([*parts, PRIOR]), cached_only=cached_only)
     return read_facts(found.folder, name=first.repo, revision=first.revision)
 
 
@@ -90,8 +90,8 @@ def open_base(
 def family_of(facts: BaseFacts) -> type[Family]:
     """The class that speaks to pipelines of this base's kind."""
     module, name = FAMILIES[facts.family].split(":")
-    if name == "StableDiffusion" and (facts.folder / PRIOR).is_dir():
-        module, name = "embedded", "Embedded"
+    if facts.has_prior:
+        module, name = "with_prior", "WithPrior"
     return getattr(import_module(f"castmark.bases.{module}"), name)
 
 

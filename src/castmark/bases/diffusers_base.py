@@ -36,6 +36,7 @@ from castmark.shot import ResolvedShot, Shot, bound_steps
 from castmark.take import Draft
 from castmark_adapters.host import ReferenceSource, Words
 from castmark_adapters.learn import LearnSettings
+from castmark_adapters.mixed import LORA_LAYERS
 
 
 @contextmanager
@@ -210,7 +211,7 @@ class DiffusersBase:
             begun, seeds = time.perf_counter(), list(range(count))
             with self._no_gradients():
                 words = self._words.all_of(["a warm-up"] * count)
-                words = self.model.completed(words, seeds, [False] * count)
+                words = self.model.completed(words, seeds, worn=False)
                 self.model.run(words, (width, height), self.default_steps, seeds, {}).cpu()
             taken[count] = time.perf_counter() - begun
         return taken
@@ -271,7 +272,9 @@ class DiffusersBase:
         """Draw a batch; see `castmark.bases.base.Base.draw`."""
 
         def drawn(some: slice, size: tuple[int, int], steps: int) -> Tensor:
-            words, seeds = self._read(shots[some])
+            seeds = [shot.seed for shot in shots[some]]
+            words = self._words.all_of([shot.text for shot in shots[some]])
+            words = self.model.completed(words, seeds, worn=self._wears)
             if self._folded is None:
                 return self.model.run(words, size, steps, seeds, self.call_arguments)
             latents = self.model.run(words, size, steps, seeds, self.call_arguments, output="latent")
@@ -296,7 +299,7 @@ class DiffusersBase:
             lambda some, size, steps: self.model.run_from(
                 images[some],
                 start.strength,
-                self._read(shots[some])[0],
+                self._words.all_of([shot.text for shot in shots[some]]),  # the image decides the rest
                 size,
                 steps,
                 [shot.seed for shot in shots[some]],
@@ -304,10 +307,13 @@ class DiffusersBase:
             ),
         )
 
-    def _read(self, shots: Sequence[ResolvedShot]) -> tuple[Sequence[Words], list[int]]:
-        """What is read for each shot, and their seeds."""
-        words, seeds = self._words.all_of([shot.text for shot in shots]), [shot.seed for shot in shots]
-        return self.model.completed(words, seeds, [bool(shot.shot.subjects) for shot in shots]), seeds
+    @property
+    def _wears(self) -> bool:
+        """Whether references are shown to it, or LoRAs worn."""
+        if self.slots is not None and self.slots.worn:
+            return True
+        layers = () if self.slots is not None else self.model.denoiser.modules()
+        return bool(self.call_arguments) or any(isinstance(part, LORA_LAYERS) for part in layers)
 
     def _encoded(self, texts: Sequence[str]) -> list[Words]:
         """Every text by itself, so that its embedding, and with it the picture, does not depend on which

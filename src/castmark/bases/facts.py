@@ -18,7 +18,7 @@ from typing import Any, cast
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from castmark.bases.loaded import INDEX, loaded_files, parts_of
+from castmark.bases.loaded import INDEX, PRIOR, loaded_files, parts_of
 from castmark.bases.words import read_words
 from castmark.errors import BaseError
 
@@ -71,6 +71,11 @@ class BaseFacts:
         """Whether the licence's name says that commercial use is not allowed."""
         return self.licence is not None and _NON_COMMERCIAL.search(self.licence) is not None
 
+    @property
+    def has_prior(self) -> bool:
+        """Whether a prior of ours lies beside the pipeline."""
+        return self.family == "StableDiffusionPipeline" and (self.folder / PRIOR / "config.json").is_file()
+
     def files(self, left_out: Collection[str] = ()) -> dict[str, str]:
         """sha256 of every file that is loaded, by its name in the folder, without those parts."""
         paths = self.paths(left_out)
@@ -83,7 +88,8 @@ class BaseFacts:
         """The files that are loaded, without those parts; none where there is no folder."""
         if not (self.folder / INDEX).is_file():
             return []
-        return loaded_files(self.folder, parts_of(read_json(self.folder / INDEX), left_out))
+        parts = list(parts_of(read_json(self.folder / INDEX), left_out))
+        return loaded_files(self.folder, [*parts, PRIOR] if self.has_prior else parts)
 
 
 def digest_of(files: Mapping[str, str]) -> str:

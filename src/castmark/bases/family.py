@@ -152,13 +152,11 @@ class Family(ABC):
     def encode_text(self, text: str) -> Words:
         """One text as the denoiser reads it."""
 
-    def completed(
-        self, words: Sequence[Words], seeds: Sequence[int], cast: Sequence[bool]
-    ) -> Sequence[Words]:
+    def completed(self, words: Sequence[Words], seeds: Sequence[int], *, worn: bool) -> Sequence[Words]:
         """Texts with what they leave open decided, each by its seed, where the base has a prior for that.
 
         Args:
-            cast: whether a subject is worn for each.
+            worn: whether subjects are worn, who show what is their own.
         """
         return words
 
@@ -214,7 +212,7 @@ class Family(ABC):
         for begin in range(0, len(texts), SKETCHED_AT_ONCE):
             some = texts[begin : begin + SKETCHED_AT_ONCE]
             seeds = [seed + begin + i for i in range(len(some))]
-            words = self.completed(self.encode_texts(some), seeds, [False] * len(some))
+            words = self.completed(self.encode_texts(some), seeds, worn=False)
             latents = self.run(words, (self.side, self.side), steps, seeds, {}, output="latent")
             drawn.append(self.unpacked(latents))
         return torch.cat(drawn)

@@ -1,7 +1,7 @@
 """Which files of a pipeline folder are loaded: what is hashed, counted and fetched is these, and no others.
 
 Parts are those that ``model_index.json`` names with a class, less those that a family replaces by nothing
-(``left_out``), and a prior beside them (`castmark.bases.prior`). Beside what is loaded may lie copies in
+(``left_out``), and a prior beside them, where the family reads one. Beside what is loaded may lie copies in
 other precisions, of other frameworks, of all in one.
 """
 
@@ -14,6 +14,7 @@ from typing import Any, cast
 
 INDEX = "model_index.json"
 PRIOR = "prior"
+"""Folder of what decides what prompts leave open (`castmark.bases.prior`), beside a pipeline's parts."""
 _STEMS = ("model", "diffusion_pytorch_model")
 _SHARD = "-?????-of-?????"
 WEIGHTS = tuple(f"{stem}{shard}.safetensors" for stem in _STEMS for shard in ("", _SHARD))
@@ -39,7 +40,7 @@ def loaded_files(folder: Path, parts: Collection[str]) -> list[Path]:
     """The files of those parts that are loaded, by name, and the index; none where there is no index."""
     if not (folder / INDEX).is_file():
         return []
-    inside = [path for part in (*parts, PRIOR) for path in (folder / part).glob("*") if is_loaded(path.name)]
+    inside = [path for part in parts for path in (folder / part).glob("*") if is_loaded(path.name)]
     return sorted(path for path in (folder / INDEX, *inside) if path.is_file())
 
 

@@ -3,9 +3,9 @@
 "A woman in the park" says nothing of her hair, or of where she stands. A denoiser that has to decide this out
 of noise decides every part by itself, a little at a time, and may end with halves of two umbrellas. So a
 prior decides it first, as unCLIP's does (Ramesh et al. 2022, arXiv 2204.06125); only that what it decides has
-names here: columns, each of which has a value or a number. It reads what the words say, takes everything
-else from a row of its table, which holds what goes with what in the world that the base learned from, and
-tells the denoiser in a few tokens beside the text's.
+names here: columns, each of which has a value or a number. It reads what the words say (`Reading`), takes
+everything else from a table (`castmark.bases.rows`), and tells the denoiser in a few tokens beside the text's
+(`Telling`, which learns with the denoiser).
 
 Beside a pipeline, in its folder ``prior``: ``config.json`` and ``model.safetensors``. Called without it, the
 pipeline draws all the same, less surely.
@@ -21,21 +21,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors.torch
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+
+from castmark.bases.rows import Rows
+from castmark_adapters.subject import sha256
+from castmark_adapters.weights import all_finite, read_safetensors, write_safetensors
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 TOKENS = 16
 """In which everything is told."""
 OPEN = -1
 """Where words say nothing of a column."""
-FEWEST = 16
-"""Rows among which one is drawn: what else words say narrows them no further."""
-LEVELS, NOWHERE = 254, 255
-"""Steps of a number in the table, and what stands where a column does not apply."""
 ONE_HOT = 2.0
 """About as much as a number's own features add up to."""
 
@@ -52,59 +51,132 @@ class Column:
     subject: bool = False
     """Whether it is the subject's own, the same in all of its pictures: what references show."""
     decides: bool = False
-    """Whether other columns go with it, so that a row must agree with what words say of it."""
+    """Whether others go with it, so that rows that agree with what words say of it are preferred."""
     even: bool = False
     """Whether every number is as likely, whatever else there is: it is drawn for every picture anew."""
+    whole: bool = False
+    """Whether only a picture of the whole figure shows it."""
+    heard: bool = False
+    """Whether it is read, but told by another column."""
 
     @property
     def features(self) -> int:
         """Numbers that tell it."""
-        return len(self.values) or (4 if self.circle else 5)
+        return 0 if self.heard else len(self.values) or (4 if self.circle else 5)
+
+
+class Telling(nn.Module):
+    """What is told, as the denoiser reads it: one linear layer over values and waves of numbers.
+
+    Args:
+        columns: what there is to tell; those that are only heard come last, and may be left out of what is
+            told.
+        width: of a token.
+    """
+
+    starts: Tensor
+    at_numbers: Tensor
+    at_circles: Tensor
+
+    def __init__(self, columns: Sequence[Column], width: int) -> None:
+        super().__init__()
+        self.columns, self.width = tuple(columns), width
+        told = [(i, column) for i, column in enumerate(self.columns) if column.features]
+        first = dict(zip((i for i, _ in told), np.cumsum([0, *(c.features for _, c in told)]), strict=False))
+        self.valued = [i for i, column in told if column.values]
+        self.numbers = [i for i, column in told if not column.values and not column.circle]
+        self.circles = [i for i, column in told if column.circle]
+        self.size = sum(column.features for _, column in told)
+        places = {
+            "starts": [int(first[i]) for i in self.valued],
+            "at_numbers": [int(first[i]) + k for i in self.numbers for k in range(5)],
+            "at_circles": [int(first[i]) + k for i in self.circles for k in range(4)],
+        }
+        for name, held in places.items():
+            self.register_buffer(name, torch.tensor(held, dtype=torch.long), persistent=False)
+        self.tell = nn.Linear(self.size, TOKENS * width)
+        nn.init.normal_(self.tell.weight, std=0.05)
+        nn.init.normal_(self.tell.bias, std=0.3)
+
+    def forward(self, told: Float[Tensor, "b k"]) -> Float[Tensor, "b tokens width"]:
+        """What is told, NaN where nothing is."""
+        return self.tell(self.features(told)).unflatten(1, (TOKENS, self.width))
+
+    def features(self, told: Float[Tensor, "b k"]) -> Float[Tensor, "b f"]:
+        """Columns as numbers; noughts where nothing is told."""
+        known, value = (~told.isnan()).to(told), told.nan_to_num()
+        found = told.new_zeros(len(told), self.size)
+        found.scatter_(1, self.starts + value[:, self.valued].long(), ONE_HOT * known[:, self.valued])
+        turn = math.pi * value[:, self.numbers]
+        waves = torch.stack([1.7 * value[:, self.numbers], *_waves(turn)], -1)
+        found[:, self.at_numbers] = (waves * known[:, self.numbers, None]).flatten(1)
+        waves = torch.stack(_waves(2 * math.pi * value[:, self.circles]), -1)
+        found[:, self.at_circles] = (waves * known[:, self.circles, None]).flatten(1)
+        return found
+
+    def save(self, folder: Path) -> None:
+        """Write it to a folder, as part of a prior that cannot read yet (`Prior.load` refuses it)."""
+        _write(folder, self.columns, self.width, None, _named("telling", self))
+
+
+class Reading(nn.Module):
+    """What a text says of every column that words may say: one query a column over the text's tokens, then a
+    layer of the column's own.
+
+    Args:
+        columns: those that words may say.
+        width: of the text's tokens.
+    """
+
+    def __init__(self, columns: Sequence[Column], width: int) -> None:
+        super().__init__()
+        count, most = len(columns), max(len(column.values) for column in columns) + 1
+        self.norm = nn.LayerNorm(width)
+        self.keys, self.contents = nn.Linear(width, width), nn.Linear(width, width)
+        self.queries = nn.Parameter(torch.randn(count, width) * width**-0.5)
+        self.answers = nn.Parameter(torch.randn(count, width, most) * width**-0.5)
+        bias = torch.zeros(count, most)
+        for number, column in enumerate(columns):
+            bias[number, len(column.values) + 1 :] = -1e4  # no such value
+        self.bias = nn.Parameter(bias)
+
+    def forward(self, text: Float[Tensor, "b t width"]) -> Float[Tensor, "b k values"]:
+        """Scores: of nothing said, then of each value."""
+        text = self.norm(text.float())
+        weights = (self.queries @ self.keys(text).mT).softmax(-1)
+        found = F.gelu(weights @ self.contents(text))
+        return torch.einsum("bkw,kwv->bkv", found, self.answers) + self.bias
+
+    def loss(
+        self, text: Float[Tensor, "b t width"], truth: Float[Tensor, "b k"], said: Bool[Tensor, "b k"]
+    ) -> Tensor:
+        """Mean cross-entropy of what it reads in texts, about what they say of the truth, both by column."""
+        wanted = torch.where(said, truth.nan_to_num().long() + 1, 0)
+        return F.cross_entropy(self(text).flatten(0, 1), wanted.flatten())
+
+    @torch.no_grad()
+    def said(self, text: Float[Tensor, "b t width"]) -> Int[Tensor, "b k"]:
+        """What texts say: the number of a column's value, or `OPEN`."""
+        return self(text).argmax(-1) - 1
 
 
 class Prior(nn.Module):
     """Reads what words say, decides the rest, and tells it.
 
     Args:
-        columns: what there is to decide.
-        width: of the text's tokens and of its own.
-        rows: so many rows in its table.
+        text_encoder: sha256 of the weights of the text encoder that it reads from.
     """
 
-    rows: Tensor
-    """The table, UInt8 "n k" (`table`)."""
-
-    def __init__(self, columns: Sequence[Column], width: int, rows: int = 0) -> None:
+    def __init__(self, telling: Telling, reading: Reading, rows: Rows, text_encoder: str) -> None:
         super().__init__()
-        self.columns, self.width = tuple(columns), width
-        self.tell = nn.Linear(sum(column.features for column in self.columns), TOKENS * width)
-        nn.init.normal_(self.tell.weight, std=0.05)
-        nn.init.normal_(self.tell.bias, std=0.3)
-        self.read = Reading([len(column.values) for column in self.columns if column.named], width)
-        self.register_buffer("rows", torch.zeros(rows, len(self.columns), dtype=torch.uint8))
+        self.telling, self.reading, self.rows, self.text_encoder = telling, reading, rows, text_encoder
+        self._named = [i for i, column in enumerate(telling.columns) if column.named]
 
-    def tokens(self, told: Float[Tensor, "b k"]) -> Float[Tensor, "b tokens width"]:
-        """What is told, NaN where nothing is, as the denoiser reads it beside the text."""
-        found = [_features(column, part) for column, part in zip(self.columns, told.unbind(1), strict=True)]
-        return self.tell(torch.cat(found, 1)).unflatten(1, (TOKENS, self.width))
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """What there is to decide."""
+        return self.telling.columns
 
-    def reading_loss(
-        self, text: Float[Tensor, "b t width"], truth: Float[Tensor, "b k"], said: Bool[Tensor, "b k"]
-    ) -> Tensor:
-        """Mean cross-entropy of what it reads in texts, about what they say of the truth."""
-        named = [number for number, column in enumerate(self.columns) if column.named]
-        wanted = torch.where(said[:, named], truth[:, named].nan_to_num().long() + 1, 0)
-        return F.cross_entropy(self.read(text.float()).flatten(0, 1), wanted.flatten())
-
-    @torch.no_grad()
-    def said(self, text: Float[Tensor, "b t width"]) -> Int[Tensor, "b k"]:
-        """What texts say: the number of a column's value, or `OPEN`."""
-        found = self.read(text.float()).argmax(-1) - 1
-        every = found.new_full((len(text), len(self.columns)), OPEN)
-        every[:, [number for number, column in enumerate(self.columns) if column.named]] = found
-        return every
-
-    @torch.no_grad()
     def decided(
         self, text: Float[Tensor, "b t width"], seeds: Sequence[int], *, shown: bool = False
     ) -> Float[Tensor, "b k"]:
@@ -113,11 +185,15 @@ class Prior(nn.Module):
         Args:
             shown: a subject is worn: what is its own is left to that.
         """
-        found = [self._row(said, seed) for said, seed in zip(self.said(text).cpu(), seeds, strict=True)]
-        told = torch.stack(found)
+        found = self.reading.said(text).cpu().numpy()
+        told = np.empty((len(text), len(self.columns)), np.float32)
+        for row, read, seed in zip(told, found, seeds, strict=True):
+            said = np.full(len(self.columns), OPEN)
+            said[self._named] = read
+            row[:] = np.where(said == OPEN, self.rows.decide(said, seed), math.nan)
         if shown:
             told[:, [column.subject for column in self.columns]] = math.nan
-        return told.to(text.device)
+        return torch.from_numpy(told).to(text.device)
 
     @torch.no_grad()
     def forward(
@@ -125,98 +201,60 @@ class Prior(nn.Module):
     ) -> Float[Tensor, "b more width"]:
         """Texts with what is decided beside each."""
         told = self.decided(text, seeds, shown=shown)
-        return torch.cat([text, self.tokens(told).to(text.dtype)], 1)
-
-    def _row(self, said: Int[Tensor, " k"], seed: int) -> Float[Tensor, " k"]:
-        rng = np.random.default_rng([seed, 23])
-        left = torch.arange(len(self.rows), device=self.rows.device)
-        for number, column in enumerate(self.columns):
-            if column.decides and said[number] != OPEN:
-                agreeing = left[self.rows[left, number] == said[number]]
-                left = agreeing if len(agreeing) >= FEWEST else left
-        row = from_table(self.rows[left[int(rng.integers(len(left)))]].cpu(), self.columns)
-        for number, column in enumerate(self.columns):
-            if column.even and not row[number].isnan():
-                row[number] = rng.random() if column.circle else rng.uniform(-1, 1)
-        row[said != OPEN] = math.nan
-        return row
+        return torch.cat([text, self.telling(told).to(text.dtype)], 1)
 
     def save(self, folder: Path) -> None:
         """Write it to a folder."""
-        folder.mkdir(parents=True, exist_ok=True)
-        told = {"width": self.width, "rows": len(self.rows), "columns": [asdict(c) for c in self.columns]}
-        (folder / CONFIG).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-        state = {n: v.half() if v.is_floating_point() else v for n, v in self.state_dict().items()}
-        safetensors.torch.save_file(state, folder / WEIGHTS)
+        tensors = _named("telling", self.telling) | _named("reading", self.reading)
+        tensors |= {"rows": torch.from_numpy(self.rows.rows), "silence": torch.from_numpy(self.rows.silence)}
+        _write(folder, self.columns, self.telling.width, self.text_encoder, tensors)
 
     @classmethod
     def load(cls, folder: Path) -> Prior:
         """The prior of a folder.
 
         Raises:
-            OSError, ValueError, KeyError, RuntimeError: it is not one, or damaged.
+            OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, PackError: it is none, is
+                damaged, or has not learned to read.
         """
-        told: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        columns = [Column(values=tuple(each.pop("values")), **each) for each in told["columns"]]
-        made = cls(columns, told["width"], told["rows"])
-        made.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS))
-        return made.eval()
+        columns, width, text_encoder = read_columns(folder)
+        if text_encoder is None:
+            raise ValueError("it has not learned to read: run `castmark train prior`")
+        tensors, _ = read_safetensors((folder / WEIGHTS).read_bytes(), str(folder / WEIGHTS))
+        if not all_finite(tensors):
+            raise ValueError("it holds numbers that are not finite")
+        rows = Rows(columns, tensors.pop("rows").numpy(), tensors.pop("silence").float().numpy())
+        named = [column for column in columns if column.named]
+        made = cls(Telling(columns, width), Reading(named, width), rows, text_encoder)
+        made.load_state_dict(tensors)
+        return made.eval().requires_grad_(False)
 
 
-class Reading(nn.Module):
-    """What a text says of each of several columns: one query a column over the text's tokens, then a layer of
-    the column's own."""
-
-    def __init__(self, values: Sequence[int], width: int) -> None:
-        super().__init__()
-        most = max(values) + 1
-        self.norm = nn.LayerNorm(width)
-        self.keys, self.contents = nn.Linear(width, width), nn.Linear(width, width)
-        self.queries = nn.Parameter(torch.randn(len(values), width) * width**-0.5)
-        self.answers = nn.Parameter(torch.randn(len(values), width, most) * width**-0.5)
-        bias = torch.zeros(len(values), most)
-        for number, count in enumerate(values):
-            bias[number, count + 1 :] = -1e4  # no such value
-        self.bias = nn.Parameter(bias)
-
-    def forward(self, text: Float[Tensor, "b t width"]) -> Float[Tensor, "b k values"]:
-        """Scores: of nothing said, then of each value."""
-        text = self.norm(text)
-        weights = (self.queries @ self.keys(text).mT).softmax(-1)
-        found = F.gelu(weights @ self.contents(text))
-        return torch.einsum("bkw,kwv->bkv", found, self.answers) + self.bias
+def read_columns(folder: Path) -> tuple[tuple[Column, ...], int, str | None]:
+    """A prior's columns, its width, and the text encoder that it reads from, if it reads."""
+    told: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    columns = tuple(Column(values=tuple(each.pop("values")), **each) for each in told["columns"])
+    return columns, int(told["width"]), told["text_encoder"]
 
 
-def table(values: Float[Tensor, "n k"], columns: Sequence[Column]) -> Int[Tensor, "n k"]:
-    """Rows of values, NaN where a column does not apply, as a table holds them: UInt8, with numbers in 254
-    steps of [-2, 2].
-    """
-    numbers = ((values + 2) / 4 * LEVELS).round().clamp(0, LEVELS)
-    found = torch.where(_of_values(columns), values, numbers)
-    return torch.where(values.isnan(), NOWHERE, found).to(torch.uint8)
+def text_encoder_of(base: Path) -> str:
+    """sha256 of the weights of a pipeline folder's text encoder."""
+    return sha256((base / "text_encoder" / "model.safetensors").read_bytes())
 
 
-def from_table(row: Int[Tensor, "... k"], columns: Sequence[Column]) -> Float[Tensor, "... k"]:
-    """The values of a table's rows again."""
-    held = row.float()
-    found = torch.where(_of_values(columns), held, held / LEVELS * 4 - 2)
-    return torch.where(held == NOWHERE, math.nan, found)
+def _write(
+    folder: Path, columns: Sequence[Column], width: int, text_encoder: str | None, tensors: dict[str, Tensor]
+) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    told = {"width": width, "text_encoder": text_encoder, "columns": [asdict(column) for column in columns]}
+    (folder / CONFIG).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    halves = {name: v.half() if v.is_floating_point() else v for name, v in tensors.items()}
+    (folder / WEIGHTS).write_bytes(write_safetensors(halves))
 
 
-def _of_values(columns: Sequence[Column]) -> Bool[Tensor, " k"]:
-    return torch.tensor([bool(column.values) for column in columns])
+def _named(part: str, module: nn.Module) -> dict[str, Tensor]:
+    return {f"{part}.{name}": value for name, value in module.state_dict().items()}
 
 
-def _features(column: Column, value: Float[Tensor, " b"]) -> Float[Tensor, "b features"]:
-    """A column as numbers; noughts where nothing is told."""
-    known, value = ~value.isnan(), value.nan_to_num()
-    if column.values:
-        found = ONE_HOT * F.one_hot(value.long(), len(column.values)).float()
-    elif column.circle:
-        turn = 2 * math.pi * value
-        found = torch.stack([turn.cos(), turn.sin(), (2 * turn).cos(), (2 * turn).sin()], 1)
-    else:
-        turn = math.pi * value
-        waves = (turn.cos(), turn.sin(), (2 * turn).cos(), (2 * turn).sin())
-        found = torch.stack([1.7 * value, *waves], 1)
-    return found * known[:, None]
+def _waves(turn: Tensor) -> list[Tensor]:
+    return [turn.cos(), turn.sin(), (2 * turn).cos(), (2 * turn).sin()]

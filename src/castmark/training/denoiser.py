@@ -9,24 +9,26 @@ reference adapter (`castmark.training.reading`); this file holds the model, its 
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import torch
 from diffusers import AutoencoderTiny, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor, AttnProcessor2_0
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
 
 from castmark.bases.loaded import PRIOR
-from castmark.bases.prior import Prior
+from castmark.bases.prior import Telling, read_columns
 from castmark.bases.words import write_words
 from castmark.training.autoencoder import LATENT_CHANNELS, PLAN_CHANNELS, SIZE, grown, taken
 from castmark.training.common import TrainSettings, forget_path, hardware, load_checkpoint, write_card
 from castmark.training.reading import QUERIES, reader
 from castmark.training.subject_encoder import untrained_encoder
 from castmark.training.tokenizer import END, PAD, START, load_tokenizer, sampled_captions
-from castmark.training.told import untrained_prior
+from castmark.training.told import told_columns
 from castmark_adapters.encoder import SubjectEncoder
 from castmark_adapters.layout import processor_state, reference_bytes, resampler_state
 from castmark_adapters.reference import ENCODER, WEIGHTS, ReferenceAdapter
@@ -119,8 +121,8 @@ class TextToLatents(nn.Module):
     """Text encoder, UNet and reference adapter as one model: noisy latents, timesteps, token ids and what the
     subject encoder sees to clean latents.
 
-    Where it has a prior, that tells what words leave open. On a CPU attention is the plain product of
-    matrices, whose backward is quicker at this size than the fused one's; on a GPU it is fused.
+    Where its base has a prior, what words leave open is told beside them. On a CPU attention is the plain
+    product of matrices, whose backward is quicker at this size than the fused one's; on a GPU it is fused.
     """
 
     def __init__(
@@ -129,10 +131,10 @@ class TextToLatents(nn.Module):
         unet: UNet2DConditionModel,
         encoder: SubjectEncoder,
         shipped: ReferenceAdapter | None = None,
-        prior: Prior | None = None,
+        telling: Telling | None = None,
     ) -> None:
         super().__init__()
-        self.text_encoder, self.unet, self.prior = text_encoder, unet, prior
+        self.text_encoder, self.unet, self.telling = text_encoder, unet, telling
         readings, self.resampler = reader(unet, encoder, shipped)
         self.readings = readings
         self.attend(fused=False)
@@ -147,9 +149,9 @@ class TextToLatents(nn.Module):
     def embed(self, ids: Tensor, told: Tensor | None = None) -> Tensor:
         """Long "b 48" to Float "b 48 128"; with what there is to tell besides, Float "b k", to "b 64 128"."""
         text = self.text_encoder(ids)[0]
-        if self.prior is None or told is None:
+        if self.telling is None or told is None:
             return text
-        return torch.cat([text, self.prior.tokens(told).to(text.dtype)], 1)
+        return torch.cat([text, self.telling(told).to(text.dtype)], 1)
 
     def look(self, seen: Tensor, count: int) -> Images:
         """Image tokens for ``count`` pictures, of which the first have references.
@@ -224,11 +226,18 @@ def new_model(base: Path, reference: Path) -> TextToLatents:
         taken(unet, UNet2DConditionModel.from_pretrained(base / "unet"))
     if (base / "text_encoder" / "config.json").is_file():
         taken(text_encoder, CLIPTextModel.from_pretrained(base / "text_encoder"))
-    prior = None
-    if DEFAULT.decided:
-        known = (base / PRIOR / "config.json").is_file()
-        prior = Prior.load(base / PRIOR) if known else untrained_prior(TEXT_WIDTH)
-    return TextToLatents(text_encoder, unet, encoder, shipped, prior)
+    telling = shipped_telling(base / PRIOR) if DEFAULT.decided else None
+    return TextToLatents(text_encoder, unet, encoder, shipped, telling)
+
+
+def shipped_telling(folder: Path) -> Telling:
+    """What the prior in a folder tells, if its columns are this scope's; else, untrained."""
+    telling = Telling(told_columns(), TEXT_WIDTH)
+    if (folder / "config.json").is_file() and read_columns(folder)[:2] == (told_columns(), TEXT_WIDTH):
+        held = load_file(folder / "model.safetensors")
+        own = {k.removeprefix("telling."): v for k, v in held.items() if k.startswith("telling.")}
+        telling.load_state_dict(own)
+    return telling
 
 
 def learning_model(settings: TrainSettings) -> TextToLatents:
@@ -309,8 +318,9 @@ def _save_pipeline(model: TextToLatents, out: Path) -> None:
     model.unet.half()
     cast("Any", autoencoder).half()
     pipeline.save_pretrained(out, safe_serialization=True)
-    if model.prior is not None:
-        model.prior.save(out / PRIOR)
+    shutil.rmtree(out / PRIOR, ignore_errors=True)  # its reading was of another text encoder
+    if model.telling is not None:
+        model.telling.save(out / PRIOR)
     forget_path(out / "vae" / "config.json")
     (out / "castmark.json").write_text(json.dumps(FACTS) + "\n")
     write_words(out, sampled_captions(20_000))

@@ -18,7 +18,7 @@ from castmark.training.common import TrainSettings, seeded
 from castmark.training.denoiser import NoisePath, TextToLatents, new_scheduler, prompt_tokenizer
 from castmark.training.labels import labels_of, said
 from castmark.training.latents import Batch
-from castmark.training.paths import guided_paths
+from castmark.training.paths import GUIDANCE, guided_paths
 from castmark.training.progress import Rows
 from castmark.training.samples import COUNT, SEED, SIDE, Pictures, held_out, pictures
 from castmark.training.tokenizer import token_ids
@@ -50,11 +50,17 @@ class Drawings:
     @torch.no_grad()
     @torch.compiler.set_stance("force_eager")  # of another size than what a compiled model learns on
     def of_teacher(self) -> Rows:
-        """Along the guided path."""
-        path, noise = NoisePath(self._device), self._batch.clean
-        found = guided_paths(self._model.eval(), path, noise, self._batch, self._empty).target
+        """Along the guided path; unguided where everything is told."""
+        path, noise, told = NoisePath(self._device), self._batch.clean, self._model.telling is not None
+        guidance = 1.0 if told else GUIDANCE
+        found = guided_paths(
+            self._model.eval(), path, noise, self._batch, self._empty, guidance=guidance
+        ).target
         self._model.train()
-        return {"renders": self._renders, "teacher, guided": self._decoded(found)}
+        return {
+            "renders": self._renders,
+            "teacher, told" if told else "teacher, guided": self._decoded(found),
+        }
 
     @torch.no_grad()
     @torch.compiler.set_stance("force_eager")

@@ -1,30 +1,39 @@
-"""Trains what the prior reads in words (`castmark.bases.prior.Reading`), once the text encoder is what ships.
+"""Makes the prior of a base (`castmark.bases.prior`): what it reads in words, and its table.
 
-What the prior tells is learned with the denoiser; here the text encoder in ``out`` stays as it is, and a
-small network learns from the captions of the shards what each of them says, and of what it says nothing.
+What it tells is learned with the denoiser. Once the text encoder is what ships, a small network learns from
+the captions of the shards what each says, and of what it says nothing; and it is counted how often nothing is
+said of what.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import nn
+from numpy.typing import NDArray
+from torch import Tensor
 
 from castmark.bases.loaded import PRIOR
-from castmark.bases.prior import OPEN, Prior
+from castmark.bases.prior import OPEN, Prior, Reading, text_encoder_of
+from castmark.bases.rows import Rows
 from castmark.errors import InputError
 from castmark.training.common import TrainSettings, hardware, made_of, seeded, write_card
 from castmark.training.denoiser import TextToLatents, learning_model, prompt_tokenizer
 from castmark.training.labels import labels_of, said
-from castmark.training.latents import CAPTIONS, LATENTS, VIEWS, ShardPool
+from castmark.training.latents import CAPTIONS, LATENTS, VIEWS, LatentPool
 from castmark.training.loop import Loop
 from castmark.training.muon import groups
 from castmark.training.tokenizer import token_ids
-from castmark_adapters.subject import sha256
-from castmark_world import caption, sample_scene
+from castmark.training.told import SIDES, told_columns, world_rows
+from castmark_world import DEFAULT, Scene, caption, sample_scene
+from castmark_world.grammar import side
+from castmark_world.words import SIDE
 
 BATCH = 256
 LEARNING_RATE = 3e-3
+FULL_SENTENCES = CAPTIONS - 1
+"""Captions of a view that say what there is to say; the last one names the subject by kind alone."""
+PASSED_OVER = 0.02
+"""However surely something is said where it is there: it is passed over this often."""
 HELD_OUT, HELD_OUT_SEED = 1000, 84_000
 
 
@@ -32,22 +41,28 @@ def train(settings: TrainSettings) -> None:
     """Learn what captions say, from the shards in ``work``/latents; write the prior and its card to ``out``.
 
     Raises:
-        InputError: there are no shards, or the base in ``out`` has no prior.
+        InputError: the scope's bases have no prior, that in ``out`` tells nothing yet, or there are no
+            shards.
     """
+    if not DEFAULT.decided:
+        raise InputError(f"bases of the scope {DEFAULT.name!r} have no prior (castmark_world/scopes.py)")
+    if not (settings.out / PRIOR).is_dir():
+        raise InputError(f"{settings.out}: its base tells nothing yet; run `castmark train teacher` first")
     torch.set_num_threads(settings.threads)
-    model = learning_model(settings).eval().requires_grad_(False)
-    prior = model.prior
-    if prior is None or not (settings.out / PRIOR).is_dir():
-        raise InputError(f"{settings.out}: its base has no prior; run `castmark train teacher` first")
-    text = settings.out / "text_encoder" / "model.safetensors"
-    made_of(settings.work, "prior.pt", origin=sha256(text.read_bytes()))
-    reading: nn.Module = prior.read.requires_grad_(True).train()
-    loop = Loop(settings, "prior", reading, groups(reading), peak=LEARNING_RATE, warm_up=20)
-    rng = np.random.default_rng([settings.seed, 14, loop.step])
-    generator = seeded(rng)
-    pool = ShardPool(settings.work / LATENTS, ("tokens", "labels", "said"), settings.device)
+    torch.manual_seed(settings.seed)
+    pool = LatentPool(settings.work / LATENTS, np.random.default_rng(settings.seed), settings.device)
     if not len(pool):
         raise InputError(f"{settings.work / LATENTS}: no shards; run `castmark train teacher` first")
+    encoder = text_encoder_of(settings.out)
+    made_of(settings.work, "prior.pt", origin=encoder)
+    model = learning_model(settings).eval().requires_grad_(False)
+    assert model.telling is not None
+    columns = told_columns()
+    named = [column for column in columns if column.named]
+    reading = Reading(named, model.telling.width).to(settings.device)
+    loop = Loop(settings, "prior", reading, groups(reading), peak=LEARNING_RATE, warm_up=20)
+    generator = seeded(np.random.default_rng([settings.seed, 14, loop.step]))
+    truth, told = _spoken(pool)
     while loop.going:
         rows, view, which = (
             torch.randint(most, (BATCH,), generator=generator).to(settings.device)
@@ -55,22 +70,64 @@ def train(settings: TrainSettings) -> None:
         )
         with torch.no_grad():
             words = model.embed(pool.held["tokens"][rows, view, which].long())
-        truth, told = pool.held["labels"][rows, view], pool.held["said"][rows, view, which]
-        loop.update(prior.reading_loss(words, truth, told), BATCH)
+        loop.update(reading.loss(words, truth[rows, view], told[rows, view, which]), BATCH)
     loop.finish()
-    prior.eval().save(settings.out / PRIOR)
+    rows_ = Rows(columns, world_rows(), silence(truth.cpu(), told.cpu()))
+    prior = Prior(model.telling, reading, rows_, encoder).cpu().eval()
+    prior.save(settings.out / PRIOR)
     card = {
-        "model": "prior of the embedded base: what it reads in words",
+        "model": "prior: what it reads in words, and its table",
         "steps": loop.step,
         "minutes": round(loop.minutes, 1),
         "hardware": hardware(settings.device, settings.threads),
-        "figures": figures(model, prior, settings.device),
+        "rows": len(rows_.rows),
+        "figures": figures(model.cpu(), reading.cpu().eval()),
     }
     write_card(settings.out / PRIOR, card)
 
 
+def silence(truth: Tensor, told: Tensor) -> NDArray[np.float32]:
+    """How often captions say nothing of a column where it has a value: logarithms "k values" of all columns.
+
+    Args:
+        truth: of every view by column that words may say, Float "n v c".
+        told: which of them each caption says, Bool "n v captions c".
+    """
+    columns = told_columns()
+    named = [number for number, column in enumerate(columns) if column.named]
+    found = np.zeros((len(columns), max(len(column.values) for column in columns)), np.float32)
+    said_of = told[:, :, :FULL_SENTENCES].float().mean(2)
+    for place, number in enumerate(named):
+        for value in range(len(columns[number].values)):
+            where = truth[:, :, place] == value
+            if where.any():
+                passed = 1 - float(said_of[:, :, place][where].mean())
+                found[number, value] = np.log(max(passed, PASSED_OVER))
+    return found
+
+
+def _spoken(pool: LatentPool) -> tuple[Tensor, Tensor]:
+    """The truth of every view by column that words may say, Float "n v c", and which of them each caption
+    says, Bool "n v captions c".
+    """
+    columns = told_columns()
+    known = pool.held["labels"].shape[-1]
+    named = [number for number, column in enumerate(columns[:known]) if column.named]
+    x = pool.held["standing"][..., 0] / 3 + 0.5
+    sides = (x >= 0.4).float() + (x > 0.6).float()
+    texts = prompt_tokenizer().batch_decode(pool.held["tokens"].flatten(0, 2).int().cpu(), True)
+    placed = torch.tensor([says_side(text) for text in texts]).view(pool.held["tokens"].shape[:3])
+    truth = torch.cat([pool.held["labels"][..., named], sides[..., None]], -1)
+    return truth, torch.cat([pool.held["said"][..., named], placed.to(truth.device)[..., None]], -1)
+
+
+def says_side(text: str) -> bool:
+    """Whether a caption says where the subject stands."""
+    return any(way in text for ways in SIDE.values() for way in ways)
+
+
 @torch.no_grad()
-def figures(model: TextToLatents, prior: Prior, device: str) -> dict[str, float]:
+def figures(model: TextToLatents, reading: Reading) -> dict[str, float]:
     """Of held-out scenes' captions: shares of what they say that is read as they say it, and of what they
     leave open that is read as open.
     """
@@ -78,14 +135,18 @@ def figures(model: TextToLatents, prior: Prior, device: str) -> dict[str, float]
     scenes = [sample_scene(rng, split="test") for _ in range(HELD_OUT)]
     seeds = range(HELD_OUT_SEED, HELD_OUT_SEED + HELD_OUT)
     texts = [caption(s, np.random.default_rng(seed)) for s, seed in zip(scenes, seeds, strict=True)]
-    told = torch.from_numpy(np.stack([said(s, caption, x) for s, x in zip(scenes, seeds, strict=True)]))
-    truth = torch.from_numpy(np.stack([labels_of(scene) for scene in scenes]))
-    words = model.embed(token_ids(prompt_tokenizer(), texts).to(device))
-    named = torch.tensor([c.named for c in prior.columns[: truth.shape[1]]])
-    found = prior.said(words).cpu()[:, : truth.shape[1]]
-    right, open_ = found == truth, found == OPEN
+    told = np.stack([_said(*each) for each in zip(scenes, texts, seeds, strict=True)])
+    truth = np.stack([[*labels_of(scene), SIDES.index(side(scene.x))] for scene in scenes])
+    every = told_columns()
+    named = [column.named for column in (*every[: truth.shape[1] - 1], every[-1])]
+    found = reading.said(model.embed(token_ids(prompt_tokenizer(), texts))).numpy()
+    told, truth = told[:, named], truth[:, named]
     return {
         "n": HELD_OUT,
-        "said": round(float(right[told & named].float().mean()), 4),
-        "open": round(float(open_[~told & named].float().mean()), 4),
+        "said": round(float((found == truth)[told].mean()), 4),
+        "open": round(float((found == OPEN)[~told].mean()), 4),
     }
+
+
+def _said(scene: Scene, text: str, seed: int) -> NDArray[np.bool_]:
+    return np.array([*said(scene, caption, seed), says_side(text)])

@@ -175,7 +175,7 @@ def _train_student(settings: TrainSettings, minutes: float, rank: Rank) -> None:
         samples=Drawings(settings, model).of_student if rank.leads else None,
     )
     next_paths = _paths(settings, path, size, [settings.seed, 6, rank.index, loop.step])
-    told = model.prior is not None
+    told = model.telling is not None
     levels = Levels(settings, loop.step, OWN_SHARE_OF_TOLD if told else OWN_SHARE)
     while loop.going:
         level, own = levels.next()

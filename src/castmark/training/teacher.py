@@ -76,7 +76,10 @@ REFRESH = 100
 LEARNING_RATE = 2.5e-3
 TEXT_RATE = 0.3
 TELL_RATE = 4.0
-CAPTION_DROP = 0.2
+CAPTION_DROP = 0.2 if DEFAULT.decided else 0.1
+OWN_TIMES, PURE_NOISE = (0.25, 0.35) if DEFAULT.decided else (0.3, 0.1)
+"""Shares of the timesteps that are the drawing steps' own, and pure noise: more of it where much can be told
+from words and prior alone."""
 UNTOLD_EVERY = 10
 """Every so many steps the prior is silent: so the base draws for whoever calls it without."""
 SNR_CAP = 8.0
@@ -87,15 +90,15 @@ COMPILE_ON_GPU = 6.0
 
 
 def sample_timesteps(path: NoisePath, count: int, generator: torch.Generator) -> Tensor:
-    """Long "b", on the generator's device: 40% uniform from 100 up, 35% pure noise, out of which most is
-    decided, and 25% the later drawing steps.
+    """Long "b", on the generator's device: pure noise, the drawing steps' own and uniform from 100 up, in the
+    shares above.
     """
     device = generator.device
     uniform = torch.randint(100, 1000, (count,), generator=generator, device=device)
-    which = torch.randint(1, len(path.drawn_at), (count,), generator=generator, device=device)
+    which = torch.randint(0, len(path.drawn_at), (count,), generator=generator, device=device)
     own = path.drawn_at.to(device)[which]
     draw = torch.rand(count, generator=generator, device=device)
-    return torch.where(draw < 0.4, uniform, torch.where(draw < 0.65, own, torch.full_like(own, 999)))
+    return torch.where(draw < PURE_NOISE, 999, torch.where(draw < PURE_NOISE + OWN_TIMES, own, uniform))
 
 
 def teacher_loss(
@@ -226,12 +229,12 @@ def train_teacher(settings: TrainSettings, rank: Rank) -> None:
     model = learning_model(settings)
     path = NoisePath(device)
     if settings.minutes > (COMPILE_ON_GPU if settings.on_gpu else COMPILE_MINUTES):
-        model.unet.compile()
+        model.unet.compile(dynamic=False)  # texts are of two lengths where a prior is silent at times
         warm_up(model, path, size, device)
     _wait_for_shards(settings)
     learning = [*groups(model.unet), *groups(model.resampler), *groups(model.text_encoder, TEXT_RATE)]
-    if model.prior is not None:
-        learning += groups(model.prior.tell, TELL_RATE)
+    if model.telling is not None:
+        learning += groups(model.telling, TELL_RATE)
     samples = Drawings(settings, model).of_teacher if rank.leads else None
     loop = Loop(
         settings, "teacher", model, learning, peak=LEARNING_RATE, warm_up=200, rank=rank, samples=samples
@@ -264,7 +267,7 @@ def warm_up(model: TextToLatents, path: NoisePath, size: int, device: str) -> No
     labels, standing = torch.zeros(size, known), torch.zeros(size, len(told_columns()) - known)
     labels, standing = labels.to(device), standing.to(device)
     batch = Batch(latents, latents[:, :1].abs(), ids, seen, labels, labels.bool(), standing)
-    for told in (True, False):
+    for told in (True, False) if model.telling is not None else (True,):
         with half_precision(device):
             teacher_loss(model, path, batch, generator, told=told).backward()
     model.zero_grad()

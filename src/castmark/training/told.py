@@ -1,30 +1,37 @@
-"""What a base's prior is told of a scene while it learns: its columns (`castmark.bases.prior`).
+"""What a base's prior is told of a scene while it learns, and its table (`castmark.bases.prior`).
 
-They are the truth's own (`castmark.training.labels`), and where everything stands: what no caption says and
-nobody reads back from a picture, and what yet decides every pixel of it.
+The columns are the truth's own (`castmark.training.labels`), and where everything stands: what no caption
+says and nobody reads back from a picture, and what yet decides every pixel of it.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from castmark.bases.prior import Column, Prior, table
+from castmark.bases.prior import Column
+from castmark.bases.rows import packed
 from castmark.bench.truth import columns
-from castmark.training.labels import labels_of, of_subject
+from castmark.training.labels import BELOW, labels_of, of_subject
 from castmark_world import DEFAULT, Scene, sample_scene
+from castmark_world.grammar import side
 from castmark_world.places import chances
+from castmark_world.vocabulary import CATALOGUE
 
 BACKGROUND = 17
 """Numbers of a background's own variation; few places use more."""
 STANDING = ("x", "scale", "mirrored", "tilt")
-DECIDING = frozenset(("kind", "camera", "occupation", "age", "gender", "top", "top_pattern", "pattern"))
-"""What others go with: outfits with occupations, beards with people, sizes of a pattern with a pattern."""
-ROWS = 4096
+SIDES = ("left", "middle", "right")
+"""Where captions say that somebody stands: read by the prior, which is told `x` for it."""
+DECIDING = frozenset({
+    "kind", "camera", "pose", "item", "place", "occupation", "age", "gender", "hair_style", "facial_hair",
+    "top", "top_pattern", "bottom", "headwear", "glasses", "accessory", "category", "pattern",
+})  # fmt: skip
+"""What others go with: outfits with occupations, colours with what has them, sizes of a pattern with it."""
+ROWS = 8192
 ROWS_SEED = 83_000
 
 
@@ -36,7 +43,7 @@ def standing(scene: Scene) -> NDArray[np.float32]:
 
 @cache
 def told_columns() -> tuple[Column, ...]:
-    """The columns of the truth, then those of `standing`."""
+    """The columns of the truth, then those of `standing`, then the side, which is only read."""
     found = [
         Column(
             column.name,
@@ -46,28 +53,32 @@ def told_columns() -> tuple[Column, ...]:
             subject=bool(own),
             decides=column.field in DECIDING,
             even=not column.named and not column.values,
+            whole=column.field in BELOW,
         )
         for column, own in zip(columns(DEFAULT), of_subject(), strict=True)
     ]
     found += [Column(name) for name in STANDING]
-    return (*found, *(Column(f"background {number}", even=True) for number in range(BACKGROUND)))
+    found += [Column(f"background {number}", even=True) for number in range(BACKGROUND)]
+    return (*found, Column("side", SIDES, named=True, decides=True, heard=True))
 
 
-def told_of(scene: Scene) -> NDArray[np.float32]:
-    """Everything that there is to tell of a scene, Float32 "k"; NaN where a column does not apply."""
-    return np.concatenate([labels_of(scene), standing(scene)])
-
-
-def untrained_prior(width: int) -> Prior:
-    """A prior of the scope's columns, with its table."""
-    prior = Prior(told_columns(), width, ROWS)
-    prior.rows.copy_(world_rows())
-    return prior
+def row_of(scene: Scene) -> NDArray[np.float32]:
+    """A row of the table, Float32 "k": a scene by column, NaN where one does not apply; of the whole figure
+    all is there, also where the camera is near."""
+    labels, whole = labels_of(scene), labels_of(replace(scene, camera="full"))
+    found = np.where(of_subject(), whole, labels)
+    return np.concatenate([found, standing(scene), [SIDES.index(side(scene.x))]]).astype(np.float32)
 
 
 @cache
-def world_rows() -> Tensor:
-    """The table of a prior, UInt8 "`ROWS` k": scenes as often as the world has them."""
+def world_rows() -> NDArray[np.uint8]:
+    """The table of a prior, UInt8 "`ROWS` k": scenes as often as the world has them. Nobody holds what is
+    unsafe: that is for words to ask for.
+    """
     rng = np.random.default_rng(ROWS_SEED)
-    scenes = [sample_scene(rng, scope=DEFAULT.alone) for _ in range(ROWS)]
-    return table(torch.from_numpy(np.stack([told_of(scene) for scene in scenes])), told_columns())
+    rows: list[NDArray[np.float32]] = []
+    while len(rows) < ROWS:
+        scene = sample_scene(rng, scope=DEFAULT.alone)
+        if scene.item is None or CATALOGUE[scene.item].category is None:
+            rows.append(row_of(scene))
+    return packed(np.stack(rows), told_columns())

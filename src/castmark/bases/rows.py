@@ -1,0 +1,129 @@
+"""A prior's table: what goes with what in the world that a base learned from, and how often.
+
+A row is one scene: the number of every column's value, or its number. What a prompt leaves open is taken
+from two rows, one for what is the subject's own, one for everything else, for these do not depend on each
+other but through the kind of subject. Rows are drawn by weight: those that say otherwise than the words in
+what others go with count next to nothing, and so does what words would have said (nobody passes over a hat:
+where the prompt is silent there is most likely none). Chances come from raw bits of PCG64, which numpy keeps
+from version to version, a number of its own for every row and column: what is said more or less changes
+little.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from castmark.bases.prior import Column
+
+LEVELS, NOWHERE = 254, 255
+"""Steps of a number in the table, and what stands where a column does not apply."""
+REACH = 2.0
+"""Numbers in the table are within this either side of nought."""
+APART = {"kind": 30.0}
+DISAGREEING = 8.0
+"""Nats that a row loses with every deciding column in which it says otherwise than the words."""
+STREAM = 23
+CAMERA, WHOLE_FIGURE = "camera", "full"
+
+
+class Rows:
+    """The table.
+
+    Args:
+        rows: UInt8 "n k" (`packed`).
+        silence: logarithm of how often nothing is said of a column where it has this value, Float "k values".
+
+    Raises:
+        ValueError: there are no rows, or their values are not the columns'.
+    """
+
+    def __init__(
+        self, columns: Sequence[Column], rows: NDArray[np.uint8], silence: NDArray[np.float32]
+    ) -> None:
+        most = max(len(column.values) for column in columns)
+        limits = np.array([len(column.values) or LEVELS + 1 for column in columns])
+        if rows.ndim != 2 or rows.shape[1] != len(columns) or not len(rows):
+            raise ValueError(f"its table is of shape {rows.shape}, for {len(columns)} columns")
+        if silence.shape != (len(columns), most) or ((rows >= limits) & (rows != NOWHERE)).any():
+            raise ValueError("its table does not fit its columns")
+        self.columns, self.rows, self.silence = tuple(columns), rows, silence
+        self._own = np.array([column.subject for column in columns])
+        self._names = [column.name for column in columns]
+        lost = [APART.get(column.name, DISAGREEING) if column.decides else 0.0 for column in columns]
+        self._lost = np.array(lost, np.float32)
+        # What every row costs for passing over a column, where the prompt does.
+        named = np.array([column.named for column in columns])
+        held = np.where((rows == NOWHERE) | ~named, 0, rows).clip(max=most - 1)
+        passed = silence[np.arange(len(columns)), held]
+        self._passed = np.where((rows == NOWHERE) | ~named, 0, passed).astype(np.float32)
+
+    def decide(self, said: NDArray[np.int64], seed: int) -> NDArray[np.float32]:
+        """Every column of a picture, also those that words say, "k"; NaN where one does not apply.
+
+        Args:
+            said: the number of each column's value that the words say, "k"; negative where they say nothing.
+        """
+        count, columns = self.rows.shape
+        bits = np.random.PCG64([seed, STREAM]).random_raw(2 * count + columns)
+        chances = ((np.asarray(bits) >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
+        luck = -np.log(-np.log(chances[: 2 * count])).reshape(2, count)  # Gumbel: the greatest sum is a draw
+        said, kind = self._implied(said), self._is("kind")
+        # A kind has many things to say or few, so that silence about them says nothing of the kind.
+        any_ = int((luck[0] - self._disagreement(said, self._own)).argmax())
+        said = np.where(kind & (said < 0), self.rows[any_], said)
+        first = int((self._weights(said, self._own | kind) + luck[0]).argmax())
+        second = int((self._weights(said, ~self._own) + luck[1]).argmax())
+        row = unpacked(np.where(self._own, self.rows[first], self.rows[second]), self.columns)
+        for number, (column, chance) in enumerate(zip(self.columns, chances[2 * count :], strict=True)):
+            if column.even and not math.isnan(row[number]):
+                row[number] = chance if column.circle else 2 * chance - 1
+        return self._seen(row, said)
+
+    def _weights(self, said: NDArray[np.int64], among: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Of every row, by columns among these: logarithms "n"."""
+        return self._passed[:, (said < 0) & among].sum(1) - self._disagreement(said, among)
+
+    def _disagreement(self, said: NDArray[np.int64], among: NDArray[np.bool_]) -> NDArray[np.float32]:
+        spoken = (said >= 0) & among & (self._lost > 0)
+        return (self.rows[:, spoken] != said[spoken]) @ self._lost[spoken]
+
+    def _is(self, name: str) -> NDArray[np.bool_]:
+        return np.array([each == name for each in self._names])
+
+    def _implied(self, said: NDArray[np.int64]) -> NDArray[np.int64]:
+        """With the camera where it must be, for what is said to be seen."""
+        whole = np.array([column.whole for column in self.columns])
+        if CAMERA in self._names and (said[whole] >= 0).any():
+            camera = self._names.index(CAMERA)
+            full = self.columns[camera].values.index(WHOLE_FIGURE)
+            return np.where(self._is(CAMERA) & (said < 0), full, said)
+        return said
+
+    def _seen(self, row: NDArray[np.float32], said: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Without what the camera does not show."""
+        if CAMERA not in self._names:
+            return row
+        camera = self._names.index(CAMERA)
+        where = said[camera] if said[camera] >= 0 else row[camera]
+        near = where != self.columns[camera].values.index(WHOLE_FIGURE)
+        return np.where(near & np.array([column.whole for column in self.columns]), math.nan, row)
+
+
+def packed(values: NDArray[np.float32], columns: Sequence[Column]) -> NDArray[np.uint8]:
+    """Rows "n k" of values, NaN where a column does not apply, as a table holds them."""
+    numbers = ((values + REACH) / (2 * REACH) * LEVELS).round().clip(0, LEVELS)
+    found = np.where([bool(column.values) for column in columns], values, numbers)
+    return np.where(np.isnan(values), NOWHERE, np.nan_to_num(found)).astype(np.uint8)
+
+
+def unpacked(rows: NDArray[np.uint8], columns: Sequence[Column]) -> NDArray[np.float32]:
+    """The values of a table's rows again."""
+    held = rows.astype(np.float32)
+    found = np.where([bool(column.values) for column in columns], held, held / LEVELS * 2 * REACH - REACH)
+    return np.where(rows == NOWHERE, math.nan, found).astype(np.float32)
