@@ -54,6 +54,8 @@ class Column:
     """Whether others go with it, so that rows that agree with what words say of it are preferred."""
     even: bool = False
     """Whether every number is as likely, whatever else there is: it is drawn for every picture anew."""
+    quiet: bool = False
+    """Whether it has a value that nobody speaks of, such as no hat."""
     whole: bool = False
     """Whether only a picture of the whole figure shows it."""
     heard: bool = False
@@ -206,7 +208,7 @@ class Prior(nn.Module):
     def save(self, folder: Path) -> None:
         """Write it to a folder."""
         tensors = _named("telling", self.telling) | _named("reading", self.reading)
-        tensors |= {"rows": torch.from_numpy(self.rows.rows), "silence": torch.from_numpy(self.rows.silence)}
+        tensors |= {"rows": torch.from_numpy(self.rows.rows), "spoken": torch.from_numpy(self.rows.spoken)}
         _write(folder, self.columns, self.telling.width, self.text_encoder, tensors)
 
     @classmethod
@@ -223,7 +225,7 @@ class Prior(nn.Module):
         tensors, _ = read_safetensors((folder / WEIGHTS).read_bytes(), str(folder / WEIGHTS))
         if not all_finite(tensors):
             raise ValueError("it holds numbers that are not finite")
-        rows = Rows(columns, tensors.pop("rows").numpy(), tensors.pop("silence").float().numpy())
+        rows = Rows(columns, tensors.pop("rows").numpy(), tensors.pop("spoken").numpy())
         named = [column for column in columns if column.named]
         made = cls(Telling(columns, width), Reading(named, width), rows, text_encoder)
         made.load_state_dict(tensors)

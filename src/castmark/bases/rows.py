@@ -3,10 +3,10 @@
 A row is one scene: the number of every column's value, or its number. What a prompt leaves open is taken
 from two rows, one for what is the subject's own, one for everything else, for these do not depend on each
 other but through the kind of subject. Rows are drawn by weight: those that say otherwise than the words in
-what others go with count next to nothing, and so does what words would have said (nobody passes over a hat:
-where the prompt is silent there is most likely none). Chances come from raw bits of PCG64, which numpy keeps
-from version to version, a number of its own for every row and column: what is said more or less changes
-little.
+what others go with count next to nothing; and little those whose own caption speaks of a thing that the
+prompt is silent about, for few pass over a hat, and where nobody speaks of one there is most likely none.
+Chances come from raw bits of PCG64, which numpy keeps from version to version, a number of its own for every
+row and column: what is said more or less changes little.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ REACH = 2.0
 APART = {"kind": 30.0}
 DISAGREEING = 8.0
 """Nats that a row loses with every deciding column in which it says otherwise than the words."""
+SPOKEN_OF = 3.0
+"""Nats that it loses with every quiet column that its own caption speaks of, and the words do not."""
 STREAM = 23
 CAMERA, WHOLE_FIGURE = "camera", "full"
 
@@ -37,31 +39,26 @@ class Rows:
 
     Args:
         rows: UInt8 "n k" (`packed`).
-        silence: logarithm of how often nothing is said of a column where it has this value, Float "k values".
+        spoken: whether the row's own caption speaks of each quiet column, UInt8 "n q".
 
     Raises:
         ValueError: there are no rows, or their values are not the columns'.
     """
 
-    def __init__(
-        self, columns: Sequence[Column], rows: NDArray[np.uint8], silence: NDArray[np.float32]
-    ) -> None:
-        most = max(len(column.values) for column in columns)
+    def __init__(self, columns: Sequence[Column], rows: NDArray[np.uint8], spoken: NDArray[np.uint8]) -> None:
+        quiet = np.array([column.quiet for column in columns])
         limits = np.array([len(column.values) or LEVELS + 1 for column in columns])
         if rows.ndim != 2 or rows.shape[1] != len(columns) or not len(rows):
             raise ValueError(f"its table is of shape {rows.shape}, for {len(columns)} columns")
-        if silence.shape != (len(columns), most) or ((rows >= limits) & (rows != NOWHERE)).any():
+        if spoken.shape != (len(rows), quiet.sum()) or ((rows >= limits) & (rows != NOWHERE)).any():
             raise ValueError("its table does not fit its columns")
-        self.columns, self.rows, self.silence = tuple(columns), rows, silence
+        self.columns, self.rows, self.spoken = tuple(columns), rows, spoken
         self._own = np.array([column.subject for column in columns])
         self._names = [column.name for column in columns]
         lost = [APART.get(column.name, DISAGREEING) if column.decides else 0.0 for column in columns]
         self._lost = np.array(lost, np.float32)
-        # What every row costs for passing over a column, where the prompt does.
-        named = np.array([column.named for column in columns])
-        held = np.where((rows == NOWHERE) | ~named, 0, rows).clip(max=most - 1)
-        passed = silence[np.arange(len(columns)), held]
-        self._passed = np.where((rows == NOWHERE) | ~named, 0, passed).astype(np.float32)
+        self._spoken = np.zeros(rows.shape, np.bool_)
+        self._spoken[:, quiet] = spoken
 
     def decide(self, said: NDArray[np.int64], seed: int) -> NDArray[np.float32]:
         """Every column of a picture, also those that words say, "k"; NaN where one does not apply.
@@ -74,7 +71,7 @@ class Rows:
         chances = ((np.asarray(bits) >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
         luck = -np.log(-np.log(chances[: 2 * count])).reshape(2, count)  # Gumbel: the greatest sum is a draw
         said, kind = self._implied(said), self._is("kind")
-        # A kind has many things to say or few, so that silence about them says nothing of the kind.
+        # Of a mug there is less to say than of a woman: silence is no reason to draw one.
         any_ = int((luck[0] - self._disagreement(said, self._own)).argmax())
         said = np.where(kind & (said < 0), self.rows[any_], said)
         first = int((self._weights(said, self._own | kind) + luck[0]).argmax())
@@ -87,7 +84,8 @@ class Rows:
 
     def _weights(self, said: NDArray[np.int64], among: NDArray[np.bool_]) -> NDArray[np.float32]:
         """Of every row, by columns among these: logarithms "n"."""
-        return self._passed[:, (said < 0) & among].sum(1) - self._disagreement(said, among)
+        silent = self._spoken[:, (said < 0) & among].sum(1)
+        return -SPOKEN_OF * silent - self._disagreement(said, among)
 
     def _disagreement(self, said: NDArray[np.int64], among: NDArray[np.bool_]) -> NDArray[np.float32]:
         spoken = (said >= 0) & among & (self._lost > 0)

@@ -1,8 +1,7 @@
 """Makes the prior of a base (`castmark.bases.prior`): what it reads in words, and its table.
 
 What it tells is learned with the denoiser. Once the text encoder is what ships, a small network learns from
-the captions of the shards what each says, and of what it says nothing; and it is counted how often nothing is
-said of what.
+the captions of the shards what each says, and of what it says nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from torch import Tensor
 
 from castmark.bases.loaded import PRIOR
 from castmark.bases.prior import OPEN, Prior, Reading, text_encoder_of
-from castmark.bases.rows import Rows
 from castmark.errors import InputError
 from castmark.training.common import TrainSettings, hardware, made_of, seeded, write_card
 from castmark.training.denoiser import TextToLatents, learning_model, prompt_tokenizer
@@ -30,10 +28,6 @@ from castmark_world.words import SIDE
 
 BATCH = 256
 LEARNING_RATE = 3e-3
-FULL_SENTENCES = CAPTIONS - 1
-"""Captions of a view that say what there is to say; the last one names the subject by kind alone."""
-PASSED_OVER = 0.02
-"""However surely something is said where it is there: it is passed over this often."""
 HELD_OUT, HELD_OUT_SEED = 1000, 84_000
 
 
@@ -57,8 +51,7 @@ def train(settings: TrainSettings) -> None:
     made_of(settings.work, "prior.pt", origin=encoder)
     model = learning_model(settings).eval().requires_grad_(False)
     assert model.telling is not None
-    columns = told_columns()
-    named = [column for column in columns if column.named]
+    named = [column for column in told_columns() if column.named]
     reading = Reading(named, model.telling.width).to(settings.device)
     loop = Loop(settings, "prior", reading, groups(reading), peak=LEARNING_RATE, warm_up=20)
     generator = seeded(np.random.default_rng([settings.seed, 14, loop.step]))
@@ -72,38 +65,17 @@ def train(settings: TrainSettings) -> None:
             words = model.embed(pool.held["tokens"][rows, view, which].long())
         loop.update(reading.loss(words, truth[rows, view], told[rows, view, which]), BATCH)
     loop.finish()
-    rows_ = Rows(columns, world_rows(), silence(truth.cpu(), told.cpu()))
-    prior = Prior(model.telling, reading, rows_, encoder).cpu().eval()
+    prior = Prior(model.telling, reading, world_rows(), encoder).cpu().eval()
     prior.save(settings.out / PRIOR)
     card = {
         "model": "prior: what it reads in words, and its table",
         "steps": loop.step,
         "minutes": round(loop.minutes, 1),
         "hardware": hardware(settings.device, settings.threads),
-        "rows": len(rows_.rows),
+        "rows": len(prior.rows.rows),
         "figures": figures(model.cpu(), reading.cpu().eval()),
     }
     write_card(settings.out / PRIOR, card)
-
-
-def silence(truth: Tensor, told: Tensor) -> NDArray[np.float32]:
-    """How often captions say nothing of a column where it has a value: logarithms "k values" of all columns.
-
-    Args:
-        truth: of every view by column that words may say, Float "n v c".
-        told: which of them each caption says, Bool "n v captions c".
-    """
-    columns = told_columns()
-    named = [number for number, column in enumerate(columns) if column.named]
-    found = np.zeros((len(columns), max(len(column.values) for column in columns)), np.float32)
-    said_of = told[:, :, :FULL_SENTENCES].float().mean(2)
-    for place, number in enumerate(named):
-        for value in range(len(columns[number].values)):
-            where = truth[:, :, place] == value
-            if where.any():
-                passed = 1 - float(said_of[:, :, place][where].mean())
-                found[number, value] = np.log(max(passed, PASSED_OVER))
-    return found
 
 
 def _spoken(pool: LatentPool) -> tuple[Tensor, Tensor]:

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from castmark.bases.prior import Column
-from castmark.bases.rows import packed
+from castmark.bases.rows import Rows, packed
 from castmark.bench.truth import columns
-from castmark.training.labels import BELOW, labels_of, of_subject
-from castmark_world import DEFAULT, Scene, sample_scene
+from castmark.training.labels import BELOW, NOTHING, labels_of, of_subject, said
+from castmark_world import DEFAULT, Scene, caption, sample_scene
 from castmark_world.grammar import side
 from castmark_world.places import chances
 from castmark_world.vocabulary import CATALOGUE
@@ -53,6 +53,7 @@ def told_columns() -> tuple[Column, ...]:
             subject=bool(own),
             decides=column.field in DECIDING,
             even=not column.named and not column.values,
+            quiet=column.named and bool(set(NOTHING) & set(column.values)),
             whole=column.field in BELOW,
         )
         for column, own in zip(columns(DEFAULT), of_subject(), strict=True)
@@ -71,14 +72,17 @@ def row_of(scene: Scene) -> NDArray[np.float32]:
 
 
 @cache
-def world_rows() -> NDArray[np.uint8]:
-    """The table of a prior, UInt8 "`ROWS` k": scenes as often as the world has them. Nobody holds what is
+def world_rows() -> Rows:
+    """The table of a prior: scenes as often as the world has them, each with a caption. Nobody holds what is
     unsafe: that is for words to ask for.
     """
-    rng = np.random.default_rng(ROWS_SEED)
+    rng, made = np.random.default_rng(ROWS_SEED), told_columns()
+    quiet = [column.quiet for column in made if not column.heard][: len(columns(DEFAULT))]
     rows: list[NDArray[np.float32]] = []
+    spoken: list[NDArray[np.bool_]] = []
     while len(rows) < ROWS:
         scene = sample_scene(rng, scope=DEFAULT.alone)
         if scene.item is None or CATALOGUE[scene.item].category is None:
             rows.append(row_of(scene))
-    return packed(np.stack(rows), told_columns())
+            spoken.append(said(scene, caption, int(rng.integers(2**62)))[quiet])
+    return Rows(made, packed(np.stack(rows), made), np.stack(spoken).astype(np.uint8))
