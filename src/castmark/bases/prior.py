@@ -35,6 +35,8 @@ TOKENS = 16
 """In which everything is told."""
 OPEN = -1
 """Where words say nothing of a column."""
+QUIET = -6.0
+"""A token's score for a value before anything is learned."""
 ONE_HOT = 2.0
 """About as much as a number's own features add up to."""
 
@@ -122,32 +124,33 @@ class Telling(nn.Module):
 
 
 class Reading(nn.Module):
-    """What a text says of every column that words may say: one query a column over the text's tokens, then a
-    layer of the column's own.
+    """What a text says of every column that words may say: every token's score for every value, of which the
+    whole text has about the greatest (their logarithm of the sum of exponentials); nothing said has nought.
 
     Args:
         columns: those that words may say.
         width: of the text's tokens.
     """
 
+    values: Tensor
+
     def __init__(self, columns: Sequence[Column], width: int) -> None:
         super().__init__()
-        count, most = len(columns), max(len(column.values) for column in columns) + 1
-        self.norm = nn.LayerNorm(width)
-        self.keys, self.contents = nn.Linear(width, width), nn.Linear(width, width)
-        self.queries = nn.Parameter(torch.randn(count, width) * width**-0.5)
-        self.answers = nn.Parameter(torch.randn(count, width, most) * width**-0.5)
-        bias = torch.zeros(count, most)
+        self._shape = (len(columns), max(len(column.values) for column in columns))
+        self.norm, self.hidden = nn.LayerNorm(width), nn.Linear(width, 2 * width)
+        self.score = nn.Linear(2 * width, self._shape[0] * self._shape[1])
+        nn.init.zeros_(self.score.weight)
+        nn.init.constant_(self.score.bias, QUIET)
+        values = torch.zeros(self._shape)
         for number, column in enumerate(columns):
-            bias[number, len(column.values) + 1 :] = -1e4  # no such value
-        self.bias = nn.Parameter(bias)
+            values[number, len(column.values) :] = -1e4  # no such value
+        self.register_buffer("values", values, persistent=False)
 
     def forward(self, text: Float[Tensor, "b t width"]) -> Float[Tensor, "b k values"]:
         """Scores: of nothing said, then of each value."""
-        text = self.norm(text.float())
-        weights = (self.queries @ self.keys(text).mT).softmax(-1)
-        found = F.gelu(weights @ self.contents(text))
-        return torch.einsum("bkw,kwv->bkv", found, self.answers) + self.bias
+        scores = self.score(F.gelu(self.hidden(self.norm(text.float())))).logsumexp(1)
+        scores = scores.unflatten(1, self._shape) + self.values
+        return torch.cat([torch.zeros_like(scores[..., :1]), scores], -1)
 
     def loss(
         self, text: Float[Tensor, "b t width"], truth: Float[Tensor, "b k"], said: Bool[Tensor, "b k"]

@@ -27,7 +27,7 @@ from castmark_world.grammar import side
 from castmark_world.words import SIDE
 
 BATCH = 256
-LEARNING_RATE = 3e-3
+LEARNING_RATE = 1e-2
 HELD_OUT, HELD_OUT_SEED = 1000, 84_000
 
 
