@@ -35,7 +35,7 @@ CHECKPOINT, PACKED = "teacher.pt", "carried.safetensors.xz"
 SCALE = ".scale"
 SMALL = 1024
 """Numbers below which a tensor is not worth rounding."""
-LEVELS, OF_TEACHER = 127, 31
+LEVELS, OF_TEACHER = 127, 27
 """Levels either side of nought; fewer of the teacher, which learns on."""
 
 
