@@ -178,9 +178,10 @@ def _train_student(settings: TrainSettings, minutes: float, rank: Rank) -> None:
     told = model.telling is not None
     levels = Levels(settings, loop.step, OWN_SHARE_OF_TOLD if told else OWN_SHARE)
     while loop.going:
+        paths = next_paths()
         level, own = levels.next()
         with half_precision(device):
-            loss, _ = student_loss(model, path, next_paths(), level, own=own, told=own)
+            loss, _ = student_loss(model, path, paths, level, own=own, told=own)
         loop.update(loss, size)
     loop.finish()
 

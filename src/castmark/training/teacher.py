@@ -73,7 +73,8 @@ FEWEST_ON_GPU = 16
 """Shards that are waited for."""
 REFRESH = 100
 """Steps on a GPU after which new shards are taken up."""
-LEARNING_RATE = 2.5e-3
+LEARNING_RATE, GOING_ON = 2.5e-3, 1.2e-3
+"""Of a first run, and of one that goes on."""
 TEXT_RATE = 0.3
 TELL_RATE = 4.0
 CAPTION_DROP = 0.2 if DEFAULT.decided else 0.1
@@ -236,9 +237,8 @@ def train_teacher(settings: TrainSettings, rank: Rank) -> None:
     if model.telling is not None:
         learning += groups(model.telling, TELL_RATE)
     samples = Drawings(settings, model).of_teacher if rank.leads else None
-    loop = Loop(
-        settings, "teacher", model, learning, peak=LEARNING_RATE, warm_up=200, rank=rank, samples=samples
-    )
+    peak = GOING_ON if (settings.work / "teacher.pt").is_file() else LEARNING_RATE
+    loop = Loop(settings, "teacher", model, learning, peak=peak, warm_up=100, rank=rank, samples=samples)
     seeds = [settings.seed, loop.step, rank.index]
     generator = seeded(np.random.default_rng(seeds), device)
     pool = LatentPool(settings.work / LATENTS, np.random.default_rng(seeds), device)
