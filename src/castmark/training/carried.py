@@ -37,6 +37,8 @@ SMALL = 1024
 """Numbers below which a tensor is not worth rounding."""
 LEVELS, OF_TEACHER = 127, 27
 """Levels either side of nought; fewer of the teacher, which learns on."""
+ENDS = ("unet.conv_in.", "unet.conv_out.")
+"""What every number of a picture goes through: as many levels as of the others."""
 
 
 def pack(settings: TrainSettings) -> None:
@@ -51,8 +53,9 @@ def pack(settings: TrainSettings) -> None:
     if state is None:
         raise InputError(f"{settings.work}: no {CHECKPOINT}; run `castmark train teacher` first")
     vae, encoder = _eyes(settings)
+    ends = {name: value for name, value in state["model"].items() if name.startswith(ENDS)}
     parts = {
-        "teacher": rounded(state["model"], OF_TEACHER),
+        "teacher": rounded(state["model"], OF_TEACHER) | rounded(ends),
         "vae": rounded(AutoencoderTiny.from_pretrained(vae).state_dict()),
         "encoder": rounded(SubjectEncoder.load(encoder).model.state_dict()),
     }
