@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
-from peft.tuners.lora import Conv2d as LoraConv2d
-from peft.tuners.lora import Linear as LoraLinear
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -62,10 +60,6 @@ class MixedLora(nn.Module):
         padding = cast("tuple[int, int]", layer.padding)
         inner = F.conv2d(one, down.flatten(0, 1), None, layer.stride, padding, groups=n)
         return F.conv2d(inner, up.flatten(0, 1), groups=n)
-
-
-LORA_LAYERS: tuple[type[nn.Module], ...] = (LoraLinear, LoraConv2d, MixedLora)
-"""What stands in a denoiser's layers while LoRAs are worn."""
 
 
 class MixedLoras:

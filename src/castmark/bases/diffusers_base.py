@@ -36,7 +36,8 @@ from castmark.shot import ResolvedShot, Shot, bound_steps
 from castmark.take import Draft
 from castmark_adapters.host import ReferenceSource, Words
 from castmark_adapters.learn import LearnSettings
-from castmark_adapters.mixed import LORA_LAYERS
+from castmark_adapters.lora import LoraLayer
+from castmark_adapters.mixed import MixedLora
 
 
 @contextmanager
@@ -313,7 +314,7 @@ class DiffusersBase:
         if self.slots is not None and self.slots.worn:
             return True
         layers = () if self.slots is not None else self.model.denoiser.modules()
-        return bool(self.call_arguments) or any(isinstance(part, LORA_LAYERS) for part in layers)
+        return bool(self.call_arguments) or any(isinstance(part, LoraLayer | MixedLora) for part in layers)
 
     def _encoded(self, texts: Sequence[str]) -> list[Words]:
         """Every text by itself, so that its embedding, and with it the picture, does not depend on which

@@ -118,6 +118,16 @@ class Telling(nn.Module):
         found[:, self.at_circles] = (waves * known[:, self.circles, None]).flatten(1)
         return found
 
+    @classmethod
+    def load(cls, folder: Path) -> Telling:
+        """That of a prior's folder, whether the prior reads or not."""
+        columns, width, _ = read_columns(folder)
+        tensors, _ = read_safetensors((folder / WEIGHTS).read_bytes(), str(folder / WEIGHTS))
+        made = cls(columns, width)
+        own = {k.removeprefix("telling."): v for k, v in tensors.items() if k.startswith("telling.")}
+        made.load_state_dict(own)
+        return made
+
     def save(self, folder: Path) -> None:
         """Write it to a folder, as part of a prior that cannot read yet (`Prior.load` refuses it)."""
         _write(folder, self.columns, self.width, None, _named("telling", self))

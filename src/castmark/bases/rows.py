@@ -54,7 +54,13 @@ class Rows:
             raise ValueError("its table does not fit its columns")
         self.columns, self.rows, self.spoken = tuple(columns), rows, spoken
         self._own = np.array([column.subject for column in columns])
-        self._names = [column.name for column in columns]
+        names = [column.name for column in columns]
+        self._kind, self._camera = (np.array([name == each for name in names]) for each in ("kind", CAMERA))
+        self._whole = np.array([column.whole for column in columns])
+        self._even = np.array([column.even for column in columns])
+        self._circle = np.array([column.circle for column in columns])
+        views = self.columns[names.index(CAMERA)].values if CAMERA in names else ()
+        self._full = views.index(WHOLE_FIGURE) if views else None
         lost = [APART.get(column.name, DISAGREEING) if column.decides else 0.0 for column in columns]
         self._lost = np.array(lost, np.float32)
         self._spoken = np.zeros(rows.shape, np.bool_)
@@ -70,17 +76,16 @@ class Rows:
         bits = np.random.PCG64([seed, STREAM]).random_raw(2 * count + columns)
         chances = ((np.asarray(bits) >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
         luck = -np.log(-np.log(chances[: 2 * count])).reshape(2, count)  # Gumbel: the greatest sum is a draw
-        said, kind = self._implied(said), self._is("kind")
+        said = self._implied(said)
         # Of a mug there is less to say than of a woman: silence is no reason to draw one.
         any_ = int((luck[0] - self._disagreement(said, self._own)).argmax())
-        said = np.where(kind & (said < 0), self.rows[any_], said)
-        first = int((self._weights(said, self._own | kind) + luck[0]).argmax())
+        said = np.where(self._kind & (said < 0), self.rows[any_], said)
+        first = int((self._weights(said, self._own | self._kind) + luck[0]).argmax())
         second = int((self._weights(said, ~self._own) + luck[1]).argmax())
         row = unpacked(np.where(self._own, self.rows[first], self.rows[second]), self.columns)
-        for number, (column, chance) in enumerate(zip(self.columns, chances[2 * count :], strict=True)):
-            if column.even and not math.isnan(row[number]):
-                row[number] = chance if column.circle else 2 * chance - 1
-        return self._seen(row, said)
+        chances = chances[2 * count :]
+        anew = np.where(self._circle, chances, 2 * chances - 1).astype(np.float32)
+        return self._seen(np.where(self._even & ~np.isnan(row), anew, row), said)
 
     def _weights(self, said: NDArray[np.int64], among: NDArray[np.bool_]) -> NDArray[np.float32]:
         """Of every row, by columns among these: logarithms "n"."""
@@ -91,26 +96,18 @@ class Rows:
         spoken = (said >= 0) & among & (self._lost > 0)
         return (self.rows[:, spoken] != said[spoken]) @ self._lost[spoken]
 
-    def _is(self, name: str) -> NDArray[np.bool_]:
-        return np.array([each == name for each in self._names])
-
     def _implied(self, said: NDArray[np.int64]) -> NDArray[np.int64]:
         """With the camera where it must be, for what is said to be seen."""
-        whole = np.array([column.whole for column in self.columns])
-        if CAMERA in self._names and (said[whole] >= 0).any():
-            camera = self._names.index(CAMERA)
-            full = self.columns[camera].values.index(WHOLE_FIGURE)
-            return np.where(self._is(CAMERA) & (said < 0), full, said)
-        return said
+        if self._full is None or not (said[self._whole] >= 0).any():
+            return said
+        return np.where(self._camera & (said < 0), self._full, said)
 
     def _seen(self, row: NDArray[np.float32], said: NDArray[np.int64]) -> NDArray[np.float32]:
         """Without what the camera does not show."""
-        if CAMERA not in self._names:
+        if self._full is None:
             return row
-        camera = self._names.index(CAMERA)
-        where = said[camera] if said[camera] >= 0 else row[camera]
-        near = where != self.columns[camera].values.index(WHOLE_FIGURE)
-        return np.where(near & np.array([column.whole for column in self.columns]), math.nan, row)
+        near = np.where(said >= 0, said, row)[self._camera] != self._full
+        return np.where(near & self._whole, np.float32(math.nan), row)
 
 
 def packed(values: NDArray[np.float32], columns: Sequence[Column]) -> NDArray[np.uint8]:

@@ -16,12 +16,11 @@ from typing import Any, NamedTuple, cast
 import torch
 from diffusers import AutoencoderTiny, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor, AttnProcessor2_0
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
 
 from castmark.bases.loaded import PRIOR
-from castmark.bases.prior import Telling, read_columns
+from castmark.bases.prior import CONFIG, Telling, read_columns
 from castmark.bases.words import write_words
 from castmark.training.autoencoder import LATENT_CHANNELS, PLAN_CHANNELS, SIZE, grown, taken
 from castmark.training.common import TrainSettings, forget_path, hardware, load_checkpoint, write_card
@@ -232,12 +231,9 @@ def new_model(base: Path, reference: Path) -> TextToLatents:
 
 def shipped_telling(folder: Path) -> Telling:
     """What the prior in a folder tells, if its columns are this scope's; else, untrained."""
-    telling = Telling(told_columns(), TEXT_WIDTH)
-    if (folder / "config.json").is_file() and read_columns(folder)[:2] == (told_columns(), TEXT_WIDTH):
-        held = load_file(folder / "model.safetensors")
-        own = {k.removeprefix("telling."): v for k, v in held.items() if k.startswith("telling.")}
-        telling.load_state_dict(own)
-    return telling
+    if (folder / CONFIG).is_file() and read_columns(folder)[:2] == (told_columns(), TEXT_WIDTH):
+        return Telling.load(folder)
+    return Telling(told_columns(), TEXT_WIDTH)
 
 
 def learning_model(settings: TrainSettings) -> TextToLatents:

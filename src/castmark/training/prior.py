@@ -21,9 +21,8 @@ from castmark.training.latents import CAPTIONS, LATENTS, VIEWS, LatentPool
 from castmark.training.loop import Loop
 from castmark.training.muon import groups
 from castmark.training.tokenizer import token_ids
-from castmark.training.told import SIDES, told_columns, world_rows
+from castmark.training.told import places_in, side_of, told_columns, world_rows
 from castmark_world import DEFAULT, Scene, caption, sample_scene
-from castmark_world.grammar import side
 from castmark_world.words import SIDE
 
 BATCH = 256
@@ -85,8 +84,8 @@ def _spoken(pool: LatentPool) -> tuple[Tensor, Tensor]:
     columns = told_columns()
     known = pool.held["labels"].shape[-1]
     named = [number for number, column in enumerate(columns[:known]) if column.named]
-    x = pool.held["standing"][..., 0] / 3 + 0.5
-    sides = (x >= 0.4).float() + (x > 0.6).float()
+    places = places_in(pool.held["standing"].cpu().numpy())
+    sides = torch.from_numpy(np.vectorize(side_of, [np.float32])(places)).to(pool.held["labels"].device)
     texts = prompt_tokenizer().batch_decode(pool.held["tokens"].flatten(0, 2).int().cpu(), True)
     placed = torch.tensor([says_side(text) for text in texts]).view(pool.held["tokens"].shape[:3])
     truth = torch.cat([pool.held["labels"][..., named], sides[..., None]], -1)
@@ -108,7 +107,7 @@ def figures(model: TextToLatents, reading: Reading) -> dict[str, float]:
     seeds = range(HELD_OUT_SEED, HELD_OUT_SEED + HELD_OUT)
     texts = [caption(s, np.random.default_rng(seed)) for s, seed in zip(scenes, seeds, strict=True)]
     told = np.stack([_said(*each) for each in zip(scenes, texts, seeds, strict=True)])
-    truth = np.stack([[*labels_of(scene), SIDES.index(side(scene.x))] for scene in scenes])
+    truth = np.stack([[*labels_of(scene), side_of(scene.x)] for scene in scenes])
     every = told_columns()
     named = [column.named for column in (*every[: truth.shape[1] - 1], every[-1])]
     found = reading.said(model.embed(token_ids(prompt_tokenizer(), texts))).numpy()

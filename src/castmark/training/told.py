@@ -41,6 +41,16 @@ def standing(scene: Scene) -> NDArray[np.float32]:
     return np.array([*numbers, *(2 * chances(scene.place_seed, BACKGROUND) - 1)], np.float32)
 
 
+def side_of(x: float) -> int:
+    """Which of `SIDES` captions call a place, 0 left to 1 right."""
+    return SIDES.index(side(x))
+
+
+def places_in(standings: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Places of subjects, 0 left to 1 right, in what `standing` made of them: "... 21" to "..."."""
+    return standings[..., 0] / 3 + 0.5
+
+
 @cache
 def told_columns() -> tuple[Column, ...]:
     """The columns of the truth, then those of `standing`, then the side, which is only read."""
@@ -68,7 +78,7 @@ def row_of(scene: Scene) -> NDArray[np.float32]:
     all is there, also where the camera is near."""
     labels, whole = labels_of(scene), labels_of(replace(scene, camera="full"))
     found = np.where(of_subject(), whole, labels)
-    return np.concatenate([found, standing(scene), [SIDES.index(side(scene.x))]]).astype(np.float32)
+    return np.concatenate([found, standing(scene), [side_of(scene.x)]]).astype(np.float32)
 
 
 @cache
@@ -77,7 +87,7 @@ def world_rows() -> Rows:
     unsafe: that is for words to ask for.
     """
     rng, made = np.random.default_rng(ROWS_SEED), told_columns()
-    quiet = [column.quiet for column in made if not column.heard][: len(columns(DEFAULT))]
+    quiet = [column.quiet for column in made[: len(columns(DEFAULT))]]
     rows: list[NDArray[np.float32]] = []
     spoken: list[NDArray[np.bool_]] = []
     while len(rows) < ROWS:
