@@ -281,7 +281,7 @@ def test_of_several_paths_the_one_whose_end_is_least_wrong_is_kept(encoder: Subj
 
     path, clean = denoiser.NoisePath("cpu"), torch.randn(2, 16, 16, 16)
     ids = torch.randint(5, 100, (2, 48))
-    batch = latents.Batch(clean, torch.ones(2, 1, 16, 16), ids, torch.randn(1, 3, 65, 128), *nothing(2))
+    batch = latents.Batch(clean, torch.ones(2, 1, 16, 16), ids, torch.randn(1, 3, 65, 128), *nothing(2, 1))
     found = polish.best_paths(model, cast("critic.Critic", Picky()), path, batch, torch.Generator())
     torch.testing.assert_close(found.target, seen[0][[0, 3]])
     images = model.look(batch.seen, 2)
@@ -377,10 +377,10 @@ class Steps:
         return False
 
 
-def nothing(count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Labels of no column, of which none is asked, and nothing of where anything stands."""
+def nothing(count: int, shown: int = 0) -> tuple[torch.Tensor, ...]:
+    """Labels of no column, of which none is said or shown, and nothing of where anything stands."""
     none = torch.zeros(count, 0)
-    return none, none.bool(), none
+    return none, none.bool(), none[:shown].bool(), none
 
 
 class Host:
@@ -399,7 +399,7 @@ def test_guided_paths_of_one_step_start_with_the_guided_prediction(encoder: Subj
     ).eval()
     path, noise = denoiser.NoisePath("cpu"), torch.randn(2, 16, 16, 16)
     ids, empty = torch.randint(5, 100, (2, 48)), torch.zeros(48, dtype=torch.long)
-    batch = latents.Batch(noise, torch.ones(2, 1, 16, 16), ids, torch.randn(1, 3, 65, 128), *nothing(2))
+    batch = latents.Batch(noise, torch.ones(2, 1, 16, 16), ids, torch.randn(1, 3, 65, 128), *nothing(2, 1))
     when = torch.full((2,), 999)
     images = model.look(batch.seen, 2)
     said = model(noise, when, model.embed(ids), images)
@@ -428,6 +428,9 @@ def test_a_student_arrives_where_the_base_draws(encoder: SubjectEncoder) -> None
         torch.testing.assert_close(found, noisy, rtol=1e-4, atol=1e-4)
         clean = model(noisy, now.expand(2), embeds, images)
         noisy = scheduler.step(clean, now, noisy, return_dict=False)[0]
-    made = Paths(torch.stack([noise] * 4, 1), ids, torch.zeros(0, 3, 65, 128), noisy, *nothing(2))
+    labels, said, _, standing = nothing(2)
+    evenly = torch.ones(2, 1, 16, 16)
+    shown = torch.zeros(0, 3, 65, 128)
+    made = Paths(torch.stack([noise] * 4, 1), ids, shown, noisy, evenly, labels, said, standing)
     own, crossing = (float(student.student_loss(model, path, made, 3, own=own)[0]) for own in (True, False))
     assert own < 1e-6 < crossing, "the last step from its own place ends where the base does"

@@ -101,7 +101,7 @@ def test_what_is_told_is_what_is_neither_said_nor_shown(work: Path) -> None:
     assert batch.told.shape == (12, len(told.told_columns()) - 1), "all but the side, which is only read"
     open_ = ~batch.told[:, :KNOWN].isnan()
     assert torch.equal(open_, ~batch.asked & ~batch.labels.isnan())
-    assert not open_[:6, torch.from_numpy(of_subject())].any(), "references show it"
+    assert not (open_[:6] & batch.left).any(), "references show it"
     assert not batch.told[:, KNOWN:].isnan().any()
 
     empty = torch.full((48,), 3)
@@ -110,7 +110,20 @@ def test_what_is_told_is_what_is_neither_said_nor_shown(work: Path) -> None:
     assert (silent.ids[which] == 3).all() and torch.equal(silent.ids[~which], batch.ids[~which])
     torch.testing.assert_close(silent.told[~which], batch.told[~which], equal_nan=True)
     assert torch.equal(silent.told[6:][which[6:], :KNOWN].isnan(), batch.labels[6:][which[6:]].isnan())
-    assert silent.told[:6, torch.from_numpy(of_subject()).nonzero()[:, 0]].isnan().all()
+    assert torch.equal(
+        silent.told[:6][which[:6], :KNOWN].isnan(), (batch.left | batch.labels[:6].isnan())[which[:6]]
+    )
+
+
+def test_a_subject_is_told_or_left_to_its_references(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(latents, "LEFT", 0.25)
+    monkeypatch.setattr(latents, "UNREAD", 0.1)
+    pool, own = latents.LatentPool(work / "latents", np.random.default_rng(0)), torch.from_numpy(of_subject())
+    left = pool.batch(400, referenced=200).left
+    assert not left[:, ~own].any(), "nothing else is"
+    whole = left[:, own].all(1)
+    assert 0.15 < whole.float().mean() < 0.35
+    assert 0.07 < left[~whole][:, own].float().mean() < 0.13
 
 
 def test_paths_to_renders_start_in_noise_and_cross_on_the_way(work: Path) -> None:

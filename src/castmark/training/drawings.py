@@ -40,9 +40,10 @@ class Drawings:
         ids = token_ids(prompt_tokenizer(), [*self.captions, ""])
         shape = (COUNT, model.unet.config["in_channels"], *2 * [model.unet.config["sample_size"]])
         noise = torch.randn(shape, generator=seeded(np.random.default_rng(SEED)))
-        asked = [said(scene, caption, seed) for scene, seed in zip(scenes, seeds, strict=True)]
+        asked = np.stack([said(scene, caption, seed) for scene, seed in zip(scenes, seeds, strict=True)])
         labels, standings = ([of(scene) for scene in scenes] for of in (labels_of, standing))
-        known = (torch.from_numpy(np.stack(each)) for each in (labels, asked, standings))
+        known = (torch.from_numpy(np.stack(each)) for each in (labels, asked))
+        known = (*known, torch.zeros(0, asked.shape[1]).bool(), torch.from_numpy(np.stack(standings)))
         parts = (noise, noise[:, :1], ids[:COUNT], torch.zeros(0, 1, 1, 1), *known)
         self._batch = Batch(*(part.to(settings.device) for part in parts))
         self._empty = ids[COUNT].to(settings.device)

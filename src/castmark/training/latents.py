@@ -10,17 +10,22 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from castmark.errors import InputError
 from castmark.training.labels import of_subject
+from castmark_world import DEFAULT
 
 LATENTS = "latents"
 """Folder of the shards in the work folder."""
 VIEWS = 4
 CAPTIONS = 3
 REFERENCES = VIEWS - 1
+LEFT, UNREAD = (0.25, 0.1) if DEFAULT.decided else (1.0, 0.0)
+"""How often what is a subject's own is left to its references: all of it, so the reference adapter learns, or
+a column of it, as where a reader is not sure. Otherwise it is told as it is read off them."""
 NAMES = ("latents", "weight", "tokens", "seen", "labels", "said", "standing")
 
 
@@ -47,10 +52,17 @@ class Batch:
     the b views have references."""
     labels: Tensor
     """The truth by column, Float "b k"."""
-    asked: Tensor
-    """What the caption says or the references show, Bool "b k"."""
+    said: Tensor
+    """What of it the caption says, Bool "b k"."""
+    left: Tensor
+    """What of it is left to the references, Bool "r k"."""
     standing: Tensor
     """Where everything stands (`castmark.training.told`), Float "b s"."""
+
+    @property
+    def asked(self) -> Tensor:
+        """What the caption says or the references alone show, Bool "b k"."""
+        return self.said | F.pad(self.left, (0, 0, 0, len(self.said) - len(self.left)))
 
     @property
     def told(self) -> Tensor:
@@ -63,10 +75,8 @@ class Batch:
         Args:
             empty: token ids of no caption, Long "48".
         """
-        shown = torch.zeros_like(self.asked)
-        shown[: len(self.seen)] = torch.from_numpy(of_subject()).to(shown.device)
         ids = torch.where(which[:, None], empty, self.ids)
-        return replace(self, ids=ids, asked=self.asked & (shown | ~which[:, None]))
+        return replace(self, ids=ids, said=self.said & ~which[:, None])
 
 
 def besides(labels: Tensor, asked: Tensor, standing: Tensor) -> Tensor:
@@ -149,15 +159,16 @@ class LatentPool(ShardPool):
         others = np.take_along_axis(others, np.arange(REFERENCES)[None] % counts, axis=1)
         which = self.rng.integers(CAPTIONS, size=size)
         rows, view, caption, shown = self._take(where, target, which, others)
-        asked = self.held["said"][rows, view, caption].clone()
-        asked[:referenced] |= self._of_subject
+        left = self.rng.random((referenced, 1)) < LEFT
+        left = left | (self.rng.random((referenced, len(self._of_subject))) < UNREAD)
         return Batch(
             self.held["latents"][rows, view].float(),
             self.held["weight"][rows, view].float()[:, None],
             self.held["tokens"][rows, view, caption].long(),
             self.held["seen"][rows[:referenced, None], shown].float(),
             self.held["labels"][rows, view],
-            asked,
+            self.held["said"][rows, view, caption],
+            torch.from_numpy(left).to(self._device) & self._of_subject,
             self.held["standing"][rows, view],
         )
 

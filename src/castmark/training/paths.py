@@ -9,7 +9,7 @@ what the prior tells is told on either side.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from pathlib import Path
 
@@ -34,7 +34,7 @@ STEPS_BETWEEN = 2
 PATH_BATCH = 64
 PATHS = "paths"
 """Folder of the teacher's paths in the work folder."""
-FIELDS = ("noisy", "ids", "target", "labels", "asked", "standing")
+FIELDS = ("noisy", "ids", "target", "weight", "labels", "asked", "standing")
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,8 @@ class Paths:
     """References of the first r of them, Float "r refs 65 128"."""
     target: Tensor
     """Latents Float "b 16 16 16"."""
+    weight: Tensor
+    """Of each of its cells, Float "b 1 16 16"."""
     labels: Tensor
     """The truth of the scenes that captions and references are of, Float "b k"."""
     asked: Tensor
@@ -63,16 +65,20 @@ class Paths:
 
     def to(self, device: str) -> Paths:
         """The same on a device."""
-        parts = (self.noisy, self.ids, self.seen, self.target, self.labels, self.asked, self.standing)
-        return Paths(*(part.to(device) for part in parts))
+        return Paths(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
 
 
 def rendered_paths(path: NoisePath, batch: Batch, generator: torch.Generator) -> Paths:
     """Paths from noise to a batch's own renders: where a prior tells everything, there is no other end."""
     noise = torch.randn(batch.clean.shape, generator=generator, device=batch.clean.device)
     crossed = [path.alpha[at] * batch.clean + path.sigma[at] * noise for at in path.drawn_at.tolist()]
+    return between(torch.stack(crossed, 1), batch.clean, batch)
+
+
+def between(crossed: Tensor, ends: Tensor, batch: Batch) -> Paths:
+    """Paths from where they cross the drawing timesteps to their ends, for what a batch asks for."""
     known = (batch.labels, batch.asked, batch.standing)
-    return Paths(torch.stack(crossed, 1), batch.ids, batch.seen, batch.clean, *known)
+    return Paths(crossed, batch.ids, batch.seen, ends, batch.weight, *known)
 
 
 @torch.no_grad()
@@ -106,8 +112,7 @@ def guided_paths(
             clean = unsaid + guidance * (said - unsaid)
             noisy = path.onward(noisy, clean, now, after)
         crossings.append(noisy)
-    crossed = torch.stack(crossings[:-1], 1)
-    return Paths(crossed, batch.ids, batch.seen, clean, batch.labels, batch.asked, batch.standing)
+    return between(torch.stack(crossings[:-1], 1), clean, batch)
 
 
 def load_teacher(settings: TrainSettings) -> TextToLatents:
@@ -160,6 +165,7 @@ def fill(
             "noisy": found.noisy.half().numpy(),
             "ids": found.ids.short().numpy(),
             "target": found.target.half().numpy(),
+            "weight": found.weight.half().numpy(),
             "labels": found.labels.numpy(),
             "asked": found.asked.numpy(),
             "standing": found.standing.numpy(),
@@ -195,8 +201,8 @@ class PathPool:
             name: torch.cat([self._shown.held[name][shown], self._bare.held[name][bare]]) for name in FIELDS
         }
         seen = self._shown.held["seen"][shown].float()
-        noisy, target = both["noisy"].float(), both["target"].float()
-        return Paths(noisy, both["ids"].long(), seen, target, both["labels"], both["asked"], both["standing"])
+        floats = {name: both[name].float() for name in ("noisy", "target", "weight")}
+        return Paths(**both | floats | {"ids": both["ids"].long(), "seen": seen})
 
     def _random(self, pool: ShardPool, count: int) -> Tensor:
         return torch.from_numpy(self._rng.integers(len(pool), size=count)).to(self._device)

@@ -30,7 +30,7 @@ from castmark.training.latents import LATENTS, Batch, LatentPool
 from castmark.training.loop import PRINT_EVERY, Loop
 from castmark.training.muon import groups
 from castmark.training.parallel import Rank
-from castmark.training.paths import PathPool, Paths, fill
+from castmark.training.paths import PathPool, Paths, between, fill
 from castmark.training.student import Levels, answered, student_loss
 from castmark.training.variety import Variety
 from castmark_adapters.subject import sha256
@@ -105,9 +105,7 @@ def best_paths(
     labels, asked = batch.labels.repeat(CANDIDATES, 1), batch.asked.repeat(CANDIDATES, 1)
     wrong = critic.wrong(ends, path, labels, asked, generator).view(CANDIDATES, count)
     best = wrong.argmin(0) * count + torch.arange(count, device=noisy.device)
-    crossed = torch.stack(crossings[:-1], 1)
-    kept = (batch.labels, batch.asked, batch.standing)
-    return Paths(crossed[best], batch.ids, batch.seen, ends[best], *kept)
+    return between(torch.stack(crossings[:-1], 1)[best], ends[best], batch)
 
 
 def follow_own(settings: TrainSettings, minutes: float, rank: Rank) -> None:

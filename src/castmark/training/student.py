@@ -67,7 +67,8 @@ HUBER = 0.1
 def student_loss(
     model: TextToLatents, path: NoisePath, paths: Paths, level: int, *, own: bool, told: bool = True
 ) -> tuple[Tensor, Tensor]:
-    """Pseudo-Huber distance from the answers at one drawing timestep to the paths' ends; and the answers.
+    """Weighted pseudo-Huber distance from the answers at one drawing timestep to the paths' ends; and the
+    answers.
 
     Args:
         level: which of the drawing timesteps, 0 is pure noise.
@@ -77,7 +78,8 @@ def student_loss(
     start = paths.noisy[:, 0 if own else level]
     predicted = answered(model, path, paths, start, level, own=own, told=told)
     square = (predicted - paths.target).square()
-    return ((square + HUBER**2).sqrt() - HUBER).mean(), predicted
+    distance = (square + HUBER**2).sqrt() - HUBER
+    return (paths.weight * distance).mean() / paths.weight.mean(), predicted
 
 
 def answered(

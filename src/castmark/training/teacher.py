@@ -266,7 +266,8 @@ def warm_up(model: TextToLatents, path: NoisePath, size: int, device: str) -> No
     known = len(columns(DEFAULT))
     labels, standing = torch.zeros(size, known), torch.zeros(size, len(told_columns()) - known)
     labels, standing = labels.to(device), standing.to(device)
-    batch = Batch(latents, latents[:, :1].abs(), ids, seen, labels, labels.bool(), standing)
+    said = labels.bool()
+    batch = Batch(latents, latents[:, :1].abs(), ids, seen, labels, said, said[: len(seen)], standing)
     for told in (True, False) if model.telling is not None else (True,):
         with half_precision(device):
             teacher_loss(model, path, batch, generator, told=told).backward()

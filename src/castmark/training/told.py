@@ -48,7 +48,7 @@ def side_of(x: float) -> int:
 
 def places_in(standings: NDArray[np.float32]) -> NDArray[np.float32]:
     """Places of subjects, 0 left to 1 right, in what `standing` made of them: "... 21" to "..."."""
-    return standings[..., 0] / 3 + 0.5
+    return (standings[..., 0] / 3 + 0.5).astype(np.float32)
 
 
 @cache
