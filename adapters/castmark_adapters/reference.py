@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import torch
 from diffusers.models.attention_processor import IPAdapterAttnProcessor, IPAdapterAttnProcessor2_0
@@ -57,7 +57,7 @@ class ReferenceAdapter:
         self._tokens: dict[str, Tensor] = {}
 
     @classmethod
-    def load(cls, folder: str | Path) -> ReferenceAdapter:
+    def load(cls, folder: str | Path) -> Self:
         """Load ``ip_adapter.safetensors`` and ``image_encoder/`` from a folder.
 
         Raises:
@@ -67,7 +67,7 @@ class ReferenceAdapter:
         return cls.read(Path(folder) / WEIGHTS, Path(folder) / ENCODER)
 
     @classmethod
-    def read(cls, path: Path, encoder: Path) -> ReferenceAdapter:
+    def read(cls, path: Path, encoder: Path) -> Self:
         """Load a weights file in the IP-Adapter layout, and the folder of its image encoder.
 
         Raises:

@@ -12,10 +12,11 @@ import pytest
 import torch
 
 import castmark_data
+from castmark.bases.attribute_network import SIDE, Network
 from castmark.bench.truth import Reading, TruthReader, columns, marks, seen
 from castmark.bench.truth import reader as truth_module
 from castmark.bench.truth.marks import joint, mean, mean_figure
-from castmark.bench.truth.reader import CONFIG, SIDE, WEIGHTS, Network, decode, layout
+from castmark.bench.truth.reader import CONFIG, WEIGHTS, decode, layout
 from castmark.errors import InputError
 from castmark.training import truth_reader
 from castmark.training.common import TrainSettings, load_checkpoint
@@ -187,7 +188,7 @@ def test_training_resumes_ships_and_loads(tmp_path: Path, monkeypatch: pytest.Mo
 
     reader = TruthReader.open(settings.out)
     image = render(person(), SIDE)
-    network = Network(columns()).eval()
+    network = Network(list(layout().values())).eval()
     network.load_state_dict(second["model"])
     with torch.no_grad():
         wanted = network(torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255)

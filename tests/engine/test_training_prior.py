@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,10 +18,11 @@ from diffusers import AutoencoderTiny
 
 import castmark_data
 from castmark.bases.prior import OPEN, TOKENS, Prior, read_columns, text_encoder_of
+from castmark.bases.recognition import Recognition
 from castmark.bases.rows import unpacked
-from castmark.bench.truth import columns
+from castmark.bench.truth import columns, marks
 from castmark.errors import InputError
-from castmark.training import denoiser, latents, prior, shards, student, teacher, told
+from castmark.training import denoiser, latents, prior, recognition, shards, student, teacher, told
 from castmark.training.common import TrainSettings, load_checkpoint
 from castmark.training.labels import labels_of, of_subject
 from castmark.training.loop import Loop
@@ -113,6 +116,42 @@ def test_what_is_told_is_what_is_neither_said_nor_shown(work: Path) -> None:
     assert torch.equal(
         silent.told[:6][which[:6], :KNOWN].isnan(), (batch.left | batch.labels[:6].isnan())[which[:6]]
     )
+
+
+def test_recognition_learns_what_is_a_subjects_own_from_each_of_its_references(
+    decided: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name, value in {"BATCH": 6, "HELD_OUT": 3, "DEFAULT": SimpleNamespace(decided=True)}.items():
+        monkeypatch.setattr(recognition, name, value)
+    monkeypatch.setattr(recognition, "figures", partial(recognition.figures, count=3))
+    settings = TrainSettings(minutes=0.05, threads=1, work=tmp_path / "work", out=tmp_path / "base")
+    recognition.train(settings)
+    made = Recognition.load(tmp_path / "base" / "recognition")
+    assert made.all == told.told_columns()
+    card = json.loads((tmp_path / "base" / "recognition" / "card.json").read_text())
+    assert card["figures"]["n"] == 3 and 0 <= card["figures"]["named, of 4"] <= 1
+    before = load_checkpoint(settings.work / "recognition.pt")
+    recognition.train(settings)
+    after = load_checkpoint(settings.work / "recognition.pt")
+    assert before is not None and after is not None and after["step"] > before["step"] > 0
+
+    near = replace(sample_scene(np.random.default_rng(3), kind="character"), camera="full")
+    own = recognition.own_of(near)
+    np.testing.assert_array_equal(own, recognition.own_of(replace(near, camera="close-up", x=0.9)))
+    below = [
+        i for i, column in enumerate(made.columns) if column.whole and column.name.startswith("character")
+    ]
+    assert not np.isnan(own[below]).all(), "also what this picture does not show"
+    row = np.full(len(made.all), math.nan, np.float32)
+    row[made.at] = own
+    reading = recognition.reading_of(torch.from_numpy(row))
+    right = marks(near, reading, frozenset(column.name for column in made.columns))
+    assert right and all(right.values())
+
+
+def test_what_has_no_prior_needs_no_recognition(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no prior"):
+        recognition.train(TrainSettings(minutes=0.05, work=tmp_path, out=tmp_path))
 
 
 def test_a_subject_is_told_or_left_to_its_references(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,7 +272,7 @@ def test_a_teacher_learns_with_its_prior_which_then_learns_to_read(
     text = model.embed(torch.full((2, 48), 7))
     told_now = made.decided(text, [1, 2])
     assert not torch.equal(told_now[0].nan_to_num(), told_now[1].nan_to_num())
-    assert (made.reading.said(text) >= OPEN).all()
+    assert (made.reading.said(text)[0] >= OPEN).all()
 
     teacher.train(settings)
     with pytest.raises(ValueError, match="castmark train prior"):

@@ -11,7 +11,7 @@ import castmark_data
 from castmark.bases.base import Base
 from castmark.bases.facts import BaseFacts, read_facts, read_json
 from castmark.bases.hub import fetch, is_hub_id
-from castmark.bases.loaded import INDEX, PRIOR, parts_of, wanted
+from castmark.bases.loaded import INDEX, PRIOR, RECOGNITION, parts_of, wanted
 from castmark.errors import BaseError
 
 if TYPE_CHECKING:
@@ -50,7 +50,9 @@ def find_base(base: str | Path | None = None, *, cached_only: bool = False) -> B
     first = fetch(str(base), cached_only=cached_only)
     facts = _known(read_facts(first.folder, name=first.repo, revision=first.revision))
     parts = parts_of(read_json(first.folder / INDEX), family_of(facts).form().left_out)
-    found = fetch(f"{first.repo}@{first.revision}", wanted([*parts, PRIOR]), cached_only=cached_only)
+    found = fetch(
+        f"{first.repo}@{first.revision}", wanted([*parts, PRIOR, RECOGNITION]), cached_only=cached_only
+    )
     return read_facts(found.folder, name=first.repo, revision=first.revision)
 
 

@@ -18,7 +18,7 @@ from typing import Any, cast
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from castmark.bases.loaded import INDEX, PRIOR, loaded_files, parts_of
+from castmark.bases.loaded import INDEX, PRIOR, RECOGNITION, loaded_files, parts_of
 from castmark.bases.words import read_words
 from castmark.errors import BaseError
 
@@ -89,7 +89,7 @@ class BaseFacts:
         if not (self.folder / INDEX).is_file():
             return []
         parts = list(parts_of(read_json(self.folder / INDEX), left_out))
-        return loaded_files(self.folder, [*parts, PRIOR] if self.has_prior else parts)
+        return loaded_files(self.folder, [*parts, PRIOR, RECOGNITION] if self.has_prior else parts)
 
 
 def digest_of(files: Mapping[str, str]) -> str:

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, cast
 
 INDEX = "model_index.json"
-PRIOR = "prior"
-"""Folder of what decides what prompts leave open (`castmark.bases.prior`), beside a pipeline's parts."""
+PRIOR, RECOGNITION = "prior", "recognition"
+"""Folders of what decides what prompts leave open (`castmark.bases.prior`), and of what recognises subjects
+for it, beside a pipeline's parts."""
 _STEMS = ("model", "diffusion_pytorch_model")
 _SHARD = "-?????-of-?????"
 WEIGHTS = tuple(f"{stem}{shard}.safetensors" for stem in _STEMS for shard in ("", _SHARD))

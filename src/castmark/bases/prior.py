@@ -37,6 +37,8 @@ OPEN = -1
 """Where words say nothing of a column."""
 QUIET = -6.0
 """A token's score for a value before anything is learned."""
+SURE = 0.95
+"""How likely it must be that words say of a known subject something else than what it is."""
 ONE_HOT = 2.0
 """About as much as a number's own features add up to."""
 
@@ -170,9 +172,10 @@ class Reading(nn.Module):
         return F.cross_entropy(self(text).flatten(0, 1), wanted.flatten())
 
     @torch.no_grad()
-    def said(self, text: Float[Tensor, "b t width"]) -> Int[Tensor, "b k"]:
-        """What texts say: the number of a column's value, or `OPEN`."""
-        return self(text).argmax(-1) - 1
+    def said(self, text: Float[Tensor, "b t width"]) -> tuple[Int[Tensor, "b k"], Float[Tensor, "b k"]]:
+        """What texts say: the number of a column's value, or `OPEN`; and how likely that is."""
+        sure, found = self(text).softmax(-1).max(-1)
+        return found - 1, sure
 
 
 class Prior(nn.Module):
@@ -193,29 +196,48 @@ class Prior(nn.Module):
         return self.telling.columns
 
     def decided(
-        self, text: Float[Tensor, "b t width"], seeds: Sequence[int], *, shown: bool = False
+        self,
+        text: Float[Tensor, "b t width"],
+        seeds: Sequence[int],
+        *,
+        shown: bool = False,
+        known: Float[Tensor, "n k"] | None = None,
     ) -> Float[Tensor, "b k"]:
         """Everything that texts leave open; NaN where they do not. It follows from each one's seed alone.
 
         Args:
             shown: a subject is worn: what is its own is left to that.
+            known: of the subject of all of them, or of each one's, which then is told, unless the words
+                surely say otherwise.
         """
-        found = self.reading.said(text).cpu().numpy()
+        found, sure = (each.cpu().numpy() for each in self.reading.said(text))
+        own = np.array([column.subject for column in self.columns])
+        subjects = None if known is None else known.expand(len(text), -1).cpu().numpy()
         told = np.empty((len(text), len(self.columns)), np.float32)
-        for row, read, seed in zip(told, found, seeds, strict=True):
+        for number, seed in enumerate(seeds):
             said = np.full(len(self.columns), OPEN)
-            said[self._named] = read
-            row[:] = np.where(said == OPEN, self.rows.decide(said, seed), math.nan)
-        if shown:
-            told[:, [column.subject for column in self.columns]] = math.nan
+            said[self._named] = found[number]
+            if subjects is not None:
+                unsure = np.ones(len(self.columns), np.bool_)
+                unsure[self._named] = sure[number] < SURE
+                said[own & (unsure | (said == subjects[number]))] = OPEN
+            row = self.rows.decide(said, seed, None if subjects is None else subjects[number])
+            told[number] = np.where(said == OPEN, row, math.nan)
+        if shown and subjects is None:
+            told[:, own] = math.nan
         return torch.from_numpy(told).to(text.device)
 
     @torch.no_grad()
     def forward(
-        self, text: Float[Tensor, "b t width"], seeds: Sequence[int], *, shown: bool = False
+        self,
+        text: Float[Tensor, "b t width"],
+        seeds: Sequence[int],
+        *,
+        shown: bool = False,
+        known: Float[Tensor, "n k"] | None = None,
     ) -> Float[Tensor, "b more width"]:
         """Texts with what is decided beside each."""
-        told = self.decided(text, seeds, shown=shown)
+        told = self.decided(text, seeds, shown=shown, known=known)
         return torch.cat([text, self.telling(told).to(text.dtype)], 1)
 
     def save(self, folder: Path) -> None:

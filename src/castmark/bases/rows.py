@@ -66,17 +66,22 @@ class Rows:
         self._spoken = np.zeros(rows.shape, np.bool_)
         self._spoken[:, quiet] = spoken
 
-    def decide(self, said: NDArray[np.int64], seed: int) -> NDArray[np.float32]:
+    def decide(
+        self, said: NDArray[np.int64], seed: int, known: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
         """Every column of a picture, also those that words say, "k"; NaN where one does not apply.
 
         Args:
             said: the number of each column's value that the words say, "k"; negative where they say nothing.
+            known: the columns of a subject, "k", which then are no row's.
         """
         count, columns = self.rows.shape
         bits = np.random.PCG64([seed, STREAM]).random_raw(2 * count + columns)
         chances = ((np.asarray(bits) >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
         luck = -np.log(-np.log(chances[: 2 * count])).reshape(2, count)  # Gumbel: the greatest sum is a draw
         said = self._implied(said)
+        if known is not None:
+            said = np.where(self._kind, np.nan_to_num(known, nan=-1).astype(np.int64), said)
         # Of a mug there is less to say than of a woman: silence is no reason to draw one.
         any_ = int((luck[0] - self._disagreement(said, self._own)).argmax())
         said = np.where(self._kind & (said < 0), self.rows[any_], said)
@@ -85,7 +90,10 @@ class Rows:
         row = unpacked(np.where(self._own, self.rows[first], self.rows[second]), self.columns)
         chances = chances[2 * count :]
         anew = np.where(self._circle, chances, 2 * chances - 1).astype(np.float32)
-        return self._seen(np.where(self._even & ~np.isnan(row), anew, row), said)
+        row = np.where(self._even & ~np.isnan(row), anew, row)
+        if known is not None:
+            row = np.where(self._own | self._kind, known, row)
+        return self._seen(row, said)
 
     def _weights(self, said: NDArray[np.int64], among: NDArray[np.bool_]) -> NDArray[np.float32]:
         """Of every row, by columns among these: logarithms "n"."""

@@ -6,51 +6,96 @@ by the shot's seed before anything is drawn, and told beside the prompt.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from jaxtyping import Float
+from torch import Tensor
 
 from castmark.bases.facts import BaseFacts
-from castmark.bases.loaded import PRIOR
+from castmark.bases.loaded import PRIOR, RECOGNITION
 from castmark.bases.prior import Prior, text_encoder_of
+from castmark.bases.recognised import RecognisingAdapter
+from castmark.bases.recognition import Recognition
+from castmark.bases.reference_files import find_reference
 from castmark.bases.stable_diffusion import StableDiffusion
 from castmark.errors import BaseError
 from castmark_adapters.errors import AdapterError
-from castmark_adapters.host import Words
+from castmark_adapters.host import ReferenceSource, Words
+
+T = TypeVar("T")
 
 
 class WithPrior(StableDiffusion):
-    """``StableDiffusionPipeline`` and its prior.
+    """``StableDiffusionPipeline`` and its prior; and what recognises subjects for it, if there is any.
 
     Raises:
-        BaseError: the prior is damaged, or reads from another text encoder.
+        BaseError: either is damaged, or they are not of this base.
     """
 
     def __init__(self, pipeline: Any, facts: BaseFacts) -> None:
         super().__init__(pipeline, facts)
         folder = facts.folder / PRIOR
-        try:
-            self.prior = Prior.load(folder)
-            known = text_encoder_of(facts.folder) == self.prior.text_encoder
-        except (
-            AdapterError,
-            AttributeError,
-            KeyError,
-            OSError,
-            RuntimeError,
-            TypeError,
-            ValueError,
-        ) as error:
-            raise BaseError(f"{folder}: not a prior that can be used ({error}); get the base anew") from error
-        if not known:
+        self.prior = _loaded(Prior.load, folder)
+        if self.prior.text_encoder != text_encoder_of(facts.folder):
             raise BaseError(
                 f"{folder}: learned to read from another text encoder than this base's; "
                 f"run: castmark train prior --out {facts.folder}"
             )
+        self.recognition: Recognition | None = None
+        if (folder := facts.folder / RECOGNITION).is_dir():
+            self.recognition = _loaded(Recognition.load, folder)
+            if self.recognition.all != self.prior.columns:
+                raise BaseError(
+                    f"{folder}: recognises other things than the prior tells; "
+                    f"run: castmark train recognition --out {facts.folder}"
+                )
+        self._known: Tensor | None = None
+
+    def open_reference(self, source: str | Path) -> ReferenceSource:
+        """An IP-Adapter, beside which subjects are recognised where this base can."""
+        if self.recognition is None:
+            return super().open_reference(source)
+        return RecognisingAdapter.read(*find_reference(source)).beside(self)
+
+    @contextmanager
+    def knowing(self, known: Float[Tensor, "n k"]) -> Generator[None]:
+        """For as long, this is known of the subjects of the pictures: of all, or of each."""
+        earlier, self._known = self._known, known
+        try:
+            yield
+        finally:
+            self._known = earlier
 
     def completed(self, words: Sequence[Words], seeds: Sequence[int], *, worn: bool) -> list[Words]:
-        """With what they leave open beside them; what is a subject's own is left to what is worn."""
+        """With what they leave open beside them; what is a subject's own is what is known of it, or left to
+        what is worn."""
         self.prior.to(self.device)
+        known = None if self._known is None else self._known.expand(len(words), -1).split(1)
         return [
-            {"prompt_embeds": self.prior(each["prompt_embeds"], [seed], shown=worn)}
-            for each, seed in zip(words, seeds, strict=True)
+            {
+                "prompt_embeds": self.prior(
+                    each["prompt_embeds"], [seed], shown=worn, known=None if known is None else known[number]
+                )
+            }
+            for number, (each, seed) in enumerate(zip(words, seeds, strict=True))
         ]
+
+
+def _loaded(load: Callable[[Path], T], folder: Path) -> T:
+    try:
+        return load(folder)
+    except (
+        AdapterError,
+        AttributeError,
+        KeyError,
+        OSError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
+        raise BaseError(
+            f"{folder}: not a {folder.name} that can be used ({error}); get the base anew"
+        ) from error

@@ -56,6 +56,7 @@ TRAINERS = {
     "student": "castmark.training.student:train",
     "polish": "castmark.training.polish:train",
     "prior": "castmark.training.prior:train",
+    "recognition": "castmark.training.recognition:train",
     "judge": "castmark.training.judge:train_judge",
     "encoder": "castmark.training.subject_encoder:train",
     "reference": "castmark.training.reference:train",

@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from castmark.bases.attribute_network import Block, Columns, convolution
 from castmark.bench.truth import Column, columns
-from castmark.bench.truth.reader import Block, Columns, convolution
 from castmark.training.autoencoder import LATENT_CHANNELS
 from castmark.training.common import TrainSettings, batch_size, half_precision, load_checkpoint, seeded
 from castmark.training.denoiser import NoisePath
@@ -47,7 +47,7 @@ class Critic(Columns):
     def __init__(self) -> None:
         blocks = (Block(WIDTH) for _ in range(3))
         trunk = nn.Sequential(convolution(LATENT_CHANNELS, WIDTH), nn.ReLU(), *blocks)
-        super().__init__(columns(DEFAULT), trunk, WIDTH)
+        super().__init__([column.outputs for column in columns(DEFAULT)], trunk, WIDTH)
 
     @classmethod
     def load(cls, settings: TrainSettings) -> Critic:

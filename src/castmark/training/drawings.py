@@ -40,10 +40,10 @@ class Drawings:
         ids = token_ids(prompt_tokenizer(), [*self.captions, ""])
         shape = (COUNT, model.unet.config["in_channels"], *2 * [model.unet.config["sample_size"]])
         noise = torch.randn(shape, generator=seeded(np.random.default_rng(SEED)))
-        asked = np.stack([said(scene, caption, seed) for scene, seed in zip(scenes, seeds, strict=True)])
-        labels, standings = ([of(scene) for scene in scenes] for of in (labels_of, standing))
-        known = (torch.from_numpy(np.stack(each)) for each in (labels, asked))
-        known = (*known, torch.zeros(0, asked.shape[1]).bool(), torch.from_numpy(np.stack(standings)))
+        asked = [said(scene, caption, seed) for scene, seed in zip(scenes, seeds, strict=True)]
+        labels, standings = [labels_of(scene) for scene in scenes], [standing(scene) for scene in scenes]
+        truth, told, stood = (torch.from_numpy(np.stack(each)) for each in (labels, asked, standings))
+        known = (truth, told, told[:0], stood)
         parts = (noise, noise[:, :1], ids[:COUNT], torch.zeros(0, 1, 1, 1), *known)
         self._batch = Batch(*(part.to(settings.device) for part in parts))
         self._empty = ids[COUNT].to(settings.device)

@@ -110,7 +110,7 @@ def figures(model: TextToLatents, reading: Reading) -> dict[str, float]:
     truth = np.stack([[*labels_of(scene), side_of(scene.x)] for scene in scenes])
     every = told_columns()
     named = [column.named for column in (*every[: truth.shape[1] - 1], every[-1])]
-    found = reading.said(model.embed(token_ids(prompt_tokenizer(), texts))).numpy()
+    found = reading.said(model.embed(token_ids(prompt_tokenizer(), texts)))[0].numpy()
     told, truth = told[:, named], truth[:, named]
     return {
         "n": HELD_OUT,

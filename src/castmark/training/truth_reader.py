@@ -21,9 +21,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from castmark.bases.attribute_network import SIDE, Columns, Network
 from castmark.bench.truth import Column, TruthReader, columns, marks, seen
 from castmark.bench.truth.marks import Marks, mean, only
-from castmark.bench.truth.reader import CONFIG, SIDE, WEIGHTS, Columns, Network, layout
+from castmark.bench.truth.reader import CONFIG, WEIGHTS, layout
 from castmark.training.common import TrainSettings, half_precision, hardware, write_card
 from castmark.training.degrade import degrade
 from castmark.training.labels import labels_of, losses
@@ -94,7 +95,9 @@ def learn(settings: TrainSettings, scope: Scope = DEFAULT) -> None:
     torch.set_num_threads(settings.threads)
     torch.manual_seed(SEED + settings.seed)
     read = columns(scope)
-    network = Network(read).to(settings.device).to(memory_format=torch.channels_last)
+    network = (
+        Network([column.outputs for column in read]).to(settings.device).to(memory_format=torch.channels_last)
+    )
     fresh = not (settings.work / "reader.pt").is_file()
     loop = Loop(settings, "reader", network, learning_of(network), peak=PEAK_RATE if fresh else PEAK_RATE / 2)
     network.train()

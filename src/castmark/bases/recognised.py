@@ -1,0 +1,97 @@
+"""The reference adapter of a base with a prior: what is recognised in a subject's references is told, too.
+
+What is worn are the adapter's image tokens, as with any IP-Adapter, and, for as long, what is known of the
+subject (`castmark.bases.recognition`), which the prior tells in place of what it would decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from castmark.bases.recognition import Recognition
+from castmark_adapters.host import Host, Ingredient
+from castmark_adapters.reference import MAX_TOKENS_CACHED, ReferenceAdapter, SubjectReference
+from castmark_adapters.subject import Subject
+
+
+class Knowing(Protocol):
+    """Who can be told of subjects: a base with a prior."""
+
+    @property
+    def recognition(self) -> Recognition | None:
+        """What recognises them."""
+        ...
+
+    def knowing(self, known: Float[Tensor, "n k"]) -> AbstractContextManager[None]:
+        """For as long, this is known of the subjects of the pictures: of all, or of each."""
+        ...
+
+
+class RecognisingAdapter(ReferenceAdapter):
+    """A reference adapter that recognises, once `beside` a base that can."""
+
+    model: Knowing
+    _known: dict[str, Tensor]
+
+    def beside(self, model: Knowing) -> RecognisingAdapter:
+        """Itself, for this base."""
+        self.model, self._known = model, {}
+        return self
+
+    def of(self, subject: Subject, scale: float = 1.0) -> Recognised:
+        """As `ReferenceAdapter.of`; references are recognised once."""
+        return self._recognised(super().of(subject, scale), [subject])
+
+    def of_each(self, subjects: Sequence[Subject], scale: float = 1.0) -> Recognised:
+        """As `ReferenceAdapter.of_each`."""
+        return self._recognised(super().of_each(subjects, scale), subjects)
+
+    def of_images(self, images: Sequence[Image.Image], scale: float = 1.0) -> Recognised:
+        """As `ReferenceAdapter.of_images`."""
+        return Recognised(super().of_images(images, scale), self._recognise(images)[None])
+
+    def _recognised(self, worn: SubjectReference, subjects: Sequence[Subject]) -> Recognised:
+        return Recognised(worn, torch.stack([self._of(subject) for subject in subjects]))
+
+    def _of(self, subject: Subject) -> Tensor:
+        key = "/".join(reference.sha256 for reference in subject.references)
+        if key not in self._known:
+            while len(self._known) >= MAX_TOKENS_CACHED:
+                self._known.pop(next(iter(self._known)))
+            self._known[key] = self._recognise(subject.images())
+        return self._known[key]
+
+    def _recognise(self, images: Sequence[Image.Image]) -> Tensor:
+        assert self.model.recognition is not None
+        return self.model.recognition.recognise(images)
+
+
+class Recognised(SubjectReference):
+    """A reference adapter bound to references, and what is known of their subjects "n k"."""
+
+    def __init__(self, worn: SubjectReference, known: Float[Tensor, "n k"]) -> None:
+        super().__init__(worn.adapter, worn.tokens, worn.scale)
+        self._worn, self.known = worn, known
+
+    @property
+    def ingredients(self) -> tuple[Ingredient, ...]:
+        """The adapter's; what recognises is part of the base."""
+        return self._worn.ingredients
+
+    @contextmanager
+    def worn(self, host: Host) -> Generator[None]:
+        """Wear it, and let the prior know.
+
+        Raises:
+            HostError: another form of base, or a reference adapter is already worn.
+        """
+        assert isinstance(self.adapter, RecognisingAdapter)
+        with super().worn(host), self.adapter.model.knowing(self.known):
+            yield

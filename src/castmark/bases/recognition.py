@@ -1,0 +1,150 @@
+"""Recognises a subject in its references: every column of a prior that is the subject's own.
+
+A network of its own (`castmark.bases.attribute_network`) reads each reference. What several show is joined:
+logarithms of chances are added, and numbers count by how sure of them it is (Kendall & Gal 2017, arXiv
+1703.04977), so that a close-up, which shows no shoes, has little to say of them. The same is told in every
+scene, and so it is the same subject, also where something is read wrongly.
+
+Beside a pipeline, in its folder ``recognition``: ``config.json`` and ``model.safetensors``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor, nn
+
+from castmark.bases.attribute_network import SIDE, Network
+from castmark.bases.prior import CONFIG, WEIGHTS, Column
+from castmark_adapters.encoder import squared
+from castmark_adapters.weights import all_finite, read_safetensors, write_safetensors
+
+KIND = "kind"
+SURENESS = (-7.0, 2.0)
+"""Limits of the logarithm of a number's variance."""
+
+
+def outputs_of(column: Column) -> int:
+    """Whether it applies; then a score a value, or a number and the logarithm of its variance, or a hue's
+    cosine and sine."""
+    return 1 + (len(column.values) or 2)
+
+
+class Recognition(nn.Module):
+    """Reads references.
+
+    Args:
+        columns: of the prior; the subject's own are read, and of what kind it is.
+    """
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        super().__init__()
+        self.all = tuple(columns)
+        self.at = self.own(columns)
+        self.columns = [self.all[i] for i in self.at]
+        self.network = Network([outputs_of(column) for column in self.columns])
+
+    @staticmethod
+    def own(columns: Sequence[Column]) -> list[int]:
+        """Numbers of the columns that are read."""
+        return [i for i, column in enumerate(columns) if column.subject or column.name == KIND]
+
+    def loss(self, outputs: Float[Tensor, "b n"], truth: Float[Tensor, "b k"]) -> Tensor:
+        """Of the network's outputs, with NaN in the truth where a column does not apply: mean over columns of
+        cross-entropies and, of numbers, of a Gaussian's negative log-likelihoods.
+        """
+        total, counted = outputs.new_zeros(()), 0
+        for column, part, label in zip(self.columns, self._parts(outputs), truth.unbind(1), strict=True):
+            known = ~label.isnan()
+            total = total + F.binary_cross_entropy_with_logits(part[:, 0], known.to(part))
+            if known.any():
+                counted += 1
+                total = total + _loss(column, part[known, 1:], label[known])
+        return total / max(counted, 1)
+
+    @torch.no_grad()
+    def forward(self, images: Float[Tensor, "r 3 256 256"]) -> Float[Tensor, " k"]:
+        """What all references of one subject show together, by column of the prior; NaN where a column does
+        not apply, or is not the subject's own.
+        """
+        told = torch.full((len(self.all),), math.nan)
+        parts = dict(zip(self.at, self._parts(self.network(images).float().cpu()), strict=True))
+        kind = next((i for i in self.at if self.all[i].name == KIND), None)
+        is_ = None if kind is None else self.all[kind].values[int(_joined(self.all[kind], parts[kind]))]
+        for i, part in parts.items():
+            column = self.all[i]
+            of = column.name.rpartition(".")[0]
+            if i == kind or (part[:, 0].sum() > 0 and of in ("", is_)):
+                told[i] = _joined(column, part)
+        return told
+
+    def recognise(self, references: Sequence[Image.Image]) -> Float[Tensor, " k"]:
+        """The same of pictures of any size."""
+        return self(torch.stack([pixels_of(image) for image in references]))
+
+    def _parts(self, outputs: Float[Tensor, "b n"]) -> Sequence[Tensor]:
+        return outputs.float().split([outputs_of(column) for column in self.columns], 1)
+
+    def save(self, folder: Path) -> None:
+        """Write it to a folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        told = {"columns": [asdict(column) for column in self.all]}
+        (folder / CONFIG).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        state = self.state_dict()
+        halves = {name: v.half() if v.is_floating_point() else v for name, v in state.items()}
+        (folder / WEIGHTS).write_bytes(write_safetensors(halves))
+
+    @classmethod
+    def load(cls, folder: Path) -> Recognition:
+        """That of a folder.
+
+        Raises:
+            OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, PackError: it is none, or
+                is damaged.
+        """
+        told: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        made = cls([Column(values=tuple(each.pop("values")), **each) for each in told["columns"]])
+        tensors, _ = read_safetensors((folder / WEIGHTS).read_bytes(), str(folder / WEIGHTS))
+        if not all_finite(tensors):
+            raise ValueError("it holds numbers that are not finite")
+        made.load_state_dict(tensors)
+        return made.eval().requires_grad_(False)
+
+
+def pixels_of(image: Image.Image) -> Float[Tensor, "3 256 256"]:
+    """A picture as the network reads it; one that is not square is padded."""
+    found = squared(image)
+    if found.size != (SIDE, SIDE):
+        found = found.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    return torch.from_numpy(np.array(found)).permute(2, 0, 1).float().div_(255)
+
+
+def _loss(column: Column, part: Tensor, label: Tensor) -> Tensor:
+    if column.values:
+        return F.cross_entropy(part, label.long())
+    if column.circle:
+        turn = 2 * math.pi * label
+        return 2 * F.mse_loss(part, torch.stack([turn.cos(), turn.sin()], 1))
+    spread = part[:, 1].clamp(*SURENESS)
+    return 0.5 * ((part[:, 0] - label).square() * (-spread).exp() + spread).mean()
+
+
+def _joined(column: Column, part: Float[Tensor, "r n"]) -> Tensor:
+    """The value or number that all readings of a column together make likeliest."""
+    if column.values:
+        return part[:, 1:].log_softmax(1).sum(0).argmax().float()
+    if column.circle:
+        cosine, sine = part[:, 1:].sum(0)
+        return torch.atan2(sine, cosine) / (2 * math.pi) % 1.0
+    sure = (-part[:, 2].clamp(*SURENESS)).exp()
+    return (sure * part[:, 1]).sum() / sure.sum()

@@ -1,0 +1,157 @@
+"""Trains what recognises subjects (`castmark.bases.recognition`), from single references of them.
+
+References are scenes of the world, rendered in the loop, as they are or cut out, and degraded. What is
+learned of each is all that is the subject's own, also what this one picture does not show: there it learns
+how unsure to be.
+
+    train(TrainSettings(minutes=60, work=Path(".training/recognition"), out=Path("base")))
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from castmark.bases.attribute_network import SIDE
+from castmark.bases.loaded import RECOGNITION
+from castmark.bases.recognition import Recognition
+from castmark.bench.truth import Reading, columns, marks
+from castmark.bench.truth.marks import Marks, mean, only
+from castmark.errors import InputError
+from castmark.training.common import TrainSettings, half_precision, hardware, write_card
+from castmark.training.degrade import degrade
+from castmark.training.labels import labels_of
+from castmark.training.loop import Loop
+from castmark.training.reference_pool import reference_picture
+from castmark.training.supply import Replay, Supply
+from castmark.training.told import told_columns
+from castmark.training.truth_reader import learning_of
+from castmark_world import DEFAULT, Scene, render, sample_subject, stage
+
+SEED = 85_000
+HELD_OUT_SEED, HELD_OUT = 86_000, 300
+"""Subjects, each with `REFERENCES` pictures."""
+REFERENCES = 4
+BATCH = 64
+REPLAYED, TIMES_ON_GPU = 300, 3
+"""Batches that a GPU learns from again while others are rendered, and how often from each."""
+PEAK_RATE = 2e-3
+GAIN, SHIFT = 0.04, 0.02
+"""How far off colours are: little, for the hue of a thing is among what is read."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """References UInt8 "b 3 256 256", and what is their subjects' own, Float "b k"."""
+
+    pixels: Tensor
+    labels: Tensor
+
+
+def train(settings: TrainSettings) -> None:
+    """Train, or go on training, within the time budget; write it with its card to ``out``/recognition.
+
+    Raises:
+        InputError: the scope's bases have no prior, which it would tell.
+    """
+    if not DEFAULT.decided:
+        raise InputError(f"bases of the scope {DEFAULT.name!r} have no prior (castmark_world/scopes.py)")
+    torch.set_num_threads(settings.threads)
+    torch.manual_seed(SEED + settings.seed)
+    recognition = Recognition(told_columns()).to(settings.device)
+    network = recognition.network.to(memory_format=torch.channels_last)
+    fresh = not (settings.work / "recognition.pt").is_file()
+    peak = PEAK_RATE if fresh else PEAK_RATE / 2
+    loop = Loop(settings, "recognition", network, learning_of(network), peak=peak)
+    make = partial(batch_of, settings.seed)
+    network.train()
+    with Supply(make, first=loop.step, workers=settings.workers) as supply:
+        batches = Replay(supply, keep=REPLAYED, times=TIMES_ON_GPU if settings.on_gpu else 1)
+        while loop.going:
+            batch = next(batches)
+            with half_precision(settings.device):
+                outputs = network(batch.pixels.to(settings.device).float().div_(255))
+            loop.update(recognition.loss(outputs, batch.labels.to(settings.device)), BATCH)
+    loop.finish()
+    recognition.cpu().eval()
+    recognition.save(settings.out / RECOGNITION)
+    card = {
+        "model": "recognition: what is a subject's own, read off its references for the prior",
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "data": "castmark_world, split train, rendered in the loop at 256 px and degraded",
+        "seed": [SEED, settings.seed],
+        "steps": loop.step,
+        "batch": BATCH,
+        "minutes": round(loop.minutes, 1),
+        "hardware": hardware(settings.device, settings.threads),
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "figures": figures(recognition),
+    }
+    write_card(settings.out / RECOGNITION, card)
+
+
+def batch_of(seed: int, number: int) -> Batch:
+    """References and what they are of, from their number."""
+    rng = np.random.default_rng((SEED, seed, number))
+    scenes = [stage(sample_subject(rng), rng) for _ in range(BATCH)]
+    pixels = torch.from_numpy(np.stack([_reference(scene, rng) for scene in scenes])).permute(0, 3, 1, 2)
+    worse = degrade(pixels.float().div_(255), rng, gain=GAIN, shift=SHIFT)
+    labels = np.stack([own_of(scene) for scene in scenes])
+    return Batch(worse.mul_(255).round_().byte(), torch.from_numpy(labels))
+
+
+def own_of(scene: Scene) -> NDArray[np.float32]:
+    """What is the subject's own in a scene, whether it is in view or not, "k"; NaN where a column does not
+    apply."""
+    return labels_of(replace(scene, camera="full"))[_own()]
+
+
+def _own() -> list[int]:
+    return Recognition.own(told_columns())
+
+
+def _reference(scene: Scene, rng: np.random.Generator) -> NDArray[np.uint8]:
+    return reference_picture(scene, render(scene, SIDE), rng, SIDE)
+
+
+def figures(recognition: Recognition, count: int = HELD_OUT) -> dict[str, float]:
+    """Of held-out subjects: what is recognised rightly, mean over columns, in one picture and in several;
+    attributes that words may name, and hidden traits, numbers of which within the benchmarks' tolerance.
+    """
+    rng = np.random.default_rng(HELD_OUT_SEED)
+    subjects = [sample_subject(rng, split="test") for _ in range(count)]
+    scenes = [[stage(subject, rng) for _ in range(REFERENCES)] for subject in subjects]
+    pictures = [[_reference(scene, rng) for scene in some] for some in scenes]
+    told: dict[str, float] = {"n": count}
+    for shown in (1, REFERENCES):
+        rows = [_marks(recognition, s[0], p[:shown]) for s, p in zip(scenes, pictures, strict=True)]
+        for name, named in (("named", True), ("traits", False)):
+            found = only(rows, lambda column, named=named: column.named is named)
+            told[f"{name}, of {shown}"] = round(mean(found), 4)
+    return told
+
+
+def _marks(recognition: Recognition, scene: Scene, pictures: Sequence[NDArray[np.uint8]]) -> Marks:
+    images = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float().div_(255)
+    names = {recognition.all[i].name for i in recognition.at}
+    reading = reading_of(recognition(images))
+    return marks(replace(scene, camera="full"), reading, frozenset(names))
+
+
+def reading_of(row: Tensor) -> Reading:
+    """Columns as the benchmarks take them; what is not there is wrong, where it should be."""
+    reading = Reading({}, {})
+    for column, value in zip(columns(), row.tolist(), strict=False):
+        if column.values:
+            reading.values[column.name] = "" if math.isnan(value) else column.values[int(value)]
+        else:
+            reading.numbers[column.name] = math.inf if math.isnan(value) else value
+    return reading

@@ -1,0 +1,273 @@
+"""Recognition: a subject's own columns, read off its references and told by the prior."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from base_trials import drawn
+from PIL import Image
+from prior_samples import (
+    COLUMNS,
+    EYES,
+    HAT,
+    HUE,
+    JOB,
+    KIND,
+    LEGS,
+    NAMED,
+    NAN,
+    WIDTH,
+    Words,
+    X,
+    prior_of,
+    rows,
+)
+from tiny_bases import write_reference
+
+from castmark.bases import open_base
+from castmark.bases.base import Base
+from castmark.bases.prior import OPEN, Column, text_encoder_of
+from castmark.bases.recognised import RecognisingAdapter
+from castmark.bases.recognition import Recognition, outputs_of, pixels_of
+from castmark.bases.with_prior import WithPrior
+from castmark.errors import BaseError
+from castmark_adapters.subject import Subject
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+OWN = Recognition.own(COLUMNS)
+SURELY = 8.0
+
+
+def recognition() -> Recognition:
+    torch.manual_seed(1)
+    return Recognition(COLUMNS).eval()
+
+
+def reading(**told: tuple[float, float]) -> torch.Tensor:
+    """Outputs of one picture: of each column that applies a value or number, and how surely."""
+    parts: list[torch.Tensor] = []
+    for i in OWN:
+        column, part = COLUMNS[i], torch.zeros(outputs_of(COLUMNS[i]))
+        value, sure = told.get(column.name.replace(" ", "_"), (NAN, 1.0))
+        part[0] = -SURELY if math.isnan(value) else SURELY
+        if column.values:
+            part[1 + int(0 if math.isnan(value) else value)] = SURELY * sure
+        elif column.circle:
+            turn = 2 * math.pi * value
+            part[1:] = torch.tensor([math.cos(turn), math.sin(turn)]) * sure
+        else:
+            part[1:] = torch.tensor([value, -math.log(max(sure, 1e-3))])
+        parts.append(part)
+    return torch.cat(parts).nan_to_num()
+
+
+def joined(patch: pytest.MonkeyPatch, *readings: torch.Tensor) -> torch.Tensor:
+    made = recognition()
+    patch.setattr(made.network, "forward", lambda _: torch.stack(readings))
+    return made(torch.zeros(len(readings), 3, 256, 256))
+
+
+def test_what_references_show_is_joined_by_how_surely_each_shows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    near = reading(kind=(1, 1), job=(1, 1), hat=(2, 1), legs=(0, 0.1), eyes=(0.5, 100), hue=(0.98, 1))
+    far = reading(kind=(1, 1), job=(1, 1), hat=(1, 0.2), legs=(1, 1), eyes=(-0.5, 1), hue=(0.06, 1))
+    told = joined(monkeypatch, near, far)
+    assert told[[KIND, JOB, HAT, LEGS]].tolist() == [1, 1, 2, 1]
+    assert abs(float(told[EYES]) - 0.49) < 0.01 and abs(float(told[HUE]) - 0.02) < 1e-3
+    own = torch.tensor([column.subject or column.name == "kind" for column in COLUMNS])
+    assert told[~own].isnan().all(), "where it stands is no subject's own"
+    assert joined(monkeypatch, reading(kind=(0, 1))).isnan().sum() == len(COLUMNS) - 1, "nothing else applies"
+
+
+def test_of_another_kind_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = (
+        Column("kind", ("mug", "woman")),
+        Column("woman.eyes", subject=True),
+        Column("mug.hue", circle=True, subject=True),
+    )
+    made = Recognition(columns).eval()
+    outputs = torch.tensor([[SURELY, 0, SURELY, SURELY, 0.3, 0, SURELY, 1.0, 0]])
+    monkeypatch.setattr(made.network, "forward", lambda _: outputs)
+    told = made(torch.zeros(1, 3, 256, 256))
+    assert told[0] == 1 and told[1] == pytest.approx(0.3) and told[2].isnan()
+
+
+def test_it_learns_what_is_shown_and_how_sure_to_be() -> None:
+    made = recognition()
+    truth = torch.tensor([[NAN] * len(COLUMNS)])[:, OWN]
+    truth[0, [OWN.index(KIND), OWN.index(HAT), OWN.index(EYES), OWN.index(HUE)]] = torch.tensor(
+        [1, 2, 0.4, 0.7]
+    )
+    right = reading(kind=(1, 1), hat=(2, 1), eyes=(0.4, 50), hue=(0.7, 1))[None]
+    loss = float(made.loss(right, truth))
+    for wrong in (
+        reading(kind=(0, 1), hat=(2, 1), eyes=(0.4, 50), hue=(0.7, 1)),
+        reading(kind=(1, 1), hat=(1, 1), eyes=(0.4, 50), hue=(0.7, 1)),
+        reading(kind=(1, 1), hat=(2, 1), eyes=(-0.4, 50), hue=(0.7, 1)),
+        reading(kind=(1, 1), hat=(2, 1), eyes=(0.4, 50), hue=(0.2, 1)),
+        reading(kind=(1, 1), hat=(2, 1), eyes=(0.4, 50), hue=(0.7, 1), job=(1, 1)),
+    ):
+        assert float(made.loss(wrong[None], truth)) > loss + 0.1
+    off = [
+        float(made.loss(reading(kind=(1, 1), hat=(2, 1), eyes=(-0.4, sure), hue=(0.7, 1))[None], truth))
+        for sure in (50, 1)
+    ]
+    assert off[0] > off[1], "who is wrong had better be unsure"
+
+
+def test_what_is_known_of_a_subject_is_told_in_place_of_rows() -> None:
+    prior, text = prior_of(kind=Words), torch.zeros(2, 5, WIDTH)
+    known = torch.full((1, len(COLUMNS)), NAN)
+    known[0, [KIND, JOB, HAT, LEGS, EYES]] = torch.tensor([1, 1, 2, 1, 0.25])
+    told = prior.decided(text, [3, 4], shown=True, known=known)
+    free = prior.decided(text, [3, 4])
+    for row in told:
+        assert row[[KIND, JOB, HAT, EYES]].tolist() == [1, 1, 2, 0.25] and row[HUE].isnan()
+    assert not told[:, X].isnan().any() and not torch.equal(told[0, X], told[1, X])
+    assert not torch.equal(free[0].nan_to_num(9), free[1].nan_to_num(9))
+    each = torch.cat([known, known])
+    each[1, EYES] = -0.75
+    assert prior.decided(text, [3, 4], shown=True, known=each)[:, EYES].tolist() == [0.25, -0.75]
+
+
+def test_words_that_surely_say_otherwise_are_left_to_speak(monkeypatch: pytest.MonkeyPatch) -> None:
+    prior, text = prior_of(kind=Words), torch.zeros(1, 5, WIDTH)
+    known = torch.full((1, len(COLUMNS)), NAN)
+    known[0, [KIND, HAT, EYES]] = torch.tensor([1, 2, 0.25])
+    said = torch.full((1, len(NAMED)), OPEN)
+    for value, sure, told in ((1, 0.99, NAN), (1, 0.6, 2.0), (2, 0.99, 2.0)):
+        said[0, NAMED.index(COLUMNS[HAT])] = value
+        likely = torch.full((1, len(NAMED)), sure)
+        monkeypatch.setattr(prior.reading, "said", lambda _, likely=likely: (said, likely))
+        found = prior.decided(text, [3], shown=True, known=known)[0, HAT]
+        torch.testing.assert_close(found, torch.tensor(told), equal_nan=True)
+
+
+def test_a_near_camera_shows_no_legs_of_known_subjects() -> None:
+    known = np.full(len(COLUMNS), NAN, np.float32)
+    known[[KIND, LEGS]] = 1, 1
+    said = np.full(len(COLUMNS), OPEN)
+    found = np.stack([rows().decide(said, seed, known) for seed in range(200)])
+    full = found[:, 1] == 0
+    assert (found[full, LEGS] == 1).all() and np.isnan(found[~full, LEGS]).all() and 0 < full.sum() < 200
+
+
+def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
+    made = recognition()
+    made.save(tmp_path)
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (60, 90, 3), np.uint8))
+    again = Recognition.load(tmp_path)
+    assert again.all == COLUMNS
+    torch.testing.assert_close(
+        again.network(pixels_of(picture)[None]), made.network(pixels_of(picture)[None]), atol=2e-2, rtol=0
+    )
+    assert again.recognise([picture]).shape == (len(COLUMNS),)
+
+
+@pytest.fixture
+def folder(folder_of: Callable[[str], Path], tmp_path: Path) -> Path:
+    """A small base with a prior and what recognises beside it."""
+    folder = tmp_path / "base"
+    shutil.copytree(folder_of("sd-turbo"), folder)
+    prior_of(text_encoder_of(folder)).save(folder / "prior")
+    recognition().save(folder / "recognition")
+    return folder
+
+
+@pytest.fixture
+def base(folder: Path) -> Base:
+    return open_base(folder)
+
+
+def told_to(base: Base, patch: pytest.MonkeyPatch) -> list[torch.Tensor | None]:
+    """What a base's prior is let know, picture by picture, from now on."""
+    assert isinstance(base.model, WithPrior)  # pyright: ignore[reportAttributeAccessIssue]
+    prior, told = base.model.prior, list[torch.Tensor | None]()  # pyright: ignore[reportAttributeAccessIssue]
+    decide = prior.decided
+
+    def spied(
+        text: torch.Tensor, seeds: list[int], *, shown: bool, known: torch.Tensor | None
+    ) -> torch.Tensor:
+        told.append(known)
+        return decide(text, seeds, shown=shown, known=known)
+
+    patch.setattr(prior, "decided", spied)
+    return told
+
+
+def test_who_wears_a_subject_tells_what_is_recognised_of_it(
+    base: Base, mira: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter = base.open_reference(write_reference(tmp_path / "adapter", base.host.pipeline))
+    assert isinstance(adapter, RecognisingAdapter)
+    read: list[int] = []
+    made = base.model.recognition  # pyright: ignore[reportAttributeAccessIssue]
+    recognise = made.recognise
+    monkeypatch.setattr(made, "recognise", lambda images: read.append(len(images)) or recognise(images))
+    told, before = told_to(base, monkeypatch), drawn(base, 1)
+    known = recognise(mira.images())
+    with adapter.of(mira).worn(base.host):
+        drawn(base, 1, 2)
+    with adapter.of_each([mira, mira]).worn(base.host):
+        drawn(base, 1, 2)
+    assert read == [len(mira.references)], "references are recognised once"
+    assert told[0] is None and len(told) == 5
+    for each in told[1:]:
+        assert each is not None
+        torch.testing.assert_close(each, known[None], equal_nan=True)
+    after = drawn(base, 1)
+    assert told[-1] is None and np.array_equal(before[0].pixels, after[0].pixels)
+    assert adapter.of(mira).ingredients[: len(mira.references)] == adapter.of_each([mira]).ingredients[:2]
+    loose = adapter.of_images(mira.images())
+    torch.testing.assert_close(loose.known, known[None], equal_nan=True)
+
+
+def test_without_recognition_references_are_left_to_the_adapter(folder: Path, tmp_path: Path) -> None:
+    shutil.rmtree(folder / "recognition")
+    base = open_base(folder)
+    adapter = base.open_reference(write_reference(tmp_path / "adapter", base.host.pipeline))
+    assert adapter is not None and not isinstance(adapter, RecognisingAdapter)
+
+
+def test_what_recognises_is_part_of_what_a_base_is(folder: Path, base: Base) -> None:
+    assert {"recognition/config.json", "recognition/model.safetensors"} <= base.files.keys()
+    other = recognition()
+    other.network.bias.data += 1
+    other.save(folder / "recognition")
+    assert open_base(folder).digest != base.digest
+
+
+def _cut(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def _infinite(folder: Path) -> None:
+    made = recognition()
+    made.network.bias.data[0] = NAN
+    made.save(folder)
+
+
+def _of_others(folder: Path) -> None:
+    Recognition(COLUMNS[:-1]).save(folder)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (_cut, "not a recognition that can be used"),
+        (_infinite, "not finite"),
+        (_of_others, "other things than the prior tells; run: castmark train recognition"),
+    ],
+)
+def test_what_recognises_and_is_damaged_or_of_another_base_is_refused(
+    folder: Path, spoil: Callable[[Path], None], told: str
+) -> None:
+    spoil(folder / "recognition")
+    with pytest.raises(BaseError, match=told):
+        open_base(folder)
