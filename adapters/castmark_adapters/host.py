@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor, nn
 
+    from castmark_adapters.regions import Regions
     from castmark_adapters.schedule import NoisePath
     from castmark_adapters.slots import LoraSlots
     from castmark_adapters.subject import Subject
@@ -89,6 +90,10 @@ class Model(Protocol):
 
 class Host(Protocol):
     """A base as an adapter sees it."""
+
+    regions: Regions | None
+    """What pictures are drawn in the regions of, while they are: the words of a picture then are those of
+    each region, one region's tokens after another's."""
 
     @property
     def digest(self) -> str:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from castmark_adapters.errors import HostError
 from castmark_adapters.host import Adapter, Host, Ingredient, wearing
-from castmark_adapters.running import running_device, uncompiled
+from castmark_adapters.running import uncompiled
 
 if TYPE_CHECKING:
     from diffusers import UNet2DConditionModel
@@ -44,7 +44,7 @@ class Region:
 
 
 class Regions:
-    """The regions of one picture, worn as one adapter; the prompt of the call is not read.
+    """The regions of one picture, worn as one adapter. What the denoiser is told are the words of each.
 
     A step costs a pass of the denoiser for every region.
     """
@@ -78,12 +78,6 @@ class Regions:
             )
         if "forward" in vars(unet):
             raise HostError("this base draws in regions already; take those off first")
-        pipeline = host.pipeline
-        texts = [region.text for region in self.regions]
-        embeds, _ = pipeline.encode_prompt(
-            texts, running_device(pipeline.text_encoder), 1, do_classifier_free_guidance=False
-        )
-        words = cast("Tensor", embeds).detach()
         for region in self.regions:  # what cannot be worn is told before anything is drawn
             with wearing(host, region.adapters):
                 pass
@@ -94,15 +88,17 @@ class Regions:
             masks = region_masks([region.box for region in self.regions], (sample.shape[2], sample.shape[3]))
             masks = masks.to(sample)
             out = torch.zeros_like(sample)
+            words = encoder_hidden_states.chunk(len(self.regions), 1)
             for region, text, mask in zip(self.regions, words, masks, strict=True):
                 out = out + mask * _asked(host, unet, region, sample, timestep, text, more)
             return UNet2DConditionOutput(sample=out) if whole else (out,)
 
-        unet.forward = forward
+        unet.forward, host.regions = forward, self
         try:
             with uncompiled():  # what is worn changes within a step
                 yield
         finally:
+            host.regions = None
             del unet.forward
 
 
@@ -112,7 +108,7 @@ def _asked(
     region: Region,
     sample: Float[Tensor, "b c h w"],
     timestep: Any,
-    text: Float[Tensor, "tokens dim"],
+    text: Float[Tensor, "b tokens dim"],
     more: dict[str, Any],
 ) -> Float[Tensor, "b c h w"]:
     """One region's answer, in the picture's own frame."""
@@ -127,7 +123,7 @@ def _asked(
             unet,
             sample.roll(shift, (2, 3)),
             timestep,
-            encoder_hidden_states=text.expand(count, -1, -1),
+            encoder_hidden_states=text,
             added_cond_kwargs=shown,
             return_dict=False,
             **more,

@@ -120,6 +120,7 @@ class TinyHost:
     digest: str
     call_arguments: dict[str, Any] = field(default_factory=dict[str, Any])
     slots: Any = None
+    regions: Any = None
 
     @cached_property
     def model(self) -> StableDiffusion:
@@ -132,9 +133,13 @@ class TinyHost:
     def draw(self, prompt: str | list[str] = "a red mug", seed: int = 7, **arguments: Any) -> torch.Tensor:
         """Pixels "b 3 128 128" under whatever is worn."""
         count = 1 if isinstance(prompt, str) else len(prompt)
+        asked: dict[str, Any] = {"prompt": prompt}
+        if self.regions is not None:
+            each = [self.model.encode_text(region.text)["prompt_embeds"] for region in self.regions.regions]
+            asked = {"prompt_embeds": torch.cat(each, 1).expand(count, -1, -1)}
         generators = [torch.Generator().manual_seed(seed + i) for i in range(count)]
         return self.pipeline(
-            prompt,
+            **asked,
             num_inference_steps=2,
             guidance_scale=1.0,
             generator=generators,

@@ -42,7 +42,7 @@ def test_another_subject_on_the_right_leaves_the_first_answer_on_the_left(host, 
     def answer(right: LoraAdapter) -> torch.Tensor:
         regions = [Region([loras[0]], "a red mug", LEFT), Region([right], "a blue mug", RIGHT)]
         with Regions(regions).worn(host), torch.no_grad():
-            return host.pipeline.unet(x, 499, encoder_hidden_states=torch.zeros(1, 48, 192)).sample
+            return host.pipeline.unet(x, 499, encoder_hidden_states=torch.zeros(1, 96, 192)).sample
 
     x = torch.randn(1, 12, 16, 16, generator=torch.Generator().manual_seed(0))
     first, second = answer(loras[1]), answer(loras[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import shutil
 from collections.abc import Callable
@@ -37,6 +38,7 @@ from castmark.bases.recognised import RecognisingAdapter
 from castmark.bases.recognition import Recognition, outputs_of, pixels_of
 from castmark.bases.with_prior import WithPrior
 from castmark.errors import BaseError
+from castmark_adapters.regions import Region, Regions
 from castmark_adapters.subject import Subject
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -45,8 +47,12 @@ SURELY = 8.0
 
 
 def recognition() -> Recognition:
+    """An untrained one, to which everything applies."""
     torch.manual_seed(1)
-    return Recognition(COLUMNS).eval()
+    made = Recognition(COLUMNS).eval()
+    ends = np.cumsum([0, *(outputs_of(COLUMNS[i]) for i in OWN)])
+    made.network.bias.data[ends[:-1]] = SURELY
+    return made
 
 
 def reading(**told: tuple[float, float]) -> torch.Tensor:
@@ -225,6 +231,41 @@ def test_who_wears_a_subject_tells_what_is_recognised_of_it(
     assert adapter.of(mira).ingredients[: len(mira.references)] == adapter.of_each([mira]).ingredients[:2]
     loose = adapter.of_images(mira.images())
     torch.testing.assert_close(loose.known, known[None], equal_nan=True)
+
+
+def test_several_subjects_of_a_picture_are_each_known_in_the_middle_of_one_scene(
+    base: Base, mira: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter = base.open_reference(write_reference(tmp_path / "adapter", base.host.pipeline))
+    assert adapter is not None
+    images = (Image.new("RGB", (64, 64), color) for color in ("red", "blue"))
+    other = Subject.from_images("bo", [_png(image) for image in images], phrase="a blue thing")
+    told, rows = told_to(base, monkeypatch), list[torch.Tensor]()
+    prior = base.model.prior  # pyright: ignore[reportAttributeAccessIssue]
+    tell = prior.telling.forward
+    monkeypatch.setattr(prior.telling, "forward", lambda told: rows.append(told) or tell(told))
+    parts = zip((mira, other), ("a mug", "a woman"), ((0, 0, 0.5, 1), (0.5, 0, 1, 1)), strict=True)
+    regions = [Region([adapter.of(subject)], text, box) for subject, text, box in parts]
+    before = drawn(base, 1)[0].pixels
+    told.clear(), rows.clear()
+    with Regions(regions).worn(base.host):
+        in_regions = drawn(base, *range(1, 9))
+    known = [adapter.of(subject).known for subject in (mira, other)]  # pyright: ignore[reportAttributeAccessIssue]
+    assert not torch.equal(*(each.nan_to_num(9) for each in known))
+    for found, wanted in zip(told, [known[0]] * 8 + [known[1]] * 8, strict=True):
+        torch.testing.assert_close(found, wanted, equal_nan=True)
+    first, second = (torch.cat(rows[i : i + 8]) for i in (0, 8))
+    scene = [i for i, column in enumerate(COLUMNS) if column.name in ("camera", "x")]
+    torch.testing.assert_close(first[:, scene], second[:, scene])
+    assert (first[:, X] == 0).all() and len({float(camera) for camera in first[:, 1]}) == 2
+    assert not np.array_equal(in_regions[0].pixels, before)
+    assert np.array_equal(drawn(base, 1)[0].pixels, before)
+
+
+def _png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def test_without_recognition_references_are_left_to_the_adapter(folder: Path, tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ class FakeHost:
     pipeline: Any = None
     model: Any = None
     slots: Any = None
+    regions: Any = None
 
 
 @dataclass

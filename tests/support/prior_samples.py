@@ -17,7 +17,7 @@ COLUMNS = (
     Column("hat", ("none", "cap", "nurse's", "chef's"), named=True, subject=True, decides=True, quiet=True),
     Column("hat color", ("red", "white"), named=True, subject=True),
     Column("legs", ("jeans", "skirt"), named=True, subject=True, decides=True, whole=True),
-    Column("holds", ("none", "pen"), named=True, decides=True, quiet=True),
+    Column("holds", ("none", "pen"), named=True, decides=True, quiet=True, acts=True),
     Column("eyes", subject=True, even=True),
     Column("hue", circle=True, subject=True, even=True),
     Column("x"),

@@ -34,10 +34,11 @@ from castmark.errors import BaseError
 from castmark.remembered import Remembered
 from castmark.shot import ResolvedShot, Shot, bound_steps
 from castmark.take import Draft
-from castmark_adapters.host import ReferenceSource, Words
+from castmark_adapters.host import ReferenceSource, Words, wearing
 from castmark_adapters.learn import LearnSettings
 from castmark_adapters.lora import LoraLayer
 from castmark_adapters.mixed import MixedLora
+from castmark_adapters.regions import Regions
 
 
 @contextmanager
@@ -122,6 +123,7 @@ class DiffusersBase:
         self.plan = decide(Hardware.of(device), weights, asked, exact=exact)
         self.device, self.dtype = device, DTYPES[self.plan.dtype]
         self.call_arguments: dict[str, Any] = {}
+        self.regions: Regions | None = None
         self.pipeline: Any = _load(facts, family, self.dtype) if pipeline is None else pipeline
         self.model = family(self.pipeline, facts)
         place(self.model, self.pipeline, self.plan, device)
@@ -273,9 +275,7 @@ class DiffusersBase:
         """Draw a batch; see `castmark.bases.base.Base.draw`."""
 
         def drawn(some: slice, size: tuple[int, int], steps: int) -> Tensor:
-            seeds = [shot.seed for shot in shots[some]]
-            words = self._words.all_of([shot.text for shot in shots[some]])
-            words = self.model.completed(words, seeds, worn=self._wears)
+            seeds, words = [shot.seed for shot in shots[some]], self._said(shots[some])
             if self._folded is None:
                 return self.model.run(words, size, steps, seeds, self.call_arguments)
             latents = self.model.run(words, size, steps, seeds, self.call_arguments, output="latent")
@@ -300,13 +300,33 @@ class DiffusersBase:
             lambda some, size, steps: self.model.run_from(
                 images[some],
                 start.strength,
-                self._words.all_of([shot.text for shot in shots[some]]),  # the image decides the rest
+                self._said(shots[some], completed=False),  # the image decides the rest
                 size,
                 steps,
                 [shot.seed for shot in shots[some]],
                 self.call_arguments,
             ),
         )
+
+    def _said(self, shots: Sequence[ResolvedShot], *, completed: bool = True) -> list[Words]:
+        """The words of each shot, with what they leave open; of one in regions, of each region."""
+        seeds = [shot.seed for shot in shots]
+
+        def said(texts: Sequence[str]) -> Sequence[Words]:
+            words = self._words.all_of(texts)
+            return self.model.completed(words, seeds, worn=self._wears) if completed else words
+
+        if self.regions is None:
+            return list(said([shot.text for shot in shots]))
+        parts: list[Sequence[Words]] = []
+        with self.model.one_scene():
+            for region in self.regions.regions:
+                with wearing(self, region.adapters):
+                    parts.append(said([region.text] * len(shots)))
+        return [
+            {name: torch.cat([w[name] for w in some], 1) for name in some[0]}
+            for some in zip(*parts, strict=True)
+        ]
 
     @property
     def _wears(self) -> bool:

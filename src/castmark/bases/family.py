@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal, cast
@@ -151,6 +152,10 @@ class Family(ABC):
     @abstractmethod
     def encode_text(self, text: str) -> Words:
         """One text as the denoiser reads it."""
+
+    def one_scene(self) -> AbstractContextManager[None]:
+        """For as long, what `completed` is asked for is several subjects of the same pictures."""
+        return nullcontext()
 
     def completed(self, words: Sequence[Words], seeds: Sequence[int], *, worn: bool) -> Sequence[Words]:
         """Texts with what they leave open decided, each by its seed, where the base has a prior for that.

@@ -33,6 +33,8 @@ from castmark_adapters.weights import all_finite, read_safetensors, write_safete
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 TOKENS = 16
 """In which everything is told."""
+KIND, MIDDLED = "kind", "x"
+"""Columns of what a subject is, and of where it stands: 0 is the middle."""
 OPEN = -1
 """Where words say nothing of a column."""
 QUIET = -6.0
@@ -64,6 +66,8 @@ class Column:
     """Whether only a picture of the whole figure shows it."""
     heard: bool = False
     """Whether it is read, but told by another column."""
+    acts: bool = False
+    """Whether it is what the subject does here: neither its own, nor the scene's."""
 
     @property
     def features(self) -> int:
@@ -227,18 +231,21 @@ class Prior(nn.Module):
             told[:, own] = math.nan
         return torch.from_numpy(told).to(text.device)
 
+    def joined(self, decided: Float[Tensor, "b k"], scene: Float[Tensor, "b k"]) -> Float[Tensor, "b k"]:
+        """What is decided of subjects, each in the middle, with what was decided of the scenes they are put
+        into.
+        """
+        apart = [c.subject or c.acts or c.heard or c.name == KIND for c in self.columns]
+        found = torch.where(torch.tensor(apart, device=decided.device), decided, scene)
+        found[:, [column.name == MIDDLED for column in self.columns]] = 0.0
+        return found
+
     @torch.no_grad()
     def forward(
-        self,
-        text: Float[Tensor, "b t width"],
-        seeds: Sequence[int],
-        *,
-        shown: bool = False,
-        known: Float[Tensor, "n k"] | None = None,
+        self, text: Float[Tensor, "b t width"], decided: Float[Tensor, "b k"]
     ) -> Float[Tensor, "b more width"]:
-        """Texts with what is decided beside each."""
-        told = self.decided(text, seeds, shown=shown, known=known)
-        return torch.cat([text, self.telling(told).to(text.dtype)], 1)
+        """Texts with what is decided told beside each."""
+        return torch.cat([text, self.telling(decided).to(text.dtype)], 1)
 
     def save(self, folder: Path) -> None:
         """Write it to a folder."""

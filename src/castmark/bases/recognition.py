@@ -25,11 +25,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from castmark.bases.attribute_network import SIDE, Network
-from castmark.bases.prior import CONFIG, WEIGHTS, Column
+from castmark.bases.prior import CONFIG, KIND, WEIGHTS, Column
 from castmark_adapters.encoder import squared
 from castmark_adapters.weights import all_finite, read_safetensors, write_safetensors
 
-KIND = "kind"
 SURENESS = (-7.0, 2.0)
 """Limits of the logarithm of a number's variance."""
 

@@ -53,6 +53,7 @@ class WithPrior(StableDiffusion):
                     f"run: castmark train recognition --out {facts.folder}"
                 )
         self._known: Tensor | None = None
+        self._scenes: dict[int, Tensor] | None = None
 
     def open_reference(self, source: str | Path) -> ReferenceSource:
         """An IP-Adapter, beside which subjects are recognised where this base can."""
@@ -69,19 +70,29 @@ class WithPrior(StableDiffusion):
         finally:
             self._known = earlier
 
+    @contextmanager
+    def one_scene(self) -> Generator[None]:
+        """For as long, what is decided for the pictures of a batch is of one scene each, the first time's, in
+        the middle of which every subject is."""
+        self._scenes = {}
+        try:
+            yield
+        finally:
+            self._scenes = None
+
     def completed(self, words: Sequence[Words], seeds: Sequence[int], *, worn: bool) -> list[Words]:
         """With what they leave open beside them; what is a subject's own is what is known of it, or left to
         what is worn."""
         self.prior.to(self.device)
-        known = None if self._known is None else self._known.expand(len(words), -1).split(1)
-        return [
-            {
-                "prompt_embeds": self.prior(
-                    each["prompt_embeds"], [seed], shown=worn, known=None if known is None else known[number]
-                )
-            }
-            for number, (each, seed) in enumerate(zip(words, seeds, strict=True))
-        ]
+        known = self._known if self._known is None else self._known.expand(len(words), -1)
+        found: list[Words] = []
+        for number, (each, seed) in enumerate(zip(words, seeds, strict=True)):
+            text, of = each["prompt_embeds"], None if known is None else known[number : number + 1]
+            told = self.prior.decided(text, [seed], shown=worn, known=of)
+            if self._scenes is not None:
+                told = self.prior.joined(told, self._scenes.setdefault(number, told))
+            found.append({"prompt_embeds": self.prior(text, told)})
+        return found
 
 
 def _loaded(load: Callable[[Path], T], folder: Path) -> T:

@@ -46,6 +46,7 @@ class RenderedHost:
     pipeline: Any = None
     model: Any = None
     slots: Any = None
+    regions: Any = None
 
 
 class RenderedBase:

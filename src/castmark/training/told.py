@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from castmark.bases.prior import Column
 from castmark.bases.rows import Rows, packed
 from castmark.bench.truth import columns
+from castmark.bench.truth.columns import ACTED
 from castmark.training.labels import BELOW, NOTHING, labels_of, of_subject, said
 from castmark_world import DEFAULT, Scene, caption, sample_scene
 from castmark_world.grammar import side
@@ -65,6 +66,7 @@ def told_columns() -> tuple[Column, ...]:
             even=not column.named and not column.values,
             quiet=column.named and bool(set(NOTHING) & set(column.values)),
             whole=column.field in BELOW,
+            acts=column.field in ACTED,
         )
         for column, own in zip(columns(DEFAULT), of_subject(), strict=True)
     ]
