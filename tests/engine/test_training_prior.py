@@ -22,7 +22,18 @@ from castmark.bases.recognition import Recognition
 from castmark.bases.rows import unpacked
 from castmark.bench.truth import columns, marks
 from castmark.errors import InputError
-from castmark.training import denoiser, latents, prior, recognition, shards, student, teacher, told
+from castmark.training import (
+    critic,
+    denoiser,
+    latents,
+    polish,
+    prior,
+    recognition,
+    shards,
+    student,
+    teacher,
+    told,
+)
 from castmark.training.common import TrainSettings, load_checkpoint
 from castmark.training.labels import labels_of, of_subject
 from castmark.training.loop import Loop
@@ -52,7 +63,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def decided(monkeypatch: pytest.MonkeyPatch) -> None:
     """A scope whose base has a prior, with a small table."""
-    for module in (denoiser, prior, student):
+    for module in (denoiser, polish, prior, student):
         monkeypatch.setattr(module, "DEFAULT", SimpleNamespace(decided=True))
     monkeypatch.setattr(told, "ROWS", 60)
     told.world_rows.cache_clear()
@@ -248,6 +259,14 @@ def test_a_teacher_learns_with_its_prior_which_then_learns_to_read(
     assert "guidance_distilled" not in json.loads((out / "card.json").read_text())
     state = load_checkpoint(work / "student.pt")
     assert state is not None
+
+    monkeypatch.setattr(polish, "BATCH", 2)
+    monkeypatch.setattr(critic, "BATCH", 2)
+    polish.train(replace(settings, minutes=0.05))
+    assert json.loads((out / "card.json").read_text())["polished"]
+    assert not (work / "own").exists(), "renders are what it holds on to"
+    state = load_checkpoint(work / "polished.pt")
+    assert state is not None and state["step"] > 0
 
     losses: list[float] = []
     update = Loop.update

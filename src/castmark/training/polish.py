@@ -8,6 +8,10 @@ What no regression gives is asked of its answers to other captions and reference
 the critic's gradient, for an arm that is up instead of down is a few cells; that what was left open is as
 often this or that as in the world (`castmark.training.variety`); and that they look like renders
 (`castmark.training.adversary`).
+
+Where a prior tells what words leave open, all of it is asked of the very answers that are regressed on
+renders, as they are of a student (`castmark.training.student`): the critic looks for everything that was
+told, and how often there is this or that is the prior's to say.
 """
 
 from __future__ import annotations
@@ -30,8 +34,8 @@ from castmark.training.latents import LATENTS, Batch, LatentPool
 from castmark.training.loop import PRINT_EVERY, Loop
 from castmark.training.muon import groups
 from castmark.training.parallel import Rank
-from castmark.training.paths import PathPool, Paths, between, fill
-from castmark.training.student import Levels, answered, student_loss
+from castmark.training.paths import PathPool, Paths, between, fill, rendered_paths
+from castmark.training.student import OWN_SHARE_OF_TOLD, Levels, answered, student_loss
 from castmark.training.variety import Variety
 from castmark_adapters.subject import sha256
 from castmark_world import DEFAULT
@@ -72,8 +76,11 @@ def train(settings: TrainSettings) -> None:
         earlier = before.get("polished_before", dict.fromkeys(behind, 0))
         before["polished_before"] = {name: value + earlier[name] for name, value in behind.items()}
     parallel.run(learn_critic, processes, settings, settings.minutes * CRITIC_SHARE)
-    parallel.run(follow_own, processes, settings, settings.minutes * PATH_SHARE)
-    parallel.run(_polish, processes, settings, settings.minutes * (1 - CRITIC_SHARE - PATH_SHARE))
+    left = 1 - CRITIC_SHARE
+    if not DEFAULT.decided:
+        parallel.run(follow_own, processes, settings, settings.minutes * PATH_SHARE)
+        left -= PATH_SHARE
+    parallel.run(_polish, processes, settings, settings.minutes * left)
     facts = {
         "distilled": True,
         "polished": True,
@@ -137,28 +144,36 @@ def _polish(settings: TrainSettings, minutes: float, rank: Rank) -> None:
     def seeds(number: int) -> np.random.Generator:
         return np.random.default_rng([settings.seed, number, rank.index, loop.step])
 
-    kept = PathPool(settings.work / OWN, seeds(10), device)
+    kept = None if DEFAULT.decided else PathPool(settings.work / OWN, seeds(10), device)
     fresh = LatentPool(settings.work / LATENTS, seeds(12), device)
-    variety = Variety(columns(DEFAULT), *kept.asked)
+    variety = None if kept is None else Variety(columns(), *kept.asked)
     torch.manual_seed(settings.seed)  # the adversary is one, whichever process it is in
     adversary = Adversary(device)
-    noise, levels = seeded(seeds(11), device), Levels(settings, loop.step)
+    noise, levels = seeded(seeds(11), device), Levels(settings, loop.step, OWN_SHARE_OF_TOLD)
     while loop.going:
-        level, _ = levels.next()
-        paths, batch = kept.batch(size // 2), fresh.batch(size, referenced=size // 2)
+        level, told = levels.next()
+        batch = fresh.batch(size, referenced=size // 2)
+        paths = rendered_paths(path, batch, noise) if kept is None else kept.batch(size // 2)
         start = torch.randn(batch.clean.shape, generator=noise, device=device)
         with half_precision(device):
-            loss, answers = student_loss(model, path, paths, level, own=False)
-            drawn = answered(model, path, batch, start, level, own=True)
+            if kept is None:
+                loss, answers = student_loss(model, path, paths, level, own=told, told=told)
+                drawn, asked = answers, torch.ones_like(batch.asked) if told else batch.asked
+            else:
+                loss, answers = student_loss(model, path, paths, level, own=False)
+                drawn, asked = answered(model, path, batch, start, level, own=True), batch.asked
             features, outputs = critic.look(asked_in(drawn, path, noise))
-            criticism = misread(outputs, batch.labels, batch.asked, columns(DEFAULT)).mean()
-            beside = [(CRITIC, criticism + variety.loss(outputs, batch.labels, batch.asked))]
+            criticism = misread(outputs, batch.labels, asked, columns()).mean()
+            wrong = criticism
+            if variety is not None:
+                wrong = wrong + variety.loss(outputs, batch.labels, asked)
+            beside = [(CRITIC, wrong)]
             with torch.no_grad():
                 known, _ = critic.look(asked_in(batch.clean, path, noise))
-            told = adversary.learn(known, features, rank)
+            seen = adversary.learn(known, features, rank)
             if adversary.ready:
                 beside.append((ADVERSARY, adversary.doubt(features)))
         loop.update(steered(loss, answers, beside, drawn), size)
         if rank.leads and loop.step % PRINT_EVERY == 0:
-            print(f"critic {float(criticism):.3f}, adversary {told:.2f}, {variety}", flush=True)  # noqa: T201
+            print(f"critic {float(criticism):.3f}, adversary {seen:.2f}, {variety}", flush=True)  # noqa: T201
     loop.finish()
