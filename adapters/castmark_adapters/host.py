@@ -69,6 +69,14 @@ class Model(Protocol):
         """Every text as the denoiser reads it."""
         ...
 
+    def completed(self, words: Sequence[Words], seeds: Sequence[int], *, worn: bool) -> Sequence[Words]:
+        """Words with what they leave open beside them, where the model decides that first, by seed.
+
+        Args:
+            worn: what is the subject's own is left to what is worn.
+        """
+        ...
+
     def encode_images(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c h w"]:
         """Images in [0, 1] as latents: the mean, where the autoencoder gives a distribution."""
         ...

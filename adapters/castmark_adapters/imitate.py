@@ -112,7 +112,13 @@ def imitate(
     kept = Checkpoint(work, sha256(f"{run} best".encode()))
     with frozen(unet), torch.random.fork_rng(devices=[]):
         found = lessons(
-            subject, host, schedule, drawings=settings.drawings, others=settings.others, seed=settings.seed
+            subject,
+            host,
+            schedule,
+            drawings=settings.drawings,
+            others=settings.others,
+            seed=settings.seed,
+            reference=reference,
         )
         look = _Look(subject, host, schedule, settings, scorer, reference)
         saved, best = checkpoint.read(), kept.read()
@@ -201,8 +207,7 @@ class _Look:
             if self._reference is not None:
                 stack.enter_context(self._reference.of(self._subject).worn(self._host))
             stack.enter_context(installed(pipeline.unet, layers, strength))
-            embeds = self._host.call_arguments.get("ip_adapter_image_embeds")
-            drawn = draw(pipeline, self._schedule, self._prompts, self._seed, embeds)
+            drawn = draw(self._host, self._schedule, self._prompts, self._seed, worn=True)
             pictures = decode(pipeline, drawn.clean[:, -1])
         pixels = (pictures * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
         sharpness = sum(float(pictures.diff(dim=dim).abs().mean()) for dim in (2, 3))

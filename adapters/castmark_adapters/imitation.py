@@ -10,9 +10,10 @@ own timesteps, the first included; and the pose, the place and the prompt stay t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from inspect import signature
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float, Int
@@ -23,6 +24,7 @@ from castmark_adapters.errors import SubjectError
 from castmark_adapters.host import Host
 from castmark_adapters.material import OTHERS, PLACES, encode_images
 from castmark_adapters.placement import find, put
+from castmark_adapters.reference import ReferenceAdapter
 from castmark_adapters.running import running_device
 from castmark_adapters.schedule import Schedule
 from castmark_adapters.subject import Subject
@@ -61,7 +63,14 @@ class Lessons:
 
 @torch.no_grad()
 def lessons(
-    subject: Subject, host: Host, schedule: Schedule, *, drawings: int, others: int, seed: int
+    subject: Subject,
+    host: Host,
+    schedule: Schedule,
+    *,
+    drawings: int,
+    others: int,
+    seed: int,
+    reference: ReferenceAdapter | None = None,
 ) -> Lessons:
     """Draw, look where the subject is, and put the reference there. References without a mask are left out:
     what is learned from one that covers the background too, or is a guess, comes out blurred.
@@ -71,9 +80,9 @@ def lessons(
     """
     pipeline = host.pipeline
     places = (*PLACES, *MORE_PLACES)
-    own = draw(
-        pipeline, schedule, [f"{subject.phrase} {places[i % len(places)]}" for i in range(drawings)], seed
-    )
+    prompts = [f"{subject.phrase} {places[i % len(places)]}" for i in range(drawings)]
+    with nullcontext() if reference is None else reference.known(subject):
+        own = draw(host, schedule, prompts, seed, worn=True)
     who = OTHERS[subject.kind]
     apart = [f"{who[i % len(who)]} {PLACES[i % len(PLACES)]}" for i in range(others)]
     side = int(pipeline.unet.config.sample_size) * int(pipeline.vae_scale_factor)
@@ -100,25 +109,25 @@ def lessons(
         masks=masks,
         outside=1 - F.max_pool2d(masks, SPREAD, stride=1, padding=SPREAD // 2),
         source=torch.tensor(source),
-        others=draw(pipeline, schedule, apart, seed + drawings),
+        others=draw(host, schedule, apart, seed + drawings, worn=False),
     )
 
 
 @torch.no_grad()
-def draw(
-    pipeline: StableDiffusionPipeline,
-    schedule: Schedule,
-    prompts: Sequence[str],
-    seed: int,
-    embeds: Sequence[Float[Tensor, "1 refs seq dim"]] | None = None,
-) -> Drawings:
-    """Drawings under what is worn, from seeds counted up, step by step as the base's scheduler goes."""
-    unet: Any = pipeline.unet
+def draw(host: Host, schedule: Schedule, prompts: Sequence[str], seed: int, *, worn: bool) -> Drawings:
+    """Drawings under what is worn, from seeds counted up, step by step as the base's scheduler goes.
+
+    Args:
+        worn: what is the subject's own is left to what is worn.
+    """
+    unet: Any = host.pipeline.unet
+    embeds: Sequence[Tensor] | None = host.call_arguments.get("ip_adapter_image_embeds")
     size = (1, unet.config.in_channels, unet.config.sample_size, unet.config.sample_size)
     device = running_device(unet)
-    words, _ = pipeline.encode_prompt(list(prompts), device, 1, do_classifier_free_guidance=False)
-    texts = cast("Tensor", words)
-    generators = [torch.Generator().manual_seed(seed + index) for index in range(len(prompts))]
+    seeds = range(seed, seed + len(prompts))
+    words = host.model.completed(host.model.encode_texts(prompts), seeds, worn=worn)
+    texts = torch.cat([each["prompt_embeds"] for each in words])
+    generators = [torch.Generator().manual_seed(each) for each in seeds]
     x = torch.cat([torch.randn(size, generator=one) for one in generators]).to(device)
     stepper = schedule.stepper()
     noisy_anew = {"generator": generators} if "generator" in signature(stepper.step).parameters else {}

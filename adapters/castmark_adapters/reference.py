@@ -8,7 +8,7 @@ wearing it for another subject only changes which image tokens are passed to the
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
@@ -116,6 +116,10 @@ class ReferenceAdapter:
         tokens = torch.cat([self.of(subject).tokens for subject in subjects])
         references = tuple(item for subject in subjects for item in _references(subject))
         return SubjectReference(self, tokens, scale, references)
+
+    def known(self, subject: Subject) -> AbstractContextManager[None]:
+        """For as long, the base is told what is known of the subject, if it can be, and wears nothing."""
+        return nullcontext()
 
     def of_images(self, images: Sequence[Image.Image], scale: float = 1.0) -> SubjectReference:
         """The adapter for loose images (no provenance of theirs is recorded)."""

@@ -53,6 +53,10 @@ class RecognisingAdapter(ReferenceAdapter):
         """As `ReferenceAdapter.of_each`."""
         return self._recognised(super().of_each(subjects, scale), subjects)
 
+    def known(self, subject: Subject) -> AbstractContextManager[None]:
+        """As `ReferenceAdapter.known`."""
+        return self.model.knowing(self._of(subject)[None])
+
     def of_images(self, images: Sequence[Image.Image], scale: float = 1.0) -> Recognised:
         """As `ReferenceAdapter.of_images`."""
         return Recognised(super().of_images(images, scale), self._recognise(images)[None])

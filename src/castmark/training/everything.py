@@ -5,7 +5,8 @@ OUT/reader                           the truth reader of the benchmarks
 
 First the autoencoder and the subject encoder, for the denoiser learns from what they make of pictures; then
 the teacher; then the student, which is polished last. The judge and the truth reader learn beside all of
-that, from processes of their own that render for them. What lies in ``out`` is where each starts.
+that, and what recognises subjects where there is a prior to tell, from processes of their own that render for
+them. What lies in ``out`` is where each starts.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from castmark.training import (
     judge,
     polish,
     prior,
+    recognition,
     student,
     subject_encoder,
     teacher,
@@ -78,6 +80,8 @@ def train(settings: TrainSettings) -> None:
         start(judge.learn, part("clip", "judge", BESIDE, RENDERING_BESIDE)),
         start(truth_reader.learn, part("reader", "reader", BESIDE, RENDERING_BESIDE)),
     ]
+    if DEFAULT.decided:
+        beside.append(start(recognition.train, part("base", "recognition", BESIDE, RENDERING_BESIDE)))
     learning = start(_teach, denoiser)  # it compiles while the first two learn, and then waits for shards
     try:
         _finish(first)

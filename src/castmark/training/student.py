@@ -47,7 +47,7 @@ from castmark.training.paths import (
     load_teacher,
     rendered_paths,
 )
-from castmark.training.teacher import TIMES_ON_GPU
+from castmark.training.teacher import TIMES_ON_GPU, compiles, warm_up
 from castmark_adapters.subject import sha256
 from castmark_world import DEFAULT
 
@@ -75,7 +75,7 @@ def student_loss(
         own: from where the student's own steps have led, instead of the paths' crossings.
         told: whether the prior tells what is not asked.
     """
-    start = paths.noisy[:, 0 if own else level]
+    start = paths.noisy[:, 0 if own else level].contiguous()  # what is compiled is for one layout
     predicted = answered(model, path, paths, start, level, own=own, told=told)
     square = (predicted - paths.target).square()
     distance = (square + HUBER**2).sqrt() - HUBER
@@ -102,7 +102,7 @@ def answered(
     embeds = model.embed(asked.ids, asked.told if told else None)
     images = model.look(asked.seen, count)
     noisy = arrived(model, path, start, embeds, images, level) if own else start
-    return model(noisy, path.drawn_at[level].expand(count), embeds, images).float()
+    return model(noisy, path.drawn_at[level].repeat(count), embeds, images).float()
 
 
 class Levels:
@@ -167,6 +167,9 @@ def _train_student(settings: TrainSettings, minutes: float, rank: Rank) -> None:
     torch.set_num_threads(1)
     device, size = settings.device, batch_size(settings, BATCH, TIMES_ON_GPU)
     model, path = load_teacher(settings), NoisePath(device)
+    if compiles(settings, minutes):
+        model.unet.compile(dynamic=False)
+        warm_up(model, path, size, device)
     loop = Loop(
         replace(settings, minutes=minutes),
         "student",

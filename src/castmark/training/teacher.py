@@ -229,7 +229,7 @@ def train_teacher(settings: TrainSettings, rank: Rank) -> None:
     device, size = settings.device, batch_size(settings, BATCH, TIMES_ON_GPU)
     model = learning_model(settings)
     path = NoisePath(device)
-    if settings.minutes > (COMPILE_ON_GPU if settings.on_gpu else COMPILE_MINUTES):
+    if compiles(settings, settings.minutes):
         model.unet.compile(dynamic=False)  # texts are of two lengths where a prior is silent at times
         warm_up(model, path, size, device)
     _wait_for_shards(settings)
@@ -254,6 +254,11 @@ def train_teacher(settings: TrainSettings, rank: Rank) -> None:
             loss = teacher_loss(model, path, batch, generator, told=told)
         loop.update(loss, size)
     loop.finish()
+
+
+def compiles(settings: TrainSettings, minutes: float) -> bool:
+    """Whether compiling the UNet pays in so many minutes."""
+    return minutes > (COMPILE_ON_GPU if settings.on_gpu else COMPILE_MINUTES)
 
 
 def warm_up(model: TextToLatents, path: NoisePath, size: int, device: str) -> None:
