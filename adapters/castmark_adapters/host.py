@@ -69,11 +69,14 @@ class Model(Protocol):
         """Every text as the denoiser reads it."""
         ...
 
-    def completed(self, words: Sequence[Words], seeds: Sequence[int], *, worn: bool) -> Sequence[Words]:
+    def completed(
+        self, words: Sequence[Words], seeds: Sequence[int], *, worn: bool, begun: bool = False
+    ) -> Sequence[Words]:
         """Words with what they leave open beside them, where the model decides that first, by seed.
 
         Args:
             worn: what is the subject's own is left to what is worn.
+            begun: an image is drawn from, which decides the rest.
         """
         ...
 

@@ -90,6 +90,7 @@ def imitate(
     *,
     scorer: IdentityScorer | None = None,
     reference: ReferenceAdapter | None = None,
+    recognised: ReferenceAdapter | None = None,
     work: str | Path | None = None,
 ) -> Subject:
     """Learn a LoRA of the subject on this base. The subject returned carries it, or none where, by the
@@ -97,6 +98,10 @@ def imitate(
 
     With a ``work`` folder the run leaves checkpoints there, and goes on from the last one of the same
     subject, base and settings. The base is exactly what it was afterwards.
+
+    Args:
+        reference: is worn in every other step.
+        recognised: lets the base know the subject in all that is drawn, if it can, as shots will.
 
     Raises:
         SubjectError: no reference at hand, or the loss is no longer finite.
@@ -107,7 +112,7 @@ def imitate(
         raise SubjectError(f"subject {subject.name!r} has no reference images; give 3 to 6")
     unet = host.pipeline.unet
     schedule = Schedule(host.pipeline.scheduler, settings.drawing_steps)
-    run = _run(subject, host, settings, scorer, reference)
+    run = _run(subject, host, settings, scorer, reference, recognised)
     checkpoint = Checkpoint(work, sha256(run.encode()))
     kept = Checkpoint(work, sha256(f"{run} best".encode()))
     with frozen(unet), torch.random.fork_rng(devices=[]):
@@ -118,9 +123,9 @@ def imitate(
             drawings=settings.drawings,
             others=settings.others,
             seed=settings.seed,
-            reference=reference,
+            recognised=recognised,
         )
-        look = _Look(subject, host, schedule, settings, scorer, reference)
+        look = _Look(subject, host, schedule, settings, scorer, reference, recognised)
         saved, best = checkpoint.read(), kept.read()
         weights = saved.weights if saved else _fresh(host, settings)
         layers = build_layers(unet, weights, f"LoRA of {subject.name}", torch.float32)
@@ -192,11 +197,12 @@ class _Look:
         settings: ImitationSettings,
         scorer: IdentityScorer | None,
         reference: ReferenceAdapter | None,
+        recognised: ReferenceAdapter | None,
     ) -> None:
         self._subject, self._host, self._schedule, self._scorer = subject, host, schedule, scorer
         self._prompts = [f"{subject.phrase} {PLACES[i % len(PLACES)]}" for i in range(settings.previews)]
         self._seed = settings.seed + 1_000_000
-        self._reference = reference
+        self._reference, self._recognised = reference, recognised
 
     def at(self, layers: Mapping[str, LoraLayer], strength: float) -> tuple[float, float]:
         """Mean score and mean step between neighbouring pixels with these layers; 0 without a scorer."""
@@ -204,6 +210,8 @@ class _Look:
             return 0.0, 0.0
         pipeline = self._host.pipeline
         with ExitStack() as stack, torch.no_grad():
+            if self._recognised is not None:
+                stack.enter_context(self._recognised.known(self._subject))
             if self._reference is not None:
                 stack.enter_context(self._reference.of(self._subject).worn(self._host))
             stack.enter_context(installed(pipeline.unet, layers, strength))
@@ -337,6 +345,7 @@ def _run(
     settings: ImitationSettings,
     scorer: IdentityScorer | None,
     reference: ReferenceAdapter | None,
+    recognised: ReferenceAdapter | None,
 ) -> str:
     """What a checkpoint is good for: these references and phrase, this base, these settings."""
     run = {
@@ -348,5 +357,6 @@ def _run(
         "settings": asdict(settings),
         "scorer": scorer.encoder.digest if scorer else None,
         "reference": reference.sha256 if reference else None,
+        "recognised": recognised is not None,
     }
     return json.dumps(run, sort_keys=True)

@@ -70,7 +70,7 @@ def lessons(
     drawings: int,
     others: int,
     seed: int,
-    reference: ReferenceAdapter | None = None,
+    recognised: ReferenceAdapter | None = None,
 ) -> Lessons:
     """Draw, look where the subject is, and put the reference there. References without a mask are left out:
     what is learned from one that covers the background too, or is a guess, comes out blurred.
@@ -81,7 +81,7 @@ def lessons(
     pipeline = host.pipeline
     places = (*PLACES, *MORE_PLACES)
     prompts = [f"{subject.phrase} {places[i % len(places)]}" for i in range(drawings)]
-    with nullcontext() if reference is None else reference.known(subject):
+    with nullcontext() if recognised is None else recognised.known(subject):
         own = draw(host, schedule, prompts, seed, worn=True)
     who = OTHERS[subject.kind]
     apart = [f"{who[i % len(who)]} {PLACES[i % len(PLACES)]}" for i in range(others)]

@@ -94,12 +94,7 @@ class ReferenceAdapter:
         Raises:
             SubjectError: the subject has no reference at hand.
         """
-        key = "/".join(reference.sha256 for reference in subject.references)
-        if key not in self._tokens:
-            while len(self._tokens) >= MAX_TOKENS_CACHED:
-                self._tokens.pop(next(iter(self._tokens)))
-            self._tokens[key] = self.tokens(subject.images())
-        return SubjectReference(self, self._tokens[key], scale, _references(subject))
+        return SubjectReference(self, self._tokens_of(subject), scale, _references(subject))
 
     def of_each(self, subjects: Sequence[Subject], scale: float = 1.0) -> SubjectReference:
         """The adapter for a batch of images, each of its own subject, in this order.
@@ -113,9 +108,17 @@ class ReferenceAdapter:
             raise SubjectError(
                 f"a batch of subjects with {sorted(counts)} references; draw those of one number together"
             )
-        tokens = torch.cat([self.of(subject).tokens for subject in subjects])
+        tokens = torch.cat([self._tokens_of(subject) for subject in subjects])
         references = tuple(item for subject in subjects for item in _references(subject))
         return SubjectReference(self, tokens, scale, references)
+
+    def _tokens_of(self, subject: Subject) -> Tensor:
+        key = "/".join(reference.sha256 for reference in subject.references)
+        if key not in self._tokens:
+            while len(self._tokens) >= MAX_TOKENS_CACHED:
+                self._tokens.pop(next(iter(self._tokens)))
+            self._tokens[key] = self.tokens(subject.images())
+        return self._tokens[key]
 
     def known(self, subject: Subject) -> AbstractContextManager[None]:
         """For as long, the base is told what is known of the subject, if it can be, and wears nothing."""

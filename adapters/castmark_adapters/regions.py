@@ -88,6 +88,8 @@ class Regions:
             masks = region_masks([region.box for region in self.regions], (sample.shape[2], sample.shape[3]))
             masks = masks.to(sample)
             out = torch.zeros_like(sample)
+            if encoder_hidden_states.shape[1] % len(self.regions):
+                raise HostError("a call with one text while regions are worn; give it the words of each")
             words = encoder_hidden_states.chunk(len(self.regions), 1)
             for region, text, mask in zip(self.regions, words, masks, strict=True):
                 out = out + mask * _asked(host, unet, region, sample, timestep, text, more)

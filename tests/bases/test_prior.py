@@ -261,13 +261,13 @@ def test_what_is_a_subjects_own_is_left_to_what_is_worn_for_it(
     base = open_base(folder)
     worn: list[bool] = []
     assert isinstance(base.model, WithPrior)
-    decide = base.model.prior.decided
+    besides = base.model.prior.besides
 
-    def spied(text: torch.Tensor, seeds: list[int], *, shown: bool, known: None) -> torch.Tensor:
+    def spied(whole: torch.Tensor, said: torch.Tensor, *, shown: bool) -> torch.Tensor:
         worn.append(shown)
-        return decide(text, seeds, shown=shown, known=known)
+        return besides(whole, said, shown=shown)
 
-    monkeypatch.setattr(base.model.prior, "decided", spied)
+    monkeypatch.setattr(base.model.prior, "besides", spied)
     drawn(base, 1)
     lora = LoraAdapter(changed(base).to_bytes(), title="a LoRA", base=base.digest)
     with lora.worn(base.host):

@@ -14,9 +14,12 @@ import torch
 from base_trials import drawn
 from PIL import Image
 from prior_samples import (
+    CAMERA,
+    COLOR,
     COLUMNS,
     EYES,
     HAT,
+    HOLDS,
     HUE,
     JOB,
     KIND,
@@ -38,6 +41,9 @@ from castmark.bases.recognised import RecognisingAdapter
 from castmark.bases.recognition import Recognition, outputs_of, pixels_of
 from castmark.bases.with_prior import WithPrior
 from castmark.errors import BaseError
+from castmark.shot import Shot
+from castmark.studio.start import StartImage
+from castmark_adapters.errors import HostError
 from castmark_adapters.regions import Region, Regions
 from castmark_adapters.subject import Subject
 
@@ -88,6 +94,34 @@ def test_what_references_show_is_joined_by_how_surely_each_shows_it(monkeypatch:
     own = torch.tensor([column.subject or column.name == "kind" for column in COLUMNS])
     assert told[~own].isnan().all(), "where it stands is no subject's own"
     assert joined(monkeypatch, reading(kind=(0, 1))).isnan().sum() == len(COLUMNS) - 1, "nothing else applies"
+
+
+def test_what_a_picture_does_not_show_says_no_more_than_the_world(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, usual = recognition(), reading(kind=(1, 1), job=(0, 0.25), hat=(0, 0.25), eyes=(0, 3))
+    made.rates.copy_(usual)
+    made.rates[:1] = usual[:1] = SURELY
+    sees = reading(kind=(1, 1), job=(1, 0.4), hat=(2, 0.4), eyes=(0.8, 12))
+    monkeypatch.setattr(
+        made.network, "forward", lambda images: torch.stack([sees, *[usual] * (len(images) - 1)])
+    )
+    alone, among = (made(torch.zeros(count, 3, 256, 256)) for count in (1, 5))
+    assert alone[[JOB, HAT]].tolist() == [1, 2]
+    torch.testing.assert_close(among, alone, equal_nan=True)
+
+
+def test_how_things_are_in_the_world_is_counted_by_kind() -> None:
+    made = recognition()
+    truth = torch.full((60, len(OWN)), NAN)
+    truth[:, OWN.index(KIND)] = (torch.arange(60) % 3 > 0).float()
+    women = truth[:, OWN.index(KIND)] == 1
+    truth[women, OWN.index(JOB)] = torch.tensor([0.0, 0.0, 0.0, 1.0]).repeat(10)
+    truth[women, OWN.index(EYES)] = torch.tensor([0.1, 0.3]).repeat(20)
+    made.count(truth)
+    parts = dict(zip(OWN, made.rates.split([outputs_of(COLUMNS[i]) for i in OWN]), strict=True))
+    np.testing.assert_allclose(parts[JOB][1:].exp(), [31 / 43, 11 / 43, 1 / 43], rtol=1e-4)
+    np.testing.assert_allclose(parts[KIND][1:].exp(), [21 / 62, 41 / 62], rtol=1e-4)
+    np.testing.assert_allclose(parts[EYES][1:], [0.2, math.log(0.1**2 * 40 / 39)], rtol=1e-3)
+    assert parts[KIND][0] > 3 > parts[JOB][0] and parts[HUE][0] < -3
 
 
 def test_of_another_kind_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,7 +180,7 @@ def test_words_that_surely_say_otherwise_are_left_to_speak(monkeypatch: pytest.M
     known = torch.full((1, len(COLUMNS)), NAN)
     known[0, [KIND, HAT, EYES]] = torch.tensor([1, 2, 0.25])
     said = torch.full((1, len(NAMED)), OPEN)
-    for value, sure, told in ((1, 0.99, NAN), (1, 0.6, 2.0), (2, 0.99, 2.0)):
+    for value, sure, told in ((1, 0.99, NAN), (1, 0.6, 2.0), (2, 0.99, NAN)):
         said[0, NAMED.index(COLUMNS[HAT])] = value
         likely = torch.full((1, len(NAMED)), sure)
         monkeypatch.setattr(prior.reading, "said", lambda _, likely=likely: (said, likely))
@@ -154,13 +188,54 @@ def test_words_that_surely_say_otherwise_are_left_to_speak(monkeypatch: pytest.M
         torch.testing.assert_close(found, torch.tensor(told), equal_nan=True)
 
 
+def test_words_that_agree_with_what_is_known_bring_what_they_name_into_view(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    prior, text = prior_of(kind=Words), torch.zeros(1, 5, WIDTH)
+    known = torch.full((1, len(COLUMNS)), NAN)
+    known[0, [KIND, LEGS]] = 1.0
+    said = torch.full((1, len(NAMED)), OPEN)
+    said[0, NAMED.index(COLUMNS[LEGS])] = 1
+    monkeypatch.setattr(prior.reading, "said", lambda _: (said, torch.ones(said.shape)))
+    for seed in range(40):
+        told = prior.decided(text, [seed], shown=True, known=known)[0]
+        assert told[CAMERA] == 0 and told[LEGS].isnan(), "words say it, and the whole figure is seen"
+
+
+def test_what_cannot_go_with_what_words_say_is_no_more_told() -> None:
+    known = np.full(len(COLUMNS), NAN, np.float32)
+    known[[KIND, JOB, HAT, COLOR, EYES]] = 1, 0, 1, 0, 0.5
+    said = np.full(len(COLUMNS), OPEN)
+    assert rows().decide(said, 3, known=known)[[JOB, HAT, COLOR, EYES]].tolist() == [0, 1, 0, 0.5]
+    said[JOB] = 1
+    nurse = rows().decide(said, 3, known=known)
+    assert nurse[[HAT, COLOR, EYES]].tolist() == [2, 1, 0.5], "her cap and its colour go with no nurse"
+    said[:] = OPEN
+    said[HAT] = 0
+    bare = rows().decide(said, 3, known=known)
+    assert np.isnan(bare[COLOR]) and bare[EYES] == 0.5, "no hat has no colour"
+    known[[HAT, COLOR]] = 0, 1
+    assert np.isnan(rows().decide(np.full(len(COLUMNS), OPEN), 3, known=known)[COLOR])
+
+
 def test_a_near_camera_shows_no_legs_of_known_subjects() -> None:
     known = np.full(len(COLUMNS), NAN, np.float32)
     known[[KIND, LEGS]] = 1, 1
     said = np.full(len(COLUMNS), OPEN)
-    found = np.stack([rows().decide(said, seed, known) for seed in range(200)])
+    found = np.stack([rows().decide(said, seed, known=known) for seed in range(200)])
     full = found[:, 1] == 0
     assert (found[full, LEGS] == 1).all() and np.isnan(found[~full, LEGS]).all() and 0 < full.sum() < 200
+
+
+def test_subjects_of_one_picture_share_its_scene_and_nothing_else() -> None:
+    said = np.full(len(COLUMNS), OPEN)
+    said[KIND] = 1
+    first = np.stack([rows().decide(said, seed) for seed in range(200)])
+    second = np.stack([rows().decide(said, seed, scene=first[seed], number=1) for seed in range(200)])
+    np.testing.assert_array_equal(first[:, [CAMERA, X]], second[:, [CAMERA, X]])
+    np.testing.assert_array_equal(np.isnan(second[:, LEGS]), second[:, CAMERA] == 1)
+    assert (first[:, HOLDS] != second[:, HOLDS]).sum() > 5
+    assert (first[:, EYES] != second[:, EYES]).all()
 
 
 def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -194,15 +269,13 @@ def told_to(base: Base, patch: pytest.MonkeyPatch) -> list[torch.Tensor | None]:
     """What a base's prior is let know, picture by picture, from now on."""
     assert isinstance(base.model, WithPrior)  # pyright: ignore[reportAttributeAccessIssue]
     prior, told = base.model.prior, list[torch.Tensor | None]()  # pyright: ignore[reportAttributeAccessIssue]
-    decide = prior.decided
+    decide = prior.whole
 
-    def spied(
-        text: torch.Tensor, seeds: list[int], *, shown: bool, known: torch.Tensor | None
-    ) -> torch.Tensor:
+    def spied(*given: object, known: torch.Tensor | None, **more: object) -> object:
         told.append(known)
-        return decide(text, seeds, shown=shown, known=known)
+        return decide(*given, known=known, **more)  # pyright: ignore[reportArgumentType]
 
-    patch.setattr(prior, "decided", spied)
+    patch.setattr(prior, "whole", spied)
     return told
 
 
@@ -257,7 +330,9 @@ def test_several_subjects_of_a_picture_are_each_known_in_the_middle_of_one_scene
     first, second = (torch.cat(rows[i : i + 8]) for i in (0, 8))
     scene = [i for i, column in enumerate(COLUMNS) if column.name in ("camera", "x")]
     torch.testing.assert_close(first[:, scene], second[:, scene])
-    assert (first[:, X] == 0).all() and len({float(camera) for camera in first[:, 1]}) == 2
+    assert (first[:, X] == 0).all() and len({float(camera) for camera in first[:, CAMERA]}) == 2
+    for each in (first, second):
+        assert torch.equal(each[:, LEGS].isnan(), each[:, CAMERA] == 1), "legs are told where they are seen"
     assert not np.array_equal(in_regions[0].pixels, before)
     assert np.array_equal(drawn(base, 1)[0].pixels, before)
 
@@ -266,6 +341,46 @@ def _png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def test_of_an_image_to_start_from_only_the_subject_is_told(
+    base: Base, mira: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter = base.open_reference(write_reference(tmp_path / "adapter", base.host.pipeline))
+    assert isinstance(adapter, RecognisingAdapter)
+    rows: list[torch.Tensor] = []
+    telling = base.model.prior.telling  # pyright: ignore[reportAttributeAccessIssue]
+    tell = telling.forward
+    monkeypatch.setattr(telling, "forward", lambda told: rows.append(told) or tell(told))
+    picture = Image.new("RGB", base.default_size, (200, 40, 40))
+    picture.save(tmp_path / "start.png")
+    shot = base.resolve(Shot("a mug", start=StartImage.of(tmp_path / "start.png", 1.0)))
+    with adapter.of(mira).worn(base.host):
+        base.draw_from([shot], [picture])
+    (told,) = rows
+    known = adapter.of(mira).known
+    seen = [EYES, HUE] if known[0, KIND] else [KIND]
+    torch.testing.assert_close(told[:, seen][:, 1:], known[:, seen][:, 1:], equal_nan=True)
+    assert told[0, [CAMERA, LEGS, X]].isnan().all()
+
+
+def test_it_is_told_of_its_own_base_of_as_many_pictures_and_at_any_strength_but_none(
+    base: Base, folder: Path, mira: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter = base.open_reference(write_reference(tmp_path / "adapter", base.host.pipeline))
+    assert isinstance(adapter, RecognisingAdapter)
+    with (
+        pytest.raises(HostError, match="another base recognised"),
+        adapter.of(mira).worn(open_base(folder).host),
+    ):
+        pytest.fail("worn")
+    with adapter.of_each([mira] * 3).worn(base.host), pytest.raises(BaseError, match="2 pictures of 3"):
+        drawn(base, 1, 2)
+    told = told_to(base, monkeypatch)
+    for scale in (0.3, 0.0):
+        with adapter.of(mira, scale).worn(base.host):
+            drawn(base, 1)
+    assert told[0] is not None and told[1] is None
 
 
 def test_without_recognition_references_are_left_to_the_adapter(folder: Path, tmp_path: Path) -> None:

@@ -389,6 +389,7 @@ class Host:
     def __init__(self, pipeline: StableDiffusionPipeline) -> None:
         self.pipeline, self.digest = pipeline, "0" * 64
         self.call_arguments: dict[str, object] = {}
+        self.regions = None
 
 
 @torch.no_grad()

@@ -174,6 +174,13 @@ def test_a_subject_is_told_or_left_to_its_references(work: Path, monkeypatch: py
     whole = left[:, own].all(1)
     assert 0.15 < whole.float().mean() < 0.35
     assert 0.07 < left[~whole][:, own].float().mean() < 0.13
+    batch = pool.batch(40, referenced=20)
+    told_ = ~batch.told[:20][:, : len(own)][:, own].isnan()
+    there = ~batch.labels[:20][:, own].isnan() & ~batch.said[:20][:, own]
+    assert torch.equal(told_, there & ~batch.left[:, own]) and told_.float().mean() > 0.1, "most is told"
+    assert batch.unaided[:20, own].all(), "where nothing is told, references show it all"
+    assert torch.equal(batch.unaided[20:], batch.said[20:])
+    assert torch.equal(batch.unaided[:, ~own], batch.said[:, ~own])
 
 
 def test_paths_to_renders_start_in_noise_and_cross_on_the_way(work: Path) -> None:

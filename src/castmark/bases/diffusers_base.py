@@ -300,7 +300,7 @@ class DiffusersBase:
             lambda some, size, steps: self.model.run_from(
                 images[some],
                 start.strength,
-                self._said(shots[some], completed=False),  # the image decides the rest
+                self._said(shots[some], begun=True),
                 size,
                 steps,
                 [shot.seed for shot in shots[some]],
@@ -308,13 +308,16 @@ class DiffusersBase:
             ),
         )
 
-    def _said(self, shots: Sequence[ResolvedShot], *, completed: bool = True) -> list[Words]:
-        """The words of each shot, with what they leave open; of one in regions, of each region."""
+    def _said(self, shots: Sequence[ResolvedShot], *, begun: bool = False) -> list[Words]:
+        """The words of each shot, with what they leave open; of one in regions, of each region.
+
+        Args:
+            begun: whether an image is drawn from.
+        """
         seeds = [shot.seed for shot in shots]
 
         def said(texts: Sequence[str]) -> Sequence[Words]:
-            words = self._words.all_of(texts)
-            return self.model.completed(words, seeds, worn=self._wears) if completed else words
+            return self.model.completed(self._words.all_of(texts), seeds, worn=self._wears, begun=begun)
 
         if self.regions is None:
             return list(said([shot.text for shot in shots]))

@@ -157,11 +157,14 @@ class Family(ABC):
         """For as long, what `completed` is asked for is several subjects of the same pictures."""
         return nullcontext()
 
-    def completed(self, words: Sequence[Words], seeds: Sequence[int], *, worn: bool) -> Sequence[Words]:
+    def completed(
+        self, words: Sequence[Words], seeds: Sequence[int], *, worn: bool, begun: bool = False
+    ) -> Sequence[Words]:
         """Texts with what they leave open decided, each by its seed, where the base has a prior for that.
 
         Args:
             worn: whether subjects are worn, who show what is their own.
+            begun: whether an image is drawn from, which decides the rest.
         """
         return words
 

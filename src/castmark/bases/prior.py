@@ -33,8 +33,8 @@ from castmark_adapters.weights import all_finite, read_safetensors, write_safete
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 TOKENS = 16
 """In which everything is told."""
-KIND, MIDDLED = "kind", "x"
-"""Columns of what a subject is, and of where it stands: 0 is the middle."""
+MIDDLED = "x"
+"""Column of where a subject stands: 0 is the middle."""
 OPEN = -1
 """Where words say nothing of a column."""
 QUIET = -6.0
@@ -193,11 +193,52 @@ class Prior(nn.Module):
         super().__init__()
         self.telling, self.reading, self.rows, self.text_encoder = telling, reading, rows, text_encoder
         self._named = [i for i, column in enumerate(telling.columns) if column.named]
+        self._own = np.array([column.subject for column in telling.columns])
 
     @property
     def columns(self) -> tuple[Column, ...]:
         """What there is to decide."""
         return self.telling.columns
+
+    def whole(
+        self,
+        text: Float[Tensor, "b t width"],
+        seeds: Sequence[int],
+        *,
+        known: Float[Tensor, "n k"] | None = None,
+        scenes: Float[Tensor, "b k"] | None = None,
+        number: int = 0,
+    ) -> tuple[Float[Tensor, "b k"], Bool[Tensor, "b k"]]:
+        """Every column of a picture for each text, NaN where one does not apply; and which of them it says.
+
+        What texts do not say follows from each one's seed, and from what is known.
+
+        Args:
+            known: of the subject of all of them, or of each one's; words that say otherwise must be sure.
+            scenes: columns of the pictures that other subjects were put into.
+            number: of the subject among those of each picture.
+        """
+        found, sure = (each.cpu().numpy() for each in self.reading.said(text))
+        read = np.full((len(text), len(self.columns)), OPEN)
+        read[:, self._named] = found
+        if known is not None:
+            unsure = np.zeros(read.shape, np.bool_)
+            unsure[:, self._named] = sure < SURE
+            read[unsure & self._own] = OPEN
+        subjects = None if known is None else known.expand(len(text), -1).cpu().numpy()
+        places = None if scenes is None else scenes.cpu().numpy()
+        rows = [
+            self.rows.decide(
+                said,
+                seed,
+                known=None if subjects is None else subjects[i],
+                scene=None if places is None else places[i],
+                number=number,
+            )
+            for i, (said, seed) in enumerate(zip(read, seeds, strict=True))
+        ]
+        whole = np.where(read == OPEN, np.stack(rows), read).astype(np.float32)
+        return torch.from_numpy(whole).to(text.device), torch.from_numpy(read != OPEN).to(text.device)
 
     def decided(
         self,
@@ -207,38 +248,33 @@ class Prior(nn.Module):
         shown: bool = False,
         known: Float[Tensor, "n k"] | None = None,
     ) -> Float[Tensor, "b k"]:
-        """Everything that texts leave open; NaN where they do not. It follows from each one's seed alone.
+        """What there is to tell beside texts: `whole`, NaN where they say it.
 
         Args:
-            shown: a subject is worn: what is its own is left to that.
-            known: of the subject of all of them, or of each one's, which then is told, unless the words
-                surely say otherwise.
+            shown: a subject is worn: what is its own is left to that, where nothing is known of it.
+            known: as in `whole`.
         """
-        found, sure = (each.cpu().numpy() for each in self.reading.said(text))
-        own = np.array([column.subject for column in self.columns])
-        subjects = None if known is None else known.expand(len(text), -1).cpu().numpy()
-        told = np.empty((len(text), len(self.columns)), np.float32)
-        for number, seed in enumerate(seeds):
-            said = np.full(len(self.columns), OPEN)
-            said[self._named] = found[number]
-            if subjects is not None:
-                unsure = np.ones(len(self.columns), np.bool_)
-                unsure[self._named] = sure[number] < SURE
-                said[own & (unsure | (said == subjects[number]))] = OPEN
-            row = self.rows.decide(said, seed, None if subjects is None else subjects[number])
-            told[number] = np.where(said == OPEN, row, math.nan)
-        if shown and subjects is None:
-            told[:, own] = math.nan
-        return torch.from_numpy(told).to(text.device)
+        found, said = self.whole(text, seeds, known=known)
+        return self.besides(found, said, shown=shown and known is None)
 
-    def joined(self, decided: Float[Tensor, "b k"], scene: Float[Tensor, "b k"]) -> Float[Tensor, "b k"]:
-        """What is decided of subjects, each in the middle, with what was decided of the scenes they are put
-        into.
+    def besides(
+        self, whole: Float[Tensor, "b k"], said: Bool[Tensor, "b k"], *, shown: bool = False
+    ) -> Float[Tensor, "b k"]:
+        """Columns of pictures less those that are said; less what is the subject's own, where that is
+        shown.
         """
-        apart = [c.subject or c.acts or c.heard or c.name == KIND for c in self.columns]
-        found = torch.where(torch.tensor(apart, device=decided.device), decided, scene)
-        found[:, [column.name == MIDDLED for column in self.columns]] = 0.0
-        return found
+        left = said | torch.from_numpy(self._own).to(said.device) if shown else said
+        return whole.masked_fill(left, math.nan)
+
+    def own(self, whole: Float[Tensor, "b k"]) -> Float[Tensor, "b k"]:
+        """Of columns those alone that are the subject's own and that every camera shows."""
+        kept = [column.subject and not column.whole for column in self.columns]
+        return whole.masked_fill(~torch.tensor(kept, device=whole.device), math.nan)
+
+    def middled(self, told: Float[Tensor, "b k"]) -> Float[Tensor, "b k"]:
+        """The same of a subject that stands in the middle."""
+        middle = [column.name == MIDDLED for column in self.columns]
+        return told.masked_fill(torch.tensor(middle, device=told.device), 0.0)
 
     @torch.no_grad()
     def forward(
@@ -279,6 +315,11 @@ def read_columns(folder: Path) -> tuple[tuple[Column, ...], int, str | None]:
     told: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     columns = tuple(Column(values=tuple(each.pop("values")), **each) for each in told["columns"])
     return columns, int(told["width"]), told["text_encoder"]
+
+
+def told_by(columns: Sequence[Column]) -> list[tuple[str, tuple[str, ...], bool, bool]]:
+    """What the numbers that tell columns depend on."""
+    return [(column.name, column.values, column.circle, column.heard) for column in columns]
 
 
 def text_encoder_of(base: Path) -> str:

@@ -1,13 +1,14 @@
 """The reference adapter of a base with a prior: what is recognised in a subject's references is told, too.
 
 What is worn are the adapter's image tokens, as with any IP-Adapter, and, for as long, what is known of the
-subject (`castmark.bases.recognition`), which the prior tells in place of what it would decide.
+subject (`castmark.bases.recognition`), which the prior tells in place of what it would decide: in full,
+whatever the strength of the adapter, but for 0.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Protocol
 
 import torch
@@ -16,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from castmark.bases.recognition import Recognition
+from castmark_adapters.errors import HostError
 from castmark_adapters.host import Host, Ingredient
 from castmark_adapters.reference import MAX_TOKENS_CACHED, ReferenceAdapter, SubjectReference
 from castmark_adapters.subject import Subject
@@ -23,11 +25,6 @@ from castmark_adapters.subject import Subject
 
 class Knowing(Protocol):
     """Who can be told of subjects: a base with a prior."""
-
-    @property
-    def recognition(self) -> Recognition | None:
-        """What recognises them."""
-        ...
 
     def knowing(self, known: Float[Tensor, "n k"]) -> AbstractContextManager[None]:
         """For as long, this is known of the subjects of the pictures: of all, or of each."""
@@ -38,11 +35,13 @@ class RecognisingAdapter(ReferenceAdapter):
     """A reference adapter that recognises, once `beside` a base that can."""
 
     model: Knowing
+    """The base that it is for."""
+    _recognises: Recognition
     _known: dict[str, Tensor]
 
-    def beside(self, model: Knowing) -> RecognisingAdapter:
-        """Itself, for this base."""
-        self.model, self._known = model, {}
+    def beside(self, model: Knowing, recognition: Recognition) -> RecognisingAdapter:
+        """Itself, for a base and what recognises subjects for that."""
+        self.model, self._recognises, self._known = model, recognition, {}
         return self
 
     def of(self, subject: Subject, scale: float = 1.0) -> Recognised:
@@ -59,7 +58,7 @@ class RecognisingAdapter(ReferenceAdapter):
 
     def of_images(self, images: Sequence[Image.Image], scale: float = 1.0) -> Recognised:
         """As `ReferenceAdapter.of_images`."""
-        return Recognised(super().of_images(images, scale), self._recognise(images)[None])
+        return Recognised(super().of_images(images, scale), self._recognises.recognise(images)[None])
 
     def _recognised(self, worn: SubjectReference, subjects: Sequence[Subject]) -> Recognised:
         return Recognised(worn, torch.stack([self._of(subject) for subject in subjects]))
@@ -69,12 +68,8 @@ class RecognisingAdapter(ReferenceAdapter):
         if key not in self._known:
             while len(self._known) >= MAX_TOKENS_CACHED:
                 self._known.pop(next(iter(self._known)))
-            self._known[key] = self._recognise(subject.images())
+            self._known[key] = self._recognises.recognise(subject.images())
         return self._known[key]
-
-    def _recognise(self, images: Sequence[Image.Image]) -> Tensor:
-        assert self.model.recognition is not None
-        return self.model.recognition.recognise(images)
 
 
 class Recognised(SubjectReference):
@@ -94,8 +89,11 @@ class Recognised(SubjectReference):
         """Wear it, and let the prior know.
 
         Raises:
-            HostError: another form of base, or a reference adapter is already worn.
+            HostError: another base than the one that recognised the subject, or a reference adapter is
+                already worn.
         """
         assert isinstance(self.adapter, RecognisingAdapter)
-        with super().worn(host), self.adapter.model.knowing(self.known):
+        if host.model is not self.adapter.model:
+            raise HostError("another base recognised this subject; open the reference adapter with this one")
+        with super().worn(host), self.adapter.model.knowing(self.known) if self.scale else nullcontext():
             yield

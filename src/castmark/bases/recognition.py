@@ -1,9 +1,10 @@
 """Recognises a subject in its references: every column of a prior that is the subject's own.
 
-A network of its own (`castmark.bases.attribute_network`) reads each reference. What several show is joined:
-logarithms of chances are added, and numbers count by how sure of them it is (Kendall & Gal 2017, arXiv
-1703.04977), so that a close-up, which shows no shoes, has little to say of them. The same is told in every
-scene, and so it is the same subject, also where something is read wrongly.
+A network of its own (`castmark.bases.attribute_network`) reads each reference. What several show is joined
+by Bayes' rule: chances are multiplied, and numbers weighted by their precision (Kendall & Gal 2017, arXiv
+1703.04977), less what each reading holds of how things are in the world anyway; so that a close-up, which
+shows no shoes, has nothing to say of them. The same is told in every scene, and so it is the same subject,
+also where something is read wrongly.
 
 Beside a pipeline, in its folder ``recognition``: ``config.json`` and ``model.safetensors``.
 """
@@ -25,10 +26,11 @@ from PIL import Image
 from torch import Tensor, nn
 
 from castmark.bases.attribute_network import SIDE, Network
-from castmark.bases.prior import CONFIG, KIND, WEIGHTS, Column
+from castmark.bases.prior import CONFIG, WEIGHTS, Column
 from castmark_adapters.encoder import squared
 from castmark_adapters.weights import all_finite, read_safetensors, write_safetensors
 
+KIND = "kind"
 SURENESS = (-7.0, 2.0)
 """Limits of the logarithm of a number's variance."""
 
@@ -51,25 +53,40 @@ class Recognition(nn.Module):
         self.all = tuple(columns)
         self.at = self.own(columns)
         self.columns = [self.all[i] for i in self.at]
-        self.network = Network([outputs_of(column) for column in self.columns])
+        sizes = [outputs_of(column) for column in self.columns]
+        self.network = Network(sizes)
+        self.rates = nn.Buffer(torch.zeros(sum(sizes)))
+        """What the network would say of a picture that shows nothing, "n": how things are in the world."""
 
     @staticmethod
     def own(columns: Sequence[Column]) -> list[int]:
-        """Numbers of the columns that are read."""
+        """Numbers of the columns that are read: the subject's own, and its kind."""
         return [i for i, column in enumerate(columns) if column.subject or column.name == KIND]
 
     def loss(self, outputs: Float[Tensor, "b n"], truth: Float[Tensor, "b k"]) -> Tensor:
         """Of the network's outputs, with NaN in the truth where a column does not apply: mean over columns of
         cross-entropies and, of numbers, of a Gaussian's negative log-likelihoods.
         """
-        total, counted = outputs.new_zeros(()), 0
+        applies, told = list[Tensor](), list[Tensor]()
         for column, part, label in zip(self.columns, self._parts(outputs), truth.unbind(1), strict=True):
             known = ~label.isnan()
-            total = total + F.binary_cross_entropy_with_logits(part[:, 0], known.to(part))
+            applies.append(F.binary_cross_entropy_with_logits(part[:, 0], known.to(part)))
             if known.any():
-                counted += 1
-                total = total + _loss(column, part[known, 1:], label[known])
-        return total / max(counted, 1)
+                told.append(_loss(column, part[known, 1:], label[known]))
+        return torch.stack(applies).mean() + torch.stack(told).mean()
+
+    def count(self, truth: Float[Tensor, "m k"]) -> None:
+        """Take the rates from subjects of the world."""
+        kind = next((i for i, column in enumerate(self.columns) if column.name == KIND), None)
+        found: list[Tensor] = []
+        for column, label in zip(self.columns, truth.unbind(1), strict=True):
+            of = column.name.rpartition(".")[0]
+            if kind is not None and of:
+                label = label[truth[:, kind] == self.columns[kind].values.index(of)]
+            known = label[~label.isnan()]
+            share = torch.tensor((len(known) + 1) / (len(label) + 2))
+            found += [share.logit()[None], _rate(column, known)]
+        self.rates.copy_(torch.cat(found))
 
     @torch.no_grad()
     def forward(self, images: Float[Tensor, "r 3 256 256"]) -> Float[Tensor, " k"]:
@@ -77,14 +94,15 @@ class Recognition(nn.Module):
         not apply, or is not the subject's own.
         """
         told = torch.full((len(self.all),), math.nan)
-        parts = dict(zip(self.at, self._parts(self.network(images).float().cpu()), strict=True))
+        parts = self._parts(self.network(images).float().cpu())
+        read = dict(zip(self.at, zip(parts, self._parts(self.rates[None].cpu()), strict=True), strict=True))
         kind = next((i for i in self.at if self.all[i].name == KIND), None)
-        is_ = None if kind is None else self.all[kind].values[int(_joined(self.all[kind], parts[kind]))]
-        for i, part in parts.items():
-            column = self.all[i]
-            of = column.name.rpartition(".")[0]
-            if i == kind or (part[:, 0].sum() > 0 and of in ("", is_)):
-                told[i] = _joined(column, part)
+        is_ = "" if kind is None else self.all[kind].values[int(_joined(self.all[kind], *read[kind]))]
+        for i, (part, rate) in read.items():
+            of = self.all[i].name.rpartition(".")[0]
+            there = part[:, 0].sum() > (len(part) - 1) * rate[0, 0]
+            if i == kind or (there and of in ("", is_)):
+                told[i] = _joined(self.all[i], part, rate)
         return told
 
     def recognise(self, references: Sequence[Image.Image]) -> Float[Tensor, " k"]:
@@ -138,12 +156,28 @@ def _loss(column: Column, part: Tensor, label: Tensor) -> Tensor:
     return 0.5 * ((part[:, 0] - label).square() * (-spread).exp() + spread).mean()
 
 
-def _joined(column: Column, part: Float[Tensor, "r n"]) -> Tensor:
-    """The value or number that all readings of a column together make likeliest."""
+def _rate(column: Column, known: Float[Tensor, " m"]) -> Tensor:
+    """What readings of a column hold of the world anyway, as outputs."""
     if column.values:
-        return part[:, 1:].log_softmax(1).sum(0).argmax().float()
+        counts = torch.bincount(known.long(), minlength=len(column.values)) + 1.0
+        return (counts / counts.sum()).log()
+    if column.circle or len(known) < 2:
+        return torch.zeros(2)
+    return torch.stack([known.mean(), known.var().clamp(min=1e-3).log()])
+
+
+def _joined(column: Column, part: Float[Tensor, "r n"], rate: Float[Tensor, "1 n"]) -> Tensor:
+    """The value or number that all readings of a column together make likeliest; r - 1 of them are taken
+    less the rate that each holds.
+    """
+    spare = len(part) - 1
+    if column.values:
+        return (part[:, 1:].log_softmax(1).sum(0) - spare * rate[0, 1:].log_softmax(0)).argmax().float()
     if column.circle:
         cosine, sine = part[:, 1:].sum(0)
         return torch.atan2(sine, cosine) / (2 * math.pi) % 1.0
-    sure = (-part[:, 2].clamp(*SURENESS)).exp()
-    return (sure * part[:, 1]).sum() / sure.sum()
+    sure, usual = (-part[:, 2].clamp(*SURENESS)).exp(), (-rate[0, 2]).exp()
+    left = sure.sum() - spare * usual
+    if left < sure.max():  # less sure than the world is of it, some of them: the surest alone
+        return part[sure.argmax(), 1]
+    return ((sure * part[:, 1]).sum() - spare * usual * rate[0, 1]) / left

@@ -1,10 +1,11 @@
 """A prior's table: what goes with what in the world that a base learned from, and how often.
 
 A row is one scene: the number of every column's value, or its number. What a prompt leaves open is taken
-from two rows, one for what is the subject's own, one for everything else, for these do not depend on each
-other but through the kind of subject. Rows are drawn by weight: those that say otherwise than the words in
-what others go with count next to nothing; and little those whose own caption speaks of a thing that the
-prompt is silent about, for few pass over a hat, and where nobody speaks of one there is most likely none.
+from two rows, one for what is the subject's own (where that is not known), one for everything else, for these
+do not depend on each other but through the kind of subject. Rows are drawn by weight: those that say
+otherwise than the words in what others go with count next to nothing; and little those whose own caption
+speaks of a thing that the prompt is silent about, for few pass over a hat, and where nobody speaks of one
+there is most likely none.
 Chances come from raw bits of PCG64, which numpy keeps from version to version, a number of its own for every
 row and column: what is said more or less changes little.
 """
@@ -31,6 +32,8 @@ DISAGREEING = 8.0
 SPOKEN_OF = 3.0
 """Nats that it loses with every quiet column that its own caption speaks of, and the words do not."""
 STREAM = 23
+FEWEST = 20
+"""Rows from which on it is known what goes with a value."""
 CAMERA, WHOLE_FIGURE = "camera", "full"
 
 
@@ -59,6 +62,11 @@ class Rows:
         self._whole = np.array([column.whole for column in columns])
         self._even = np.array([column.even for column in columns])
         self._circle = np.array([column.circle for column in columns])
+        self._decides = np.array([column.decides for column in columns])
+        self._number = np.array([not column.values for column in columns])
+        acts, heard = (np.array([getattr(column, name) for column in columns]) for name in ("acts", "heard"))
+        self._scenic = ~(self._own | self._kind | acts | heard)
+        self._absent: dict[tuple[int, int], NDArray[np.bool_]] = {}
         views = self.columns[names.index(CAMERA)].values if CAMERA in names else ()
         self._full = views.index(WHOLE_FIGURE) if views else None
         lost = [APART.get(column.name, DISAGREEING) if column.decides else 0.0 for column in columns]
@@ -67,19 +75,31 @@ class Rows:
         self._spoken[:, quiet] = spoken
 
     def decide(
-        self, said: NDArray[np.int64], seed: int, known: NDArray[np.float32] | None = None
+        self,
+        said: NDArray[np.int64],
+        seed: int,
+        *,
+        known: NDArray[np.float32] | None = None,
+        scene: NDArray[np.float32] | None = None,
+        number: int = 0,
     ) -> NDArray[np.float32]:
         """Every column of a picture, also those that words say, "k"; NaN where one does not apply.
 
         Args:
             said: the number of each column's value that the words say, "k"; negative where they say nothing.
-            known: the columns of a subject, "k", which then are no row's.
+            known: the columns of a subject, "k", which then are no row's, but for what cannot go with what
+                the words say of it.
+            scene: the columns of the picture that another subject was put into, "k": what is neither a
+                subject's own nor its doing is that picture's.
+            number: of the subject among those of the picture.
         """
         count, columns = self.rows.shape
-        bits = np.random.PCG64([seed, STREAM]).random_raw(2 * count + columns)
-        chances = ((np.asarray(bits) >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
+        bits = np.random.PCG64([seed, STREAM, number] if number else [seed, STREAM])
+        raw = bits.random_raw(2 * count + columns)
+        chances = ((np.asarray(raw) >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
         luck = -np.log(-np.log(chances[: 2 * count])).reshape(2, count)  # Gumbel: the greatest sum is a draw
-        said = self._implied(said)
+        if scene is None:
+            said = self._implied(said)
         if known is not None:
             said = np.where(self._kind, np.nan_to_num(known, nan=-1).astype(np.int64), said)
         # Of a mug there is less to say than of a woman: silence is no reason to draw one.
@@ -92,8 +112,36 @@ class Rows:
         anew = np.where(self._circle, chances, 2 * chances - 1).astype(np.float32)
         row = np.where(self._even & ~np.isnan(row), anew, row)
         if known is not None:
-            row = np.where(self._own | self._kind, known, row)
+            row = np.where(self._own | self._kind, self._fitting(known, said, row), row)
+        if scene is not None:
+            row = np.where(self._scenic, scene, row)
         return self._seen(row, said)
+
+    def _fitting(
+        self, known: NDArray[np.float32], said: NDArray[np.int64], row: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """A known subject; what never goes with something that words say of it is the row's, and what there
+        is not beside something that there is, is not there: a bald head's hair has no colour.
+        """
+        found = known.copy()
+        held = packed(known, self.columns)
+        for column in np.flatnonzero(self._own & self._decides & (said >= 0)):
+            among = self.rows[self.rows[:, column] == said[column]]
+            if len(among) >= FEWEST:
+                goes = ((among == held) | self._number & (among != NOWHERE) & (held != NOWHERE)).any(0)
+                found = np.where(goes, found, row)
+            found[column] = said[column]
+        for column in np.flatnonzero(self._own & self._decides & ~np.isnan(found)):
+            found[self._without(int(column), int(found[column]))] = math.nan
+        return found
+
+    def _without(self, column: int, value: int) -> NDArray[np.bool_]:
+        """Columns of a subject that there never are beside this value of one, "k"."""
+        if (column, value) not in self._absent:
+            among = self.rows[self.rows[:, column] == value]
+            enough = len(among) >= FEWEST
+            self._absent[column, value] = self._own & enough & (among == NOWHERE).all(0)
+        return self._absent[column, value]
 
     def _weights(self, said: NDArray[np.int64], among: NDArray[np.bool_]) -> NDArray[np.float32]:
         """Of every row, by columns among these: logarithms "n"."""

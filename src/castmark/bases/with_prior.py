@@ -16,7 +16,7 @@ from torch import Tensor
 
 from castmark.bases.facts import BaseFacts
 from castmark.bases.loaded import PRIOR, RECOGNITION
-from castmark.bases.prior import Prior, text_encoder_of
+from castmark.bases.prior import Prior, text_encoder_of, told_by
 from castmark.bases.recognised import RecognisingAdapter
 from castmark.bases.recognition import Recognition
 from castmark.bases.reference_files import find_reference
@@ -47,19 +47,19 @@ class WithPrior(StableDiffusion):
         self.recognition: Recognition | None = None
         if (folder := facts.folder / RECOGNITION).is_dir():
             self.recognition = _loaded(Recognition.load, folder)
-            if self.recognition.all != self.prior.columns:
+            if told_by(self.recognition.all) != told_by(self.prior.columns):
                 raise BaseError(
                     f"{folder}: recognises other things than the prior tells; "
                     f"run: castmark train recognition --out {facts.folder}"
                 )
         self._known: Tensor | None = None
-        self._scenes: dict[int, Tensor] | None = None
+        self._scenes: list[list[Tensor]] | None = None
 
     def open_reference(self, source: str | Path) -> ReferenceSource:
         """An IP-Adapter, beside which subjects are recognised where this base can."""
         if self.recognition is None:
             return super().open_reference(source)
-        return RecognisingAdapter.read(*find_reference(source)).beside(self)
+        return RecognisingAdapter.read(*find_reference(source)).beside(self, self.recognition)
 
     @contextmanager
     def knowing(self, known: Float[Tensor, "n k"]) -> Generator[None]:
@@ -74,25 +74,47 @@ class WithPrior(StableDiffusion):
     def one_scene(self) -> Generator[None]:
         """For as long, what is decided for the pictures of a batch is of one scene each, the first time's, in
         the middle of which every subject is."""
-        self._scenes = {}
+        self._scenes = []
         try:
             yield
         finally:
             self._scenes = None
 
-    def completed(self, words: Sequence[Words], seeds: Sequence[int], *, worn: bool) -> list[Words]:
+    def completed(
+        self, words: Sequence[Words], seeds: Sequence[int], *, worn: bool, begun: bool = False
+    ) -> list[Words]:
         """With what they leave open beside them; what is a subject's own is what is known of it, or left to
-        what is worn."""
+        what is worn.
+
+        Raises:
+            BaseError: subjects are known of another number of pictures.
+        """
+        if begun and self._known is None:
+            return list(words)
         self.prior.to(self.device)
-        known = self._known if self._known is None else self._known.expand(len(words), -1)
-        found: list[Words] = []
-        for number, (each, seed) in enumerate(zip(words, seeds, strict=True)):
-            text, of = each["prompt_embeds"], None if known is None else known[number : number + 1]
-            told = self.prior.decided(text, [seed], shown=worn, known=of)
-            if self._scenes is not None:
-                told = self.prior.joined(told, self._scenes.setdefault(number, told))
-            found.append({"prompt_embeds": self.prior(text, told)})
-        return found
+        text = [each["prompt_embeds"] for each in words]
+        subjects: Sequence[Tensor | None] = [None] * len(words)
+        if self._known is not None:
+            if len(self._known) not in (1, len(words)):
+                raise BaseError(
+                    f"{len(words)} pictures of {len(self._known)} subjects; give each its own, or all one"
+                )
+            subjects = self._known.expand(len(words), -1).split(1)
+        scenes, number = self._scenes, 0 if self._scenes is None else len(self._scenes)
+        places = scenes[0] if scenes else [None] * len(words)
+        found = [
+            self.prior.whole(each, [seed], known=known, scenes=place, number=number)
+            for each, seed, known, place in zip(text, seeds, subjects, places, strict=True)
+        ]
+        if scenes is not None:
+            scenes.append([whole for whole, _ in found])
+        left = worn and self._known is None
+        told = [self.prior.besides(*each, shown=left) for each in found]
+        if begun:
+            told = [self.prior.own(each) for each in told]
+        elif scenes is not None:
+            told = [self.prior.middled(each) for each in told]
+        return [{"prompt_embeds": self.prior(*each)} for each in zip(text, told, strict=True)]
 
 
 def _loaded(load: Callable[[Path], T], folder: Path) -> T:

@@ -189,6 +189,7 @@ def learn_subject(
             few,
             on_event=on_event or (lambda _: None),
             scorer=scorer,
+            recognised=reference if isinstance(reference, ReferenceAdapter) else None,
             work=work,
         )
     return learn(

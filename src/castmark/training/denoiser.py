@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
 
 from castmark.bases.loaded import PRIOR
-from castmark.bases.prior import CONFIG, Telling, read_columns
+from castmark.bases.prior import CONFIG, Telling, read_columns, told_by
 from castmark.bases.words import write_words
 from castmark.training.autoencoder import LATENT_CHANNELS, PLAN_CHANNELS, SIZE, grown, taken
 from castmark.training.common import TrainSettings, forget_path, hardware, load_checkpoint, write_card
@@ -231,9 +231,12 @@ def new_model(base: Path, reference: Path) -> TextToLatents:
 
 def shipped_telling(folder: Path) -> Telling:
     """What the prior in a folder tells, if its columns are this scope's; else, untrained."""
-    if (folder / CONFIG).is_file() and read_columns(folder)[:2] == (told_columns(), TEXT_WIDTH):
-        return Telling.load(folder)
-    return Telling(told_columns(), TEXT_WIDTH)
+    made = Telling(told_columns(), TEXT_WIDTH)
+    if (folder / CONFIG).is_file():
+        columns, width, _ = read_columns(folder)
+        if (told_by(columns), width) == (told_by(made.columns), TEXT_WIDTH):
+            made.load_state_dict(Telling.load(folder).state_dict())
+    return made
 
 
 def learning_model(settings: TrainSettings) -> TextToLatents:

@@ -24,8 +24,8 @@ VIEWS = 4
 CAPTIONS = 3
 REFERENCES = VIEWS - 1
 LEFT, UNREAD = (0.25, 0.1) if DEFAULT.decided else (1.0, 0.0)
-"""How often what is a subject's own is left to its references: all of it, so the reference adapter learns, or
-a column of it, as where a reader is not sure. Otherwise it is told as it is read off them."""
+"""How often what is a subject's own is left to its references: all of it, or a column of it, so that the
+reference adapter goes on learning. Otherwise it is told as it is, which what recognition tells comes near."""
 NAMES = ("latents", "weight", "tokens", "seen", "labels", "said", "standing")
 
 
@@ -63,6 +63,13 @@ class Batch:
     def asked(self) -> Tensor:
         """What the caption says or the references alone show, Bool "b k"."""
         return self.said | F.pad(self.left, (0, 0, 0, len(self.said) - len(self.left)))
+
+    @property
+    def unaided(self) -> Tensor:
+        """What the caption says or the references show, where nothing is told, Bool "b k"."""
+        own = torch.from_numpy(of_subject()).to(self.said.device)
+        referenced = torch.arange(len(self.said), device=own.device) < len(self.seen)
+        return self.said | own & referenced[:, None]
 
     @property
     def told(self) -> Tensor:

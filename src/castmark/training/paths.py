@@ -34,6 +34,8 @@ STEPS_BETWEEN = 2
 PATH_BATCH = 64
 PATHS = "paths"
 """Folder of the teacher's paths in the work folder."""
+FORM = 2
+"""Counts up as what is kept of them changes."""
 FIELDS = ("noisy", "ids", "target", "weight", "labels", "asked", "standing")
 
 

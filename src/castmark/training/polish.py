@@ -19,9 +19,11 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from castmark.bench.truth import columns
 from castmark.training import parallel, teacher
@@ -34,7 +36,7 @@ from castmark.training.latents import LATENTS, Batch, LatentPool
 from castmark.training.loop import PRINT_EVERY, Loop
 from castmark.training.muon import groups
 from castmark.training.parallel import Rank
-from castmark.training.paths import PathPool, Paths, between, fill, rendered_paths
+from castmark.training.paths import FORM, PathPool, Paths, between, fill, rendered_paths
 from castmark.training.student import OWN_SHARE_OF_TOLD, Levels, answered, student_loss
 from castmark.training.variety import Variety
 from castmark_adapters.subject import sha256
@@ -66,7 +68,7 @@ def train(settings: TrainSettings) -> None:
     before = json.loads((settings.out / "card.json").read_text())
     student = settings.work / "student.pt"
     began = sha256(student.read_bytes()) if student.is_file() else "what shipped"
-    made_of(settings.work, "polished.pt", OWN, origin=began)
+    made_of(settings.work, "polished.pt", OWN, origin=f"{began} {FORM}")
     teacher.keep_fitting(settings)
     if not list((settings.work / LATENTS).glob("*.npz")):
         parallel.run(teacher.shard, settings.threads, settings, teacher.SHARDS)
@@ -153,27 +155,55 @@ def _polish(settings: TrainSettings, minutes: float, rank: Rank) -> None:
     while loop.going:
         level, told = levels.next()
         batch = fresh.batch(size, referenced=size // 2)
-        paths = rendered_paths(path, batch, noise) if kept is None else kept.batch(size // 2)
-        start = torch.randn(batch.clean.shape, generator=noise, device=device)
+        if kept is None:
+            found = _on_renders(model, path, batch, level, noise, told=told)
+        else:
+            found = _beside_own(model, path, batch, level, noise, kept.batch(size // 2))
         with half_precision(device):
-            if kept is None:
-                loss, answers = student_loss(model, path, paths, level, own=told, told=told)
-                drawn, asked = answers, torch.ones_like(batch.asked) if told else batch.asked
-            else:
-                loss, answers = student_loss(model, path, paths, level, own=False)
-                drawn, asked = answered(model, path, batch, start, level, own=True), batch.asked
-            features, outputs = critic.look(asked_in(drawn, path, noise))
-            criticism = misread(outputs, batch.labels, asked, columns()).mean()
-            wrong = criticism
-            if variety is not None:
-                wrong = wrong + variety.loss(outputs, batch.labels, asked)
-            beside = [(CRITIC, wrong)]
+            features, outputs = critic.look(asked_in(found.drawn, path, noise))
+            criticism = misread(outputs, batch.labels, found.asked, columns()).mean()
+            varied = 0.0 if variety is None else variety.loss(outputs, batch.labels, found.asked)
+            beside = [(CRITIC, criticism + varied)]
             with torch.no_grad():
                 known, _ = critic.look(asked_in(batch.clean, path, noise))
             seen = adversary.learn(known, features, rank)
             if adversary.ready:
                 beside.append((ADVERSARY, adversary.doubt(features)))
-        loop.update(steered(loss, answers, beside, drawn), size)
+        loop.update(steered(found.loss, found.held, beside, found.drawn), size)
         if rank.leads and loop.step % PRINT_EVERY == 0:
-            print(f"critic {float(criticism):.3f}, adversary {seen:.2f}, {variety}", flush=True)  # noqa: T201
+            more = "" if variety is None else f", {variety}"
+            print(f"critic {float(criticism):.3f}, adversary {seen:.2f}{more}", flush=True)  # noqa: T201
     loop.finish()
+
+
+class _Answers(NamedTuple):
+    loss: Tensor
+    """Of regression."""
+    held: Tensor
+    """Answers that it is of."""
+    drawn: Tensor
+    """Answers that critic and adversary look at."""
+    asked: Tensor
+    """What was to be in those, Bool "b k"."""
+
+
+def _on_renders(
+    model: TextToLatents, path: NoisePath, batch: Batch, level: int, noise: torch.Generator, *, told: bool
+) -> _Answers:
+    """Where a prior tells what words leave open (but for a few steps): one answer to each, held to its
+    render."""
+    paths = rendered_paths(path, batch, noise)
+    with half_precision(noise.device.type):
+        loss, drawn = student_loss(model, path, paths, level, own=told, told=told)
+    return _Answers(loss, drawn, drawn, torch.ones_like(batch.said) if told else batch.unaided)
+
+
+def _beside_own(
+    model: TextToLatents, path: NoisePath, batch: Batch, level: int, noise: torch.Generator, paths: Paths
+) -> _Answers:
+    """Answers to other captions beside the ones that are held to the student's own paths."""
+    start = torch.randn(batch.clean.shape, generator=noise, device=noise.device)
+    with half_precision(noise.device.type):
+        loss, held = student_loss(model, path, paths, level, own=False)
+        drawn = answered(model, path, batch, start, level, own=True)
+    return _Answers(loss, held, drawn, batch.asked)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -22,11 +21,12 @@ from torch import Tensor
 
 from castmark.bases.attribute_network import SIDE
 from castmark.bases.loaded import RECOGNITION
-from castmark.bases.recognition import Recognition
+from castmark.bases.prior import told_by
+from castmark.bases.recognition import KIND, Recognition
 from castmark.bench.truth import Reading, columns, marks
 from castmark.bench.truth.marks import Marks, mean, only
 from castmark.errors import InputError
-from castmark.training.common import TrainSettings, half_precision, hardware, write_card
+from castmark.training.common import TrainSettings, half_precision, hardware, made_of, write_card
 from castmark.training.degrade import degrade
 from castmark.training.labels import labels_of
 from castmark.training.loop import Loop
@@ -34,9 +34,12 @@ from castmark.training.reference_pool import reference_picture
 from castmark.training.supply import Replay, Supply
 from castmark.training.told import told_columns
 from castmark.training.truth_reader import learning_of
+from castmark_adapters.subject import sha256
 from castmark_world import DEFAULT, Scene, render, sample_subject, stage
 
-SEED = 85_000
+SEED, RATES_SEED = 85_000, 87_000
+RATES = 3000
+"""Subjects that are counted, for how things are in the world."""
 HELD_OUT_SEED, HELD_OUT = 86_000, 300
 """Subjects, each with `REFERENCES` pictures."""
 REFERENCES = 4
@@ -66,7 +69,9 @@ def train(settings: TrainSettings) -> None:
         raise InputError(f"bases of the scope {DEFAULT.name!r} have no prior (castmark_world/scopes.py)")
     torch.set_num_threads(settings.threads)
     torch.manual_seed(SEED + settings.seed)
+    made_of(settings.work, "recognition.pt", origin=sha256(repr(told_by(told_columns())).encode()))
     recognition = Recognition(told_columns()).to(settings.device)
+    recognition.count(torch.from_numpy(_subjects()))
     network = recognition.network.to(memory_format=torch.channels_last)
     fresh = not (settings.work / "recognition.pt").is_file()
     peak = PEAK_RATE if fresh else PEAK_RATE / 2
@@ -102,10 +107,21 @@ def batch_of(seed: int, number: int) -> Batch:
     """References and what they are of, from their number."""
     rng = np.random.default_rng((SEED, seed, number))
     scenes = [stage(sample_subject(rng), rng) for _ in range(BATCH)]
-    pixels = torch.from_numpy(np.stack([_reference(scene, rng) for scene in scenes])).permute(0, 3, 1, 2)
-    worse = degrade(pixels.float().div_(255), rng, gain=GAIN, shift=SHIFT)
+    worse = _worse(np.stack([_reference(scene, rng) for scene in scenes]), rng)
     labels = np.stack([own_of(scene) for scene in scenes])
-    return Batch(worse.mul_(255).round_().byte(), torch.from_numpy(labels))
+    return Batch(worse.mul(255).round().byte(), torch.from_numpy(labels))
+
+
+def _worse(pictures: NDArray[np.uint8], rng: np.random.Generator) -> Tensor:
+    """UInt8 "b 256 256 3" to Float "b 3 256 256", degraded."""
+    pixels = torch.from_numpy(pictures).permute(0, 3, 1, 2).float().div_(255)
+    return degrade(pixels, rng, gain=GAIN, shift=SHIFT)
+
+
+def _subjects() -> NDArray[np.float32]:
+    """What is the own of subjects as often as the world has them, "m k"."""
+    rng = np.random.default_rng(RATES_SEED)
+    return np.stack([own_of(stage(sample_subject(rng), rng)) for _ in range(RATES)])
 
 
 def own_of(scene: Scene) -> NDArray[np.float32]:
@@ -129,7 +145,7 @@ def figures(recognition: Recognition, count: int = HELD_OUT) -> dict[str, float]
     rng = np.random.default_rng(HELD_OUT_SEED)
     subjects = [sample_subject(rng, split="test") for _ in range(count)]
     scenes = [[stage(subject, rng) for _ in range(REFERENCES)] for subject in subjects]
-    pictures = [[_reference(scene, rng) for scene in some] for some in scenes]
+    pictures = [_worse(np.stack([_reference(scene, rng) for scene in some]), rng) for some in scenes]
     told: dict[str, float] = {"n": count}
     for shown in (1, REFERENCES):
         rows = [_marks(recognition, s[0], p[:shown]) for s, p in zip(scenes, pictures, strict=True)]
@@ -139,10 +155,9 @@ def figures(recognition: Recognition, count: int = HELD_OUT) -> dict[str, float]
     return told
 
 
-def _marks(recognition: Recognition, scene: Scene, pictures: Sequence[NDArray[np.uint8]]) -> Marks:
-    images = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float().div_(255)
-    names = {recognition.all[i].name for i in recognition.at}
-    reading = reading_of(recognition(images))
+def _marks(recognition: Recognition, scene: Scene, pictures: Tensor) -> Marks:
+    names = {recognition.all[i].name for i in recognition.at} - {KIND}
+    reading = reading_of(recognition(pictures))
     return marks(replace(scene, camera="full"), reading, frozenset(names))
 
 

@@ -190,6 +190,7 @@ class _Worn:
         self.call_arguments: dict[str, Any] = {}
         self.model: Any = None  # no LoRA is worn or learned here
         self.slots: Any = None
+        self.regions: Any = None
 
 
 def _loss(

@@ -38,6 +38,7 @@ from castmark.training.loop import Loop
 from castmark.training.muon import groups
 from castmark.training.parallel import Rank
 from castmark.training.paths import (
+    FORM,
     GUIDANCE,
     PATH_BATCH,
     PATHS,
@@ -146,7 +147,7 @@ def train(settings: TrainSettings) -> None:
     taught = load_checkpoint(teacher)
     if taught is None:
         raise FileNotFoundError(f"{settings.work}: no teacher.pt; run `castmark train teacher` first")
-    made_of(settings.work, "student.pt", PATHS, origin=sha256(teacher.read_bytes()))
+    made_of(settings.work, "student.pt", PATHS, origin=f"{sha256(teacher.read_bytes())} {FORM}")
     processes = parallel.trainers(settings)
     facts: dict[str, Any] = {
         "distilled": True,
