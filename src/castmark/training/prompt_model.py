@@ -155,7 +155,7 @@ def pools_of(vocabulary: Vocabulary, written: dict[str, list[str]]) -> dict[str,
         "listed": [s for kind in KINDS for s in samples(terms[kind]["words"], kind)],
         "excepted": [s for kind in KINDS for s in samples(terms[kind].get("exceptions") or (), None)],
         "captions": [s for kind, texts in said.items() for s in samples(texts, kind)],
-        "plain": samples(sections("written/plain.txt")["plain"], None),
+        "plain": samples(sections("written/plain.txt.xz")["plain"], None),
     }
 
 
