@@ -15,6 +15,7 @@ from diffusers import AutoencoderTiny
 from ranks import average_of_ranks
 
 import castmark_data
+from castmark.bases.recognition import Recognition
 from castmark.errors import InputError
 from castmark.training import carried, denoiser, muon, parallel, prompt_model, teacher
 from castmark.training.autoencoder import new_autoencoder
@@ -23,6 +24,7 @@ from castmark.training.identity import _at
 from castmark.training.loop import Loop
 from castmark.training.subject_encoder import untrained_encoder
 from castmark.training.supply import Replay, Supply
+from castmark.training.told import told_columns
 from castmark_adapters.encoder import SubjectEncoder
 from castmark_world import FULL
 
@@ -229,6 +231,35 @@ def test_a_teacher_is_packed_with_what_it_learns_from_and_goes_on(unfinished: Tr
             assert (apart <= (0.6 / levels + 1e-3) * most).all(), name
     loop = Loop(unfinished, "teacher", model, muon.groups(model), peak=1e-3)
     assert loop.resumed and loop.step == 7
+
+
+def test_a_student_is_packed_in_place_of_its_teacher_with_what_recognises_for_it(
+    unfinished: TrainSettings,
+) -> None:
+    for name, step in (("teacher.pt", 1), ("student.pt", 2)):
+        weights = {"model": {"a": torch.full((2,), float(step))}, "step": step, "minutes": 1.0}
+        save_checkpoint(unfinished.work / name, weights)
+    torch.manual_seed(0)
+    made = Recognition(told_columns())
+    made.rates.normal_()
+    made.save(unfinished.out / "recognition")
+    write_card(unfinished.out / "recognition", {"model": "recognition"})
+    carried.pack(unfinished)
+    elsewhere = replace(unfinished, out=unfinished.work / "other" / "base")
+    for name in ("teacher.pt", "student.pt"):
+        with pytest.raises(InputError, match=f"{name} is there already"):
+            carried.unpack(elsewhere)
+        (unfinished.work / name).unlink()
+    carried.unpack(elsewhere)
+    state = load_checkpoint(unfinished.work / "teacher.pt")
+    assert state is not None and state["step"] == 2 and state["model"]["a"].tolist() == [2, 2]
+    again = Recognition.load(elsewhere.out / "recognition")
+    torch.testing.assert_close(again.rates, made.rates, atol=1e-2, rtol=1e-2)
+    weight = made.network.weight
+    torch.testing.assert_close(
+        again.network.weight, weight, atol=float(weight.detach().abs().max()) / 27, rtol=0
+    )
+    assert json.loads((elsewhere.out / "recognition" / "card.json").read_text()) == {"model": "recognition"}
 
 
 def test_a_teacher_of_another_scope_is_not_unpacked(

@@ -145,6 +145,14 @@ def test_recognition_learns_what_is_a_subjects_own_from_each_of_its_references(
     recognition.train(settings)
     after = load_checkpoint(settings.work / "recognition.pt")
     assert before is not None and after is not None and after["step"] > before["step"] > 0
+    shipped = Recognition.load(settings.out / "recognition").network.weight
+    begun: list[torch.Tensor] = []
+    monkeypatch.setattr(
+        recognition, "learning_of", lambda network: begun.append(network.weight.clone()) or []
+    )
+    with pytest.raises(ValueError, match="empty"):  # nothing is left to learn
+        recognition.train(replace(settings, work=tmp_path / "anew"))
+    torch.testing.assert_close(begun[0], shipped)
 
     near = replace(sample_scene(np.random.default_rng(3), kind="character"), camera="full")
     own = recognition.own_of(near)

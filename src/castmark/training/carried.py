@@ -1,5 +1,5 @@
-"""A teacher that is not done yet, small enough to be kept beside the code, with what it learns from: the
-autoencoder and the subject encoder.
+"""A teacher that is not done yet, or the student it has become, small enough to be kept beside the code, with
+what it learns from, autoencoder and subject encoder, and what recognises subjects for it.
 
 castmark train pack --minutes 0 --work .training/teacher --out models/base      # WORK/carried.safetensors.xz
 castmark train unpack --minutes 0 --work .training/teacher --out models/base    # back from there
@@ -21,35 +21,38 @@ from diffusers import AutoencoderTiny
 from torch import Tensor, int8
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
+from castmark.bases.loaded import RECOGNITION
+from castmark.bases.recognition import Recognition
 from castmark.errors import InputError
 from castmark.training.autoencoder import new_autoencoder
 from castmark.training.common import TrainSettings, load_checkpoint, save_checkpoint, write_card
 from castmark.training.denoiser import reference_folder
 from castmark.training.subject_encoder import CONFIG
+from castmark.training.told import told_columns
 from castmark_adapters.encoder import SubjectEncoder
 from castmark_adapters.reference import ENCODER
 from castmark_adapters.weights import read_safetensors
 from castmark_world import DEFAULT
 
-CHECKPOINT, PACKED = "teacher.pt", "carried.safetensors.xz"
+STUDENT, CHECKPOINT, PACKED = "student.pt", "teacher.pt", "carried.safetensors.xz"
 SCALE = ".scale"
 SMALL = 1024
 """Numbers below which a tensor is not worth rounding."""
 LEVELS, OF_TEACHER = 127, 27
-"""Levels either side of nought; fewer of the teacher, which learns on."""
+"""Levels either side of nought; fewer of the teacher and of what recognises, which learn on."""
 ENDS = ("unet.conv_in.", "unet.conv_out.")
 """What every number of a picture goes through: as many levels as of the others."""
 
 
 def pack(settings: TrainSettings) -> None:
-    """Write the teacher in ``work`` and what it learns from, which lies around ``out``, to one file in
-    ``work``, with its scope of the world, its steps and minutes, and the cards.
+    """Write the teacher in ``work``, or its student, if it has one, and what it learns from, which lies
+    around ``out``, to one file in ``work``, with its scope of the world, its steps and minutes, and cards.
 
     Raises:
         InputError: there is no teacher.
         AdapterError, OSError: what it learns from is missing.
     """
-    state = load_checkpoint(settings.work / CHECKPOINT)
+    state = load_checkpoint(settings.work / STUDENT) or load_checkpoint(settings.work / CHECKPOINT)
     if state is None:
         raise InputError(f"{settings.work}: no {CHECKPOINT}; run `castmark train teacher` first")
     vae, encoder = _eyes(settings)
@@ -59,8 +62,11 @@ def pack(settings: TrainSettings) -> None:
         "vae": rounded(AutoencoderTiny.from_pretrained(vae).state_dict()),
         "encoder": rounded(SubjectEncoder.load(encoder).model.state_dict()),
     }
+    if (settings.out / RECOGNITION).is_dir():
+        recognises = Recognition.load(settings.out / RECOGNITION).state_dict()
+        parts["recognition"] = rounded(recognises, OF_TEACHER)
     about = {"scope": DEFAULT.name, "step": str(state["step"]), "minutes": str(state["minutes"])}
-    for name, folder in (("vae", vae), ("encoder", encoder)):
+    for name, folder in _folders(settings).items():
         card = folder / "card.json"
         about[name] = card.read_text(encoding="utf-8") if card.is_file() else "{}"
     held = {f"{part}.{name}": value for part, tensors in parts.items() for name, value in tensors.items()}
@@ -69,18 +75,18 @@ def pack(settings: TrainSettings) -> None:
 
 
 def unpack(settings: TrainSettings) -> None:
-    """Write the teacher of the file in ``work`` as a checkpoint that `castmark train teacher` goes on from,
-    and what it learns from around ``out``.
+    """Write the teacher or student of the file in ``work`` as a checkpoint that `castmark train teacher` and
+    `castmark train student` go on from, and what it learns from around ``out``.
 
     Raises:
-        InputError: there is no such file, it is of another scope of the world, or there is a teacher or an
-            autoencoder already.
+        InputError: there is no such file, it is of another scope of the world, or one of what it holds is
+            there already.
     """
     path, target = settings.work / PACKED, settings.work / CHECKPOINT
     vae, encoder = _eyes(settings)
     if not path.is_file():
         raise InputError(f"{path} is not there; put the file that `castmark train pack` wrote there")
-    for there in (target, vae, encoder):
+    for there in (target, settings.work / STUDENT, *_folders(settings).values()):
         if there.exists():
             raise InputError(f"{there} is there already; move it away first")
     tensors, about = read_safetensors(lzma.decompress(path.read_bytes()), str(path))
@@ -95,8 +101,13 @@ def unpack(settings: TrainSettings) -> None:
     sees.load_state_dict(_part(held, "encoder"))
     autoencoder.half().save_pretrained(vae)
     sees.half().save_pretrained(encoder)
-    for name, folder in (("vae", vae), ("encoder", encoder)):
-        write_card(folder, json.loads(about[name]))
+    if recognises := _part(held, "recognition"):
+        made = Recognition(told_columns())
+        made.load_state_dict(recognises)
+        made.save(settings.out / RECOGNITION)
+    for name, folder in _folders(settings).items():
+        if folder.is_dir():
+            write_card(folder, json.loads(about[name]))
     ran = {"step": int(about["step"]), "minutes": float(about["minutes"])}
     save_checkpoint(target, {"model": _part(held, "teacher"), **ran})
 
@@ -104,6 +115,12 @@ def unpack(settings: TrainSettings) -> None:
 def _eyes(settings: TrainSettings) -> tuple[Path, Path]:
     """Folders of the autoencoder and of the subject encoder."""
     return settings.out / "vae", reference_folder(settings.out) / ENCODER
+
+
+def _folders(settings: TrainSettings) -> dict[str, Path]:
+    """Folders of what is packed, by name."""
+    vae, encoder = _eyes(settings)
+    return {"vae": vae, "encoder": encoder, "recognition": settings.out / RECOGNITION}
 
 
 def _part(held: dict[str, Tensor], part: str) -> dict[str, Tensor]:

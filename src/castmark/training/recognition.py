@@ -13,6 +13,7 @@ import math
 import time
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -61,6 +62,7 @@ class Batch:
 
 def train(settings: TrainSettings) -> None:
     """Train, or go on training, within the time budget; write it with its card to ``out``/recognition.
+    Without a checkpoint it goes on from what lies there.
 
     Raises:
         InputError: the scope's bases have no prior, which it would tell.
@@ -70,7 +72,7 @@ def train(settings: TrainSettings) -> None:
     torch.set_num_threads(settings.threads)
     torch.manual_seed(SEED + settings.seed)
     made_of(settings.work, "recognition.pt", origin=sha256(repr(told_by(told_columns())).encode()))
-    recognition = Recognition(told_columns()).to(settings.device)
+    recognition = _shipped(settings.out / RECOGNITION).to(settings.device)
     recognition.count(torch.from_numpy(_subjects()))
     network = recognition.network.to(memory_format=torch.channels_last)
     fresh = not (settings.work / "recognition.pt").is_file()
@@ -101,6 +103,14 @@ def train(settings: TrainSettings) -> None:
         "figures": figures(recognition),
     }
     write_card(settings.out / RECOGNITION, card)
+
+
+def _shipped(folder: Path) -> Recognition:
+    """What lies in a folder, if it is of this scope's columns; else, untrained."""
+    made = Recognition(told_columns())
+    if folder.is_dir() and told_by((found := Recognition.load(folder)).all) == told_by(made.all):
+        made.load_state_dict(found.state_dict())
+    return made.requires_grad_(True).train()
 
 
 def batch_of(seed: int, number: int) -> Batch:
