@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Protocol
+from typing import Protocol, cast
 
 import torch
 from jaxtyping import Float
@@ -93,7 +93,8 @@ class Recognised(SubjectReference):
                 already worn.
         """
         assert isinstance(self.adapter, RecognisingAdapter)
-        if host.model is not self.adapter.model:
+        model, worn_on = self.adapter.model, cast("object", host.model)
+        if worn_on is not model:
             raise HostError("another base recognised this subject; open the reference adapter with this one")
-        with super().worn(host), self.adapter.model.knowing(self.known) if self.scale else nullcontext():
+        with super().worn(host), model.knowing(self.known) if self.scale else nullcontext():
             yield
