@@ -273,3 +273,19 @@ def test_a_teacher_of_another_scope_is_not_unpacked(
     with pytest.raises(InputError, match="learned in the scope 'first', and this is 'full'"):
         carried.unpack(elsewhere)
     assert not elsewhere.out.exists() and not (unfinished.work / "teacher.pt").exists()
+
+
+def test_shards_are_made_where_there_are_none_that_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[object] = []
+    folder = tmp_path / "latents"
+    folder.mkdir()
+    monkeypatch.setattr(teacher, "keep_fitting", lambda settings: [p.unlink() for p in folder.glob("un*")])
+    monkeypatch.setattr(teacher.parallel, "run", lambda *given: made.append(given[0]))
+    settings = TrainSettings(minutes=1, work=tmp_path, out=tmp_path)
+    (folder / "unfit.npz").touch()
+    teacher.some_shards(settings)
+    (folder / "fit.npz").touch()
+    teacher.some_shards(settings)
+    assert made == [teacher.shard]

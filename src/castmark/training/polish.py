@@ -69,9 +69,7 @@ def train(settings: TrainSettings) -> None:
     student = settings.work / "student.pt"
     began = sha256(student.read_bytes()) if student.is_file() else "what shipped"
     made_of(settings.work, "polished.pt", OWN, origin=f"{began} {FORM}")
-    teacher.keep_fitting(settings)
-    if not list((settings.work / LATENTS).glob("*.npz")):
-        parallel.run(teacher.shard, settings.threads, settings, teacher.SHARDS)
+    teacher.some_shards(settings)
     behind = {"steps": before["steps"], "minutes": before["minutes"]}
     before.setdefault("student", behind)
     if before.get("polished") and not (settings.work / "polished.pt").exists():

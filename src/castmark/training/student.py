@@ -48,7 +48,7 @@ from castmark.training.paths import (
     load_teacher,
     rendered_paths,
 )
-from castmark.training.teacher import TIMES_ON_GPU, compiles, warm_up
+from castmark.training.teacher import TIMES_ON_GPU, compiles, some_shards, warm_up
 from castmark_adapters.subject import sha256
 from castmark_world import DEFAULT
 
@@ -138,7 +138,8 @@ def train(settings: TrainSettings) -> None:
 
     Each of ``threads`` is a process of its own; on a GPU there is one. Paths already in ``work``/paths are
     used and added to; what was made of another teacher, or of this one before it learned on, is put
-    aside.
+    aside. Where a prior tells everything, it learns from the shards in ``work``/latents instead, which it
+    makes if there are none.
 
     Raises:
         FileNotFoundError: ``work`` holds no teacher.
@@ -155,6 +156,7 @@ def train(settings: TrainSettings) -> None:
         "teacher": {"steps": taught["step"], "minutes": round(taught["minutes"], 1)},
     }
     if DEFAULT.decided:
+        some_shards(settings)
         parallel.run(_train_student, processes, settings, settings.minutes)
     else:
         parallel.run(follow, processes, settings, settings.minutes * PATH_SHARE)

@@ -178,6 +178,13 @@ def keep_fitting(settings: TrainSettings) -> None:
     made_of(settings.work, LATENTS, WAITING, origin=" ".join(digest_of(eye) for eye in eyes))
 
 
+def some_shards(settings: TrainSettings) -> None:
+    """Make shards, where ``work`` holds none that fit."""
+    keep_fitting(settings)
+    if not list((settings.work / LATENTS).glob("*.npz")):
+        parallel.run(shard, settings.threads, settings, SHARDS)
+
+
 def _watch(makers: Sequence[BaseProcess], failed: Path, ended: Event) -> None:
     while not ended.wait(1.0):
         if codes := [maker.exitcode for maker in makers if maker.exitcode]:
