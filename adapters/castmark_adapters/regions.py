@@ -51,6 +51,8 @@ class Regions:
 
     def __init__(self, regions: Sequence[Region]) -> None:
         self.regions = tuple(regions)
+        self.lengths: Sequence[int] | None = None
+        """Tokens of each region's words, as who draws puts them together; as many of each, if not told."""
 
     @property
     def ingredients(self) -> tuple[Ingredient, ...]:
@@ -88,9 +90,11 @@ class Regions:
             masks = region_masks([region.box for region in self.regions], (sample.shape[2], sample.shape[3]))
             masks = masks.to(sample)
             out = torch.zeros_like(sample)
-            if encoder_hidden_states.shape[1] % len(self.regions):
-                raise HostError("a call with one text while regions are worn; give it the words of each")
-            words = encoder_hidden_states.chunk(len(self.regions), 1)
+            given, count = encoder_hidden_states.shape[1], len(self.regions)
+            lengths = self.lengths or [given // count] * count
+            if sum(lengths) != given:
+                raise HostError(f"{given} tokens, where the words of {count} regions are {sum(lengths)}")
+            words = encoder_hidden_states.split(list(lengths), 1)
             for region, text, mask in zip(self.regions, words, masks, strict=True):
                 out = out + mask * _asked(host, unet, region, sample, timestep, text, more)
             return UNet2DConditionOutput(sample=out) if whole else (out,)
@@ -100,7 +104,7 @@ class Regions:
             with uncompiled():  # what is worn changes within a step
                 yield
         finally:
-            host.regions = None
+            host.regions = self.lengths = None
             del unet.forward
 
 

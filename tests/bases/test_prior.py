@@ -19,6 +19,7 @@ from prior_samples import (
     COLOR,
     COLUMNS,
     EYES,
+    GOWN,
     HAT,
     HOLDS,
     HUE,
@@ -35,6 +36,9 @@ from prior_samples import (
     rows,
     spoken,
     world,
+)
+from prior_samples import (
+    decided as told_by_prior,
 )
 
 from castmark.bases import find_base, hub, open_base
@@ -81,7 +85,7 @@ def test_what_is_decided_follows_from_the_seed_and_numbers_are_drawn_anew() -> N
     assert women[:, EYES].min() < -0.9 and women[:, EYES].max() > 0.9 and abs(women[:, EYES].mean()) < 0.1
     assert women[:, HUE].min() < 0.05 and women[:, HUE].max() > 0.95
     assert np.isnan(women[women[:, CAMERA] == 1, LEGS]).all(), "a near camera shows none"
-    assert not np.isnan(women[women[:, CAMERA] == 0, LEGS]).any()
+    assert not np.isnan(women[(women[:, CAMERA] == 0) & (women[:, GOWN] == 0), LEGS]).any()
     mugs = decided({KIND: 0})
     assert np.isnan(mugs[:, [JOB, HAT, COLOR, LEGS, EYES, HUE]]).all()
     anything = decided({})
@@ -96,12 +100,12 @@ def test_rows_go_with_what_words_say_and_what_they_would_have_said_is_mostly_not
     women = decided({KIND: 1})
     assert share(women[:, JOB], 0) > 0.9, "a job would have been said"
     assert share(women[:, HOLDS], 1) < 0.12, "a pen would have been said"
-    assert 0.4 < share(women[women[:, CAMERA] == 0, LEGS], 1) < 0.6
+    assert 0.4 < share(women[(women[:, CAMERA] == 0) & (women[:, GOWN] == 0), LEGS], 1) < 0.6
     capped = decided({KIND: 1, HAT: 1})
     assert set(np.unique(capped[:, COLOR])) == {0, 1}, "the colour of a cap is decided where one is said"
     assert share(capped[:, JOB], 0) == 1
     assert share(decided({KIND: 1, LEGS: 0})[:, CAMERA], 0) == 1, "legs are seen"
-    assert (decided({KIND: 1, SIDE: 1})[:, X] > 0).all()
+    assert (decided({KIND: 1, SIDE: 1})[:, X] >= 0).all()
     odd = decided({KIND: 1, JOB: 1, HAT: 1}, range(100))
     assert (odd[:, KIND] == 1).all(), "what the world never has is drawn from what is nearest"
 
@@ -181,13 +185,13 @@ def test_what_is_said_is_left_to_the_words_and_what_is_worn_to_the_wearer() -> N
     prior, text = prior_of(kind=Words), torch.zeros(1, 5, WIDTH)
     text[0, 0, NAMED.index(COLUMNS[KIND])] = 2
     text[0, 0, NAMED.index(COLUMNS[HOLDS])] = 1
-    told = prior.decided(text, [3])[0]
+    told = told_by_prior(prior, text, [3])[0]
     assert told[[KIND, HOLDS]].isnan().all() and not told[[CAMERA, JOB, EYES, X]].isnan().any()
-    worn = prior.decided(text, [3], shown=True)[0]
+    worn = told_by_prior(prior, text, [3], shown=True)[0]
     own = torch.tensor([column.subject for column in COLUMNS])
     assert worn[own].isnan().all()
     torch.testing.assert_close(worn[~own], told[~own], equal_nan=True)
-    together = prior.decided(text.expand(2, -1, -1), [5, 3])
+    together = told_by_prior(prior, text.expand(2, -1, -1), [5, 3])
     torch.testing.assert_close(together[1], told, equal_nan=True)
 
 
@@ -196,8 +200,8 @@ def test_a_prior_is_read_as_it_was_written(tmp_path: Path) -> None:
     prior.save(tmp_path)
     again, text = Prior.load(tmp_path), torch.randn(2, 5, WIDTH)
     assert again.columns == COLUMNS and read_columns(tmp_path) == (COLUMNS, WIDTH, "0" * 64)
-    told = prior.decided(text, [1, 2])
-    torch.testing.assert_close(again.decided(text, [1, 2]), told, atol=5e-3, rtol=0, equal_nan=True)
+    told = told_by_prior(prior, text, [1, 2])
+    torch.testing.assert_close(told_by_prior(again, text, [1, 2]), told, atol=5e-3, rtol=0, equal_nan=True)
     torch.testing.assert_close(prior(text, told), again(text, told), atol=5e-3, rtol=0)
 
 

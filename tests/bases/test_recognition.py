@@ -18,6 +18,8 @@ from prior_samples import (
     COLOR,
     COLUMNS,
     EYES,
+    GLAZE,
+    GOWN,
     HAT,
     HOLDS,
     HUE,
@@ -26,19 +28,23 @@ from prior_samples import (
     LEGS,
     NAMED,
     NAN,
+    SIDE,
     WIDTH,
     Words,
     X,
     prior_of,
     rows,
 )
+from prior_samples import (
+    decided as told_by_prior,
+)
 from tiny_bases import write_reference
 
 from castmark.bases import open_base
 from castmark.bases.base import Base
-from castmark.bases.prior import OPEN, Column, text_encoder_of
+from castmark.bases.prior import OPEN, TOKENS, Column, text_encoder_of
 from castmark.bases.recognised import RecognisingAdapter
-from castmark.bases.recognition import Recognition, outputs_of, pixels_of
+from castmark.bases.recognition import Recognition, outputs_of, pixels_of, pooled
 from castmark.bases.with_prior import WithPrior
 from castmark.errors import BaseError
 from castmark.shot import Shot
@@ -87,10 +93,11 @@ def joined(patch: pytest.MonkeyPatch, *readings: torch.Tensor) -> torch.Tensor:
 
 def test_what_references_show_is_joined_by_how_surely_each_shows_it(monkeypatch: pytest.MonkeyPatch) -> None:
     near = reading(kind=(1, 1), job=(1, 1), hat=(2, 1), legs=(0, 0.1), eyes=(0.5, 100), hue=(0.98, 1))
-    far = reading(kind=(1, 1), job=(1, 1), hat=(1, 0.2), legs=(1, 1), eyes=(-0.5, 1), hue=(0.06, 1))
+    far = reading(kind=(1, 1), job=(1, 1), hat=(1, 0.2), legs=(1, 1), eyes=(-0.5, 4), hue=(0.06, 1))
     told = joined(monkeypatch, near, far)
     assert told[[KIND, JOB, HAT, LEGS]].tolist() == [1, 1, 2, 1]
-    assert abs(float(told[EYES]) - 0.49) < 0.01 and abs(float(told[HUE]) - 0.02) < 1e-3
+    assert abs(float(told[EYES]) - (100 * 0.5 - 4 * 0.5) / (104 - 1)) < 1e-4, "less the world's, once"
+    assert abs(float(told[HUE]) - 0.02) < 1e-3
     own = torch.tensor([column.subject or column.name == "kind" for column in COLUMNS])
     assert told[~own].isnan().all(), "where it stands is no subject's own"
     assert joined(monkeypatch, reading(kind=(0, 1))).isnan().sum() == len(COLUMNS) - 1, "nothing else applies"
@@ -131,7 +138,7 @@ def test_of_another_kind_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> Non
         Column("mug.hue", circle=True, subject=True),
     )
     made = Recognition(columns).eval()
-    outputs = torch.tensor([[SURELY, 0, SURELY, SURELY, 0.3, 0, SURELY, 1.0, 0]])
+    outputs = torch.tensor([[SURELY, 0, SURELY, SURELY, 0.3, -2, SURELY, 1.0, 0]])
     monkeypatch.setattr(made.network, "forward", lambda _: outputs)
     told = made(torch.zeros(1, 3, 256, 256))
     assert told[0] == 1 and told[1] == pytest.approx(0.3) and told[2].isnan()
@@ -164,15 +171,15 @@ def test_what_is_known_of_a_subject_is_told_in_place_of_rows() -> None:
     prior, text = prior_of(kind=Words), torch.zeros(2, 5, WIDTH)
     known = torch.full((1, len(COLUMNS)), NAN)
     known[0, [KIND, JOB, HAT, LEGS, EYES]] = torch.tensor([1, 1, 2, 1, 0.25])
-    told = prior.decided(text, [3, 4], shown=True, known=known)
-    free = prior.decided(text, [3, 4])
+    told = told_by_prior(prior, text, [3, 4], shown=True, known=known)
+    free = told_by_prior(prior, text, [3, 4])
     for row in told:
         assert row[[KIND, JOB, HAT, EYES]].tolist() == [1, 1, 2, 0.25] and row[HUE].isnan()
     assert not told[:, X].isnan().any() and not torch.equal(told[0, X], told[1, X])
     assert not torch.equal(free[0].nan_to_num(9), free[1].nan_to_num(9))
     each = torch.cat([known, known])
     each[1, EYES] = -0.75
-    assert prior.decided(text, [3, 4], shown=True, known=each)[:, EYES].tolist() == [0.25, -0.75]
+    assert told_by_prior(prior, text, [3, 4], shown=True, known=each)[:, EYES].tolist() == [0.25, -0.75]
 
 
 def test_words_that_surely_say_otherwise_are_left_to_speak(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,7 +191,7 @@ def test_words_that_surely_say_otherwise_are_left_to_speak(monkeypatch: pytest.M
         said[0, NAMED.index(COLUMNS[HAT])] = value
         likely = torch.full((1, len(NAMED)), sure)
         monkeypatch.setattr(prior.reading, "said", lambda _, likely=likely: (said, likely))
-        found = prior.decided(text, [3], shown=True, known=known)[0, HAT]
+        found = told_by_prior(prior, text, [3], shown=True, known=known)[0, HAT]
         torch.testing.assert_close(found, torch.tensor(told), equal_nan=True)
 
 
@@ -198,7 +205,7 @@ def test_words_that_agree_with_what_is_known_bring_what_they_name_into_view(
     said[0, NAMED.index(COLUMNS[LEGS])] = 1
     monkeypatch.setattr(prior.reading, "said", lambda _: (said, torch.ones(said.shape)))
     for seed in range(40):
-        told = prior.decided(text, [seed], shown=True, known=known)[0]
+        told = told_by_prior(prior, text, [seed], shown=True, known=known)[0]
         assert told[CAMERA] == 0 and told[LEGS].isnan(), "words say it, and the whole figure is seen"
 
 
@@ -218,6 +225,68 @@ def test_what_cannot_go_with_what_words_say_is_no_more_told() -> None:
     assert np.isnan(rows().decide(np.full(len(COLUMNS), OPEN), 3, known=known)[COLOR])
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_what_words_say_of_a_subject_brings_along_what_must_be_and_no_more(seed: int) -> None:
+    nurse = np.full(len(COLUMNS), NAN, np.float32)
+    nurse[[KIND, JOB, HAT, COLOR, LEGS, GOWN, EYES, HUE]] = 1, 1, 2, 1, 0, 0, 0.5, 0.25
+
+    def told(subject: np.ndarray, **words: int) -> np.ndarray:
+        said = np.full(len(COLUMNS), OPEN)
+        for name, value in words.items():
+            said[globals()[name]] = value
+        return rows().decide(said, seed, known=subject)
+
+    def but(found: np.ndarray, *at: int) -> np.ndarray:
+        return np.delete(found, [CAMERA, HOLDS, X, SIDE, *at])
+
+    full = told(nurse, CAMERA=0)
+    np.testing.assert_array_equal(but(full), but(nurse))
+    np.testing.assert_array_equal(but(told(nurse, CAMERA=0, HAT=1), HAT), but(nurse, HAT))
+    gown = told(nurse, CAMERA=0, GOWN=1)
+    assert np.isnan(gown[LEGS]) and gown[JOB] == 1, "the rest is as it was, whatever else they wear in gowns"
+    chef = told(nurse, CAMERA=0, JOB=2)
+    assert chef[[HAT, COLOR, LEGS, EYES]].tolist() == [3, 1, 0, 0.5]
+    bare = nurse.copy()
+    bare[[JOB, HAT, COLOR]] = 0, 0, NAN
+    assert told(bare, CAMERA=0, HAT=1)[COLOR] in (0, 1), "a cap has some colour"
+    assert (
+        told(bare, CAMERA=0, HAT=1)[COLOR]
+        == rows().decide(np.where(np.arange(len(COLUMNS)) == HAT, 1, OPEN), 77, known=bare)[COLOR]
+    ), "the same in every picture"
+    mug = np.full(len(COLUMNS), NAN, np.float32)
+    mug[[KIND, GLAZE]] = 0, 1
+    np.testing.assert_array_equal(but(told(mug, JOB=2, GOWN=1)), but(mug)), "no mug has a job"
+    both = nurse.copy()
+    both[[GOWN, LEGS]] = 1, 0
+    assert np.isnan(told(both, CAMERA=0)[LEGS]), "what is recognised apart is made to agree"
+
+
+def test_whom_words_surely_call_another_kind_of_thing_nothing_is_known_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    prior, text = prior_of(kind=Words), torch.zeros(1, 5, WIDTH)
+    known = torch.full((1, len(COLUMNS)), NAN)
+    known[0, [KIND, GLAZE]] = torch.tensor([0.0, 1.0])
+    said = torch.full((1, len(NAMED)), OPEN)
+    said[0, NAMED.index(COLUMNS[KIND])] = 1
+    for sure, own in ((0.99, NAN), (0.5, 1.0)):
+        likely = torch.full(said.shape, sure)
+        monkeypatch.setattr(prior.reading, "said", lambda _, likely=likely: (said, likely))
+        told = told_by_prior(prior, text, [3], shown=True, known=known)[0]
+        torch.testing.assert_close(told[GLAZE], torch.tensor(own), equal_nan=True)
+        assert told[[JOB, HAT, EYES]].isnan().all() and not told[X].isnan()
+
+
+def test_readings_count_by_what_they_add(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of close-ups that say no more than the world, if not quite the same, do not add up."""
+    rate = torch.tensor([[0.58, 0.19, 0.23]]).log()
+    vague, sees = torch.tensor([0.33, 0.33, 0.34]).log(), torch.tensor([0.7, 0.15, 0.15]).log()
+    assert pooled(torch.stack([sees, *[vague] * 5]), rate).argmax() == 0
+    weak = torch.tensor([0.1, 0.8, 0.1]).log()
+    assert pooled(torch.stack([weak]), rate).argmax() == 1
+    assert pooled(torch.stack([weak, weak, sees]), rate).argmax() == 1
+
+
 def test_a_near_camera_shows_no_legs_of_known_subjects() -> None:
     known = np.full(len(COLUMNS), NAN, np.float32)
     known[[KIND, LEGS]] = 1, 1
@@ -233,7 +302,9 @@ def test_subjects_of_one_picture_share_its_scene_and_nothing_else() -> None:
     first = np.stack([rows().decide(said, seed) for seed in range(200)])
     second = np.stack([rows().decide(said, seed, scene=first[seed], number=1) for seed in range(200)])
     np.testing.assert_array_equal(first[:, [CAMERA, X]], second[:, [CAMERA, X]])
-    np.testing.assert_array_equal(np.isnan(second[:, LEGS]), second[:, CAMERA] == 1)
+    np.testing.assert_array_equal(
+        np.isnan(second[:, LEGS]), (second[:, CAMERA] == 1) | (second[:, GOWN] == 1)
+    )
     assert (first[:, HOLDS] != second[:, HOLDS]).sum() > 5
     assert (first[:, EYES] != second[:, EYES]).all()
 
@@ -359,12 +430,43 @@ def test_of_an_image_to_start_from_only_the_subject_is_told(
         base.draw_from([shot], [picture])
     (told,) = rows
     known = adapter.of(mira).known
-    seen = [EYES, HUE] if known[0, KIND] else [KIND]
-    torch.testing.assert_close(told[:, seen][:, 1:], known[:, seen][:, 1:], equal_nan=True)
-    assert told[0, [CAMERA, LEGS, X]].isnan().all()
+    hidden = [i for i, column in enumerate(COLUMNS) if not column.subject or column.whole]
+    assert told[0, hidden].isnan().all()
+    torch.testing.assert_close(told[0, [EYES, HUE]], known[0, [EYES, HUE]], equal_nan=True)
+    assert not known[0, HUE].isnan()
 
 
-def test_it_is_told_of_its_own_base_of_as_many_pictures_and_at_any_strength_but_none(
+def test_of_an_image_in_regions_each_reads_its_own_words_whoever_is_known(
+    base: Base, mira: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter = base.open_reference(write_reference(tmp_path / "adapter", base.host.pipeline))
+    assert adapter is not None
+    picture = Image.new("RGB", base.default_size, (200, 40, 40))
+    picture.save(tmp_path / "start.png")
+    shot = base.resolve(Shot("a mug", start=StartImage.of(tmp_path / "start.png", 1.0)))
+    read: list[torch.Tensor] = []
+    unet = base.host.pipeline.unet
+    ask = type(unet).forward
+
+    def spied(*given: object, encoder_hidden_states: torch.Tensor, **more: object) -> object:
+        read.append(encoder_hidden_states)
+        return ask(*given, encoder_hidden_states=encoder_hidden_states, **more)
+
+    monkeypatch.setattr(type(unet), "forward", spied)
+    left, right = (0, 0, 0.5, 1), (0.5, 0, 1, 1)
+    parts = [Region([adapter.of(mira)], "a mug", left), Region([], "a woman", right)]
+    with Regions(parts).worn(base.host):
+        base.draw_from([shot], [picture])
+        with pytest.raises(HostError, match="tokens, where the words of 2 regions"):
+            base.host.pipeline(prompt_embeds=read[1], num_inference_steps=1)
+    words = [base.model.encode_text(text)["prompt_embeds"] for text in ("a mug", "a woman")]  # pyright: ignore[reportAttributeAccessIssue]
+    count = words[0].shape[1]
+    assert [each.shape[1] for each in read[:2]] == [count + TOKENS, count]
+    for found, wanted in zip(read, words, strict=False):
+        torch.testing.assert_close(found[:, :count], wanted)
+
+
+def test_it_is_told_of_its_own_base_of_as_many_pictures_and_at_any_strength(
     base: Base, folder: Path, mira: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     adapter = base.open_reference(write_reference(tmp_path / "adapter", base.host.pipeline))
@@ -377,10 +479,9 @@ def test_it_is_told_of_its_own_base_of_as_many_pictures_and_at_any_strength_but_
     with adapter.of_each([mira] * 3).worn(base.host), pytest.raises(BaseError, match="2 pictures of 3"):
         drawn(base, 1, 2)
     told = told_to(base, monkeypatch)
-    for scale in (0.3, 0.0):
-        with adapter.of(mira, scale).worn(base.host):
-            drawn(base, 1)
-    assert told[0] is not None and told[1] is None
+    with adapter.of(mira, 0.0).worn(base.host):
+        drawn(base, 1)
+    assert told[0] is not None
 
 
 def test_without_recognition_references_are_left_to_the_adapter(folder: Path, tmp_path: Path) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import lzma
 import shutil
 import threading
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -26,6 +28,8 @@ from castmark.training.subject_encoder import untrained_encoder
 from castmark.training.supply import Replay, Supply
 from castmark.training.told import told_columns
 from castmark_adapters.encoder import SubjectEncoder
+from castmark_adapters.subject import sha256
+from castmark_adapters.weights import read_safetensors
 from castmark_world import FULL
 
 
@@ -234,8 +238,10 @@ def test_a_teacher_is_packed_with_what_it_learns_from_and_goes_on(unfinished: Tr
 
 
 def test_a_student_is_packed_in_place_of_its_teacher_with_what_recognises_for_it(
-    unfinished: TrainSettings,
+    unfinished: TrainSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    decided = SimpleNamespace(name=carried.DEFAULT.name, decided=True)
+    monkeypatch.setattr(carried, "DEFAULT", decided)
     for name, step in (("teacher.pt", 1), ("student.pt", 2)):
         weights = {"model": {"a": torch.full((2,), float(step))}, "step": step, "minutes": 1.0}
         save_checkpoint(unfinished.work / name, weights)
@@ -244,8 +250,13 @@ def test_a_student_is_packed_in_place_of_its_teacher_with_what_recognises_for_it
     made.rates.normal_()
     made.save(unfinished.out / "recognition")
     write_card(unfinished.out / "recognition", {"model": "recognition"})
-    carried.pack(unfinished)
     elsewhere = replace(unfinished, out=unfinished.work / "other" / "base")
+    teacher_ = (unfinished.work / "teacher.pt").read_bytes()
+    for origin, step in (("0" * 64, 1), (sha256(teacher_), 2)):
+        (unfinished.work / "student.origin").write_text(origin)
+        carried.pack(unfinished)
+        _, about = read_safetensors(lzma.decompress((unfinished.work / carried.PACKED).read_bytes()), "")
+        assert about["step"] == str(step), "of another teacher it is not taken"
     for name in ("teacher.pt", "student.pt"):
         with pytest.raises(InputError, match=f"{name} is there already"):
             carried.unpack(elsewhere)

@@ -304,7 +304,7 @@ def test_a_teacher_learns_with_its_prior_which_then_learns_to_read(
     assert model.telling is not None
     assert torch.equal(model.telling.tell.weight, made.telling.tell.weight), "it is gone on from"
     text = model.embed(torch.full((2, 48), 7))
-    told_now = made.decided(text, [1, 2])
+    told_now, _ = made.whole(text, [1, 2])
     assert not torch.equal(told_now[0].nan_to_num(), told_now[1].nan_to_num())
     assert (made.reading.said(text)[0] >= OPEN).all()
 

@@ -322,10 +322,12 @@ class DiffusersBase:
         if self.regions is None:
             return list(said([shot.text for shot in shots]))
         parts: list[Sequence[Words]] = []
+        self.regions.lengths = None
         with self.model.one_scene():
             for region in self.regions.regions:
                 with wearing(self, region.adapters):
                     parts.append(said([region.text] * len(shots)))
+        self.regions.lengths = [part[0]["prompt_embeds"].shape[1] for part in parts]
         return [
             {name: torch.cat([w[name] for w in some], 1) for name in some[0]}
             for some in zip(*parts, strict=True)

@@ -33,8 +33,8 @@ from castmark_adapters.weights import all_finite, read_safetensors, write_safete
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 TOKENS = 16
 """In which everything is told."""
-MIDDLED = "x"
-"""Column of where a subject stands: 0 is the middle."""
+KIND, MIDDLED = "kind", "x"
+"""Columns of what a subject is, and of where it stands: 0 is the middle."""
 OPEN = -1
 """Where words say nothing of a column."""
 QUIET = -6.0
@@ -68,6 +68,8 @@ class Column:
     """Whether it is read, but told by another column."""
     acts: bool = False
     """Whether it is what the subject does here: neither its own, nor the scene's."""
+    dresses: bool = False
+    """Whether it decides what is worn, as an occupation its uniform."""
 
     @property
     def features(self) -> int:
@@ -194,6 +196,7 @@ class Prior(nn.Module):
         self.telling, self.reading, self.rows, self.text_encoder = telling, reading, rows, text_encoder
         self._named = [i for i, column in enumerate(telling.columns) if column.named]
         self._own = np.array([column.subject for column in telling.columns])
+        self._kind = np.array([column.name == KIND for column in telling.columns])
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -214,18 +217,22 @@ class Prior(nn.Module):
         What texts do not say follows from each one's seed, and from what is known.
 
         Args:
-            known: of the subject of all of them, or of each one's; words that say otherwise must be sure.
+            known: of the subject of all of them, or of each one's, of whom only what words surely say counts.
+                Nothing is known of one that they surely call another kind of thing.
             scenes: columns of the pictures that other subjects were put into.
             number: of the subject among those of each picture.
         """
         found, sure = (each.cpu().numpy() for each in self.reading.said(text))
         read = np.full((len(text), len(self.columns)), OPEN)
         read[:, self._named] = found
-        if known is not None:
+        subjects = None if known is None else known.expand(len(text), -1).cpu().numpy().copy()
+        if subjects is not None:
             unsure = np.zeros(read.shape, np.bool_)
             unsure[:, self._named] = sure < SURE
-            read[unsure & self._own] = OPEN
-        subjects = None if known is None else known.expand(len(text), -1).cpu().numpy()
+            read[unsure & (self._own | self._kind)] = OPEN
+            kinds = read[:, self._kind]
+            another = ((kinds != OPEN) & (kinds != subjects[:, self._kind])).any(1)
+            subjects[another] = np.where(self._kind, read[another], math.nan)
         places = None if scenes is None else scenes.cpu().numpy()
         rows = [
             self.rows.decide(
@@ -239,23 +246,6 @@ class Prior(nn.Module):
         ]
         whole = np.where(read == OPEN, np.stack(rows), read).astype(np.float32)
         return torch.from_numpy(whole).to(text.device), torch.from_numpy(read != OPEN).to(text.device)
-
-    def decided(
-        self,
-        text: Float[Tensor, "b t width"],
-        seeds: Sequence[int],
-        *,
-        shown: bool = False,
-        known: Float[Tensor, "n k"] | None = None,
-    ) -> Float[Tensor, "b k"]:
-        """What there is to tell beside texts: `whole`, NaN where they say it.
-
-        Args:
-            shown: a subject is worn: what is its own is left to that, where nothing is known of it.
-            known: as in `whole`.
-        """
-        found, said = self.whole(text, seeds, known=known)
-        return self.besides(found, said, shown=shown and known is None)
 
     def besides(
         self, whole: Float[Tensor, "b k"], said: Bool[Tensor, "b k"], *, shown: bool = False

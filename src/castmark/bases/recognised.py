@@ -1,14 +1,14 @@
 """The reference adapter of a base with a prior: what is recognised in a subject's references is told, too.
 
 What is worn are the adapter's image tokens, as with any IP-Adapter, and, for as long, what is known of the
-subject (`castmark.bases.recognition`), which the prior tells in place of what it would decide: in full,
-whatever the strength of the adapter, but for 0.
+subject (`castmark.bases.recognition`), which the prior tells in place of what it would decide, whatever the
+strength of the adapter.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol, cast
 
 import torch
@@ -96,5 +96,5 @@ class Recognised(SubjectReference):
         model, worn_on = self.adapter.model, cast("object", host.model)
         if worn_on is not model:
             raise HostError("another base recognised this subject; open the reference adapter with this one")
-        with super().worn(host), model.knowing(self.known) if self.scale else nullcontext():
+        with super().worn(host), model.knowing(self.known):
             yield

@@ -2,9 +2,9 @@
 
 A network of its own (`castmark.bases.attribute_network`) reads each reference. What several show is joined
 by Bayes' rule: chances are multiplied, and numbers weighted by their precision (Kendall & Gal 2017, arXiv
-1703.04977), less what each reading holds of how things are in the world anyway; so that a close-up, which
-shows no shoes, has nothing to say of them. The same is told in every scene, and so it is the same subject,
-also where something is read wrongly.
+1703.04977), less what each reading holds of how things are in the world anyway. A reading counts by how much
+surer it is than the world: a close-up, which shows no shoes, has nothing to say of them. The same is told in
+every scene, and so it is the same subject, also where something is read wrongly.
 
 Beside a pipeline, in its folder ``recognition``: ``config.json`` and ``model.safetensors``.
 """
@@ -26,11 +26,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from castmark.bases.attribute_network import SIDE, Network
-from castmark.bases.prior import CONFIG, WEIGHTS, Column
+from castmark.bases.prior import CONFIG, KIND, WEIGHTS, Column
 from castmark_adapters.encoder import squared
 from castmark_adapters.weights import all_finite, read_safetensors, write_safetensors
 
-KIND = "kind"
 SURENESS = (-7.0, 2.0)
 """Limits of the logarithm of a number's variance."""
 
@@ -100,8 +99,8 @@ class Recognition(nn.Module):
         is_ = "" if kind is None else self.all[kind].values[int(_joined(self.all[kind], *read[kind]))]
         for i, (part, rate) in read.items():
             of = self.all[i].name.rpartition(".")[0]
-            there = part[:, 0].sum() > (len(part) - 1) * rate[0, 0]
-            if i == kind or (there and of in ("", is_)):
+            there = pooled(_chances(part[:, :1]), _chances(rate[:, :1]))
+            if i == kind or (there[1] > there[0] and of in ("", is_)):
                 told[i] = _joined(self.all[i], part, rate)
         return told
 
@@ -167,17 +166,36 @@ def _rate(column: Column, known: Float[Tensor, " m"]) -> Tensor:
 
 
 def _joined(column: Column, part: Float[Tensor, "r n"], rate: Float[Tensor, "1 n"]) -> Tensor:
-    """The value or number that all readings of a column together make likeliest; r - 1 of them are taken
-    less the rate that each holds.
-    """
-    spare = len(part) - 1
+    """The value or number that all readings of a column together make likeliest."""
     if column.values:
-        return (part[:, 1:].log_softmax(1).sum(0) - spare * rate[0, 1:].log_softmax(0)).argmax().float()
+        return pooled(part[:, 1:].log_softmax(1), rate[:, 1:].log_softmax(1)).argmax().float()
     if column.circle:
         cosine, sine = part[:, 1:].sum(0)
         return torch.atan2(sine, cosine) / (2 * math.pi) % 1.0
     sure, usual = (-part[:, 2].clamp(*SURENESS)).exp(), (-rate[0, 2]).exp()
-    left = sure.sum() - spare * usual
-    if left < sure.max():  # less sure than the world is of it, some of them: the surest alone
-        return part[sure.argmax(), 1]
-    return ((sure * part[:, 1]).sum() - spare * usual * rate[0, 1]) / left
+    says = sure > usual
+    if not says.any():
+        return rate[0, 1]
+    spare = (says.sum() - 1) * usual
+    return ((sure * part[:, 1])[says].sum() - spare * rate[0, 1]) / (sure[says].sum() - spare)
+
+
+def pooled(read: Float[Tensor, "r v"], rate: Float[Tensor, "1 v"]) -> Float[Tensor, " v"]:
+    """Logarithms of chances, but for a constant, that readings have together, from each one's and the
+    world's.
+
+    The world's count once; a reading adds what it says beside, by the entropy that it takes away, as a share
+    of what the surest of them does.
+    """
+
+    def entropy(logarithms: Tensor) -> Tensor:
+        return -(logarithms.exp() * logarithms).sum(1)
+
+    surer = (entropy(rate) - entropy(read)).clamp(min=0)
+    share = surer / surer.max() if surer.max() > 0 else torch.full_like(surer, 1 / len(surer))
+    return rate[0] + (share[:, None] * (read - rate)).sum(0)
+
+
+def _chances(logit: Float[Tensor, "r 1"]) -> Float[Tensor, "r 2"]:
+    """Logarithms of the chances that a column does not apply, and that it does."""
+    return F.logsigmoid(torch.cat([-logit, logit], 1))

@@ -1,8 +1,8 @@
 """A prior's table: what goes with what in the world that a base learned from, and how often.
 
 A row is one scene: the number of every column's value, or its number. What a prompt leaves open is taken
-from two rows, one for what is the subject's own (where that is not known), one for everything else, for these
-do not depend on each other but through the kind of subject. Rows are drawn by weight: those that say
+from two rows, one for what is the subject's own (which may be known instead), one for everything else, for
+these do not depend on each other but through the kind of subject. Rows are drawn by weight: those that say
 otherwise than the words in what others go with count next to nothing; and little those whose own caption
 speaks of a thing that the prompt is silent about, for few pass over a hat, and where nobody speaks of one
 there is most likely none.
@@ -62,8 +62,8 @@ class Rows:
         self._whole = np.array([column.whole for column in columns])
         self._even = np.array([column.even for column in columns])
         self._circle = np.array([column.circle for column in columns])
+        self._valued = np.array([bool(column.values) for column in columns])
         self._decides = np.array([column.decides for column in columns])
-        self._number = np.array([not column.values for column in columns])
         acts, heard = (np.array([getattr(column, name) for column in columns]) for name in ("acts", "heard"))
         self._scenic = ~(self._own | self._kind | acts | heard)
         self._absent: dict[tuple[int, int], NDArray[np.bool_]] = {}
@@ -87,8 +87,8 @@ class Rows:
 
         Args:
             said: the number of each column's value that the words say, "k"; negative where they say nothing.
-            known: the columns of a subject, "k", which then are no row's, but for what cannot go with what
-                the words say of it.
+            known: the columns of a subject, "k", which then are no row's, but where what words say of it
+                brings something along.
             scene: the columns of the picture that another subject was put into, "k": what is neither a
                 subject's own nor its doing is that picture's.
             number: of the subject among those of the picture.
@@ -112,27 +112,32 @@ class Rows:
         anew = np.where(self._circle, chances, 2 * chances - 1).astype(np.float32)
         row = np.where(self._even & ~np.isnan(row), anew, row)
         if known is not None:
-            row = np.where(self._own | self._kind, self._fitting(known, said, row), row)
+            row = np.where(self._own | self._kind, self._fitting(known, said), row)
         if scene is not None:
             row = np.where(self._scenic, scene, row)
         return self._seen(row, said)
 
-    def _fitting(
-        self, known: NDArray[np.float32], said: NDArray[np.int64], row: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
-        """A known subject; what never goes with something that words say of it is the row's, and what there
-        is not beside something that there is, is not there: a bald head's hair has no colour.
+    def _fitting(self, known: NDArray[np.float32], said: NDArray[np.int64]) -> NDArray[np.float32]:
+        """A known subject in what words say of it: an occupation brings its uniform, a dress no trousers, and
+        a cap a colour, that of the row most like the subject. All else stays what it is.
         """
-        found = known.copy()
-        held = packed(known, self.columns)
-        for column in np.flatnonzero(self._own & self._decides & (said >= 0)):
+        found, held = known.copy(), packed(known, self.columns)
+        kind = int(self._kind.argmax())
+        of_kind = ~self._without(kind, int(found[kind])) if not math.isnan(found[kind]) else self._own
+        for column in np.flatnonzero(self._own & of_kind & self._decides & (said >= 0)):
             among = self.rows[self.rows[:, column] == said[column]]
-            if len(among) >= FEWEST:
-                goes = ((among == held) | self._number & (among != NOWHERE) & (held != NOWHERE)).any(0)
-                found = np.where(goes, found, row)
             found[column] = said[column]
-        for column in np.flatnonzero(self._own & self._decides & ~np.isnan(found)):
-            found[self._without(int(column), int(found[column]))] = math.nan
+            if len(among) < FEWEST:
+                continue
+            unlike = ((among != held) & self._own & self._decides).sum(1)
+            nearest = unpacked(among[unlike.argmin()], self.columns)
+            wanted = np.isnan(found) & (among != NOWHERE).all(0)
+            if self.columns[column].dresses:
+                wanted |= self._valued & (among == among[0]).all(0)
+            found = np.where(self._own & wanted, nearest, found)
+        for column in np.flatnonzero(self._own & self._decides):
+            if not math.isnan(found[column]):
+                found[self._without(int(column), int(found[column]))] = math.nan
         return found
 
     def _without(self, column: int, value: int) -> NDArray[np.bool_]:

@@ -1,5 +1,6 @@
-"""A teacher that is not done yet, or the student it has become, small enough to be kept beside the code, with
-what it learns from, autoencoder and subject encoder, and what recognises subjects for it.
+"""A teacher that is not done yet, or its student, where that goes on by itself (a prior tells it all), small
+enough to be kept beside the code, with what it learns from, autoencoder and subject encoder, and what
+recognises subjects for it.
 
 castmark train pack --minutes 0 --work .training/teacher --out models/base      # WORK/carried.safetensors.xz
 castmark train unpack --minutes 0 --work .training/teacher --out models/base    # back from there
@@ -31,6 +32,7 @@ from castmark.training.subject_encoder import CONFIG
 from castmark.training.told import told_columns
 from castmark_adapters.encoder import SubjectEncoder
 from castmark_adapters.reference import ENCODER
+from castmark_adapters.subject import sha256
 from castmark_adapters.weights import read_safetensors
 from castmark_world import DEFAULT
 
@@ -45,14 +47,15 @@ ENDS = ("unet.conv_in.", "unet.conv_out.")
 
 
 def pack(settings: TrainSettings) -> None:
-    """Write the teacher in ``work``, or its student, if it has one, and what it learns from, which lies
-    around ``out``, to one file in ``work``, with its scope of the world, its steps and minutes, and cards.
+    """Write the teacher in ``work``, or the student that is of it and goes on by itself, and what it learns
+    from, which lies around ``out``, to one file in ``work``, with its scope of the world, its steps and
+    minutes, and cards.
 
     Raises:
         InputError: there is no teacher.
         AdapterError, OSError: what it learns from is missing.
     """
-    state = load_checkpoint(settings.work / STUDENT) or load_checkpoint(settings.work / CHECKPOINT)
+    state = load_checkpoint(settings.work / (STUDENT if _has_student(settings.work) else CHECKPOINT))
     if state is None:
         raise InputError(f"{settings.work}: no {CHECKPOINT}; run `castmark train teacher` first")
     vae, encoder = _eyes(settings)
@@ -115,6 +118,14 @@ def unpack(settings: TrainSettings) -> None:
 def _eyes(settings: TrainSettings) -> tuple[Path, Path]:
     """Folders of the autoencoder and of the subject encoder."""
     return settings.out / "vae", reference_folder(settings.out) / ENCODER
+
+
+def _has_student(work: Path) -> bool:
+    """Whether the student in a work folder is that of the teacher there, as it is now."""
+    mark, teacher = work / "student.origin", work / CHECKPOINT
+    if not (DEFAULT.decided and mark.is_file() and teacher.is_file()):
+        return False
+    return mark.read_text() == sha256(teacher.read_bytes())
 
 
 def _folders(settings: TrainSettings) -> dict[str, Path]:

@@ -38,12 +38,12 @@ FIRST, TEACHER = 0.16, 0.5
 POLISH = 0.3
 """Share of what the student has that polishes it."""
 BESIDE = 0.85
-"""Share of it that the judge and the reader have."""
+"""Share of it that judge, reader and recognition have."""
 READING = 0.3
 """Minutes of the budget for what the prior reads in words."""
 CLOSING = 0.5 + (READING + 0.6 if DEFAULT.decided else 0)
 """Minutes of the budget for writing what was learned, and for that and the prior's table."""
-RENDERING_FIRST, RENDERING_BESIDE = 0.3, 0.2
+RENDERING_FIRST, RENDERING_BESIDE = 0.3, 0.13 if DEFAULT.decided else 0.2
 """Shares of the workers that render for each of the first two, and for each of those beside."""
 
 

@@ -68,7 +68,8 @@ def train(settings: TrainSettings) -> None:
     before = json.loads((settings.out / "card.json").read_text())
     student = settings.work / "student.pt"
     began = sha256(student.read_bytes()) if student.is_file() else "what shipped"
-    made_of(settings.work, "polished.pt", OWN, origin=f"{began} {FORM}")
+    made_of(settings.work, "polished.pt", origin=began)
+    made_of(settings.work, OWN, origin=f"{began} {FORM}")
     teacher.some_shards(settings)
     behind = {"steps": before["steps"], "minutes": before["minutes"]}
     before.setdefault("student", behind)

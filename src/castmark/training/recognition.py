@@ -72,10 +72,11 @@ def train(settings: TrainSettings) -> None:
     torch.set_num_threads(settings.threads)
     torch.manual_seed(SEED + settings.seed)
     made_of(settings.work, "recognition.pt", origin=sha256(repr(told_by(told_columns())).encode()))
-    recognition = _shipped(settings.out / RECOGNITION).to(settings.device)
+    recognition, shipped = _shipped(settings.out / RECOGNITION)
+    recognition.to(settings.device)
     recognition.count(torch.from_numpy(_subjects()))
     network = recognition.network.to(memory_format=torch.channels_last)
-    fresh = not (settings.work / "recognition.pt").is_file()
+    fresh = not shipped and not (settings.work / "recognition.pt").is_file()
     peak = PEAK_RATE if fresh else PEAK_RATE / 2
     loop = Loop(settings, "recognition", network, learning_of(network), peak=peak)
     make = partial(batch_of, settings.seed)
@@ -105,12 +106,13 @@ def train(settings: TrainSettings) -> None:
     write_card(settings.out / RECOGNITION, card)
 
 
-def _shipped(folder: Path) -> Recognition:
+def _shipped(folder: Path) -> tuple[Recognition, bool]:
     """What lies in a folder, if it is of this scope's columns; else, untrained."""
     made = Recognition(told_columns())
-    if folder.is_dir() and told_by((found := Recognition.load(folder)).all) == told_by(made.all):
+    known = folder.is_dir() and told_by((found := Recognition.load(folder)).all) == told_by(made.all)
+    if known:
         made.load_state_dict(found.state_dict())
-    return made.requires_grad_(True).train()
+    return made.train(), known
 
 
 def batch_of(seed: int, number: int) -> Batch:

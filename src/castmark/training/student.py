@@ -148,7 +148,9 @@ def train(settings: TrainSettings) -> None:
     taught = load_checkpoint(teacher)
     if taught is None:
         raise FileNotFoundError(f"{settings.work}: no teacher.pt; run `castmark train teacher` first")
-    made_of(settings.work, "student.pt", PATHS, origin=f"{sha256(teacher.read_bytes())} {FORM}")
+    origin = sha256(teacher.read_bytes())
+    made_of(settings.work, "student.pt", origin=origin)
+    made_of(settings.work, PATHS, origin=f"{origin} {FORM}")
     processes = parallel.trainers(settings)
     facts: dict[str, Any] = {
         "distilled": True,

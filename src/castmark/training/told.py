@@ -67,6 +67,7 @@ def told_columns() -> tuple[Column, ...]:
             quiet=column.named and bool(set(NOTHING) & set(column.values)),
             whole=column.field in BELOW,
             acts=column.field in ACTED,
+            dresses=column.field == "occupation",
         )
         for column, own in zip(columns(DEFAULT), of_subject(), strict=True)
     ]
