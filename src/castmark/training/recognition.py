@@ -107,12 +107,13 @@ def train(settings: TrainSettings) -> None:
 
 
 def _shipped(folder: Path) -> tuple[Recognition, bool]:
-    """What lies in a folder, if it is of this scope's columns; else, untrained."""
+    """What lies in a folder, if it is of this scope's columns; else, untrained; and which of both."""
     made = Recognition(told_columns())
-    known = folder.is_dir() and told_by((found := Recognition.load(folder)).all) == told_by(made.all)
-    if known:
-        made.load_state_dict(found.state_dict())
-    return made.train(), known
+    found = Recognition.load(folder) if folder.is_dir() else None
+    if found is None or told_by(found.all) != told_by(made.all):
+        return made.train(), False
+    made.load_state_dict(found.state_dict())
+    return made.train(), True
 
 
 def batch_of(seed: int, number: int) -> Batch:
