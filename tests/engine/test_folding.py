@@ -30,7 +30,9 @@ def test_it_decodes_as_the_autoencoder_does_to_the_border(
     autoencoder: AutoencoderTiny, size: tuple[int, int]
 ) -> None:
     before = {name: value.clone() for name, value in autoencoder.state_dict().items()}
-    latents = torch.randn(2, 16, *size, generator=torch.Generator().manual_seed(1))
+    latents = torch.randn(
+        2, autoencoder.config["latent_channels"], *size, generator=torch.Generator().manual_seed(1)
+    )
     plain = autoencoder.decode(latents, return_dict=False)[0]
     folded = FoldedDecoder(autoencoder)(latents)
     assert plain.std() > 1e-2

@@ -12,6 +12,7 @@ import trainers
 
 from castmark.training import everything
 from castmark.training.common import TrainSettings
+from castmark_world import FIRST
 
 
 @pytest.fixture
@@ -28,6 +29,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrainSettings:
         monkeypatch.setattr(everything, name, part)
     monkeypatch.setattr(everything.teacher, "sharding", trainers.sharding)
     monkeypatch.setattr(everything, "_teach", trainers.taught)
+    monkeypatch.setattr(everything, "DEFAULT", FIRST)  # what a prior adds trains as it is tested elsewhere
     return TrainSettings(minutes=10, work=tmp_path / "work", out=tmp_path / "out", workers=10)
 
 

@@ -38,6 +38,8 @@ from castmark_adapters.encoder import SubjectEncoder
 from castmark_adapters.reference import ReferenceAdapter
 from castmark_world.plan import PLANNED
 
+CHANNELS = autoencoder.LATENT_CHANNELS + autoencoder.PLAN_CHANNELS
+
 
 @pytest.fixture(scope="module")
 def tiny() -> AutoencoderTiny:
@@ -63,7 +65,7 @@ def test_the_folded_head_is_the_same_linear_map_inside_the_image(tiny: Autoencod
 
 
 def test_gradients_through_the_folded_tail_are_those_of_its_layers(tiny: AutoencoderTiny) -> None:
-    latents = torch.randn(1, autoencoder.LATENT_CHANNELS, 3, 4, generator=torch.Generator().manual_seed(2))
+    latents = torch.randn(1, CHANNELS, 3, 4, generator=torch.Generator().manual_seed(2))
     target = torch.randn(1, 3, 48, 64, generator=torch.Generator().manual_seed(3))
     last = list(tiny.decoder.parameters())[-6:]
     plain = torch.autograd.grad((tiny.decoder(latents) - target).square().mean(), last)
@@ -91,7 +93,7 @@ def work(tmp_path_factory: pytest.TempPathFactory, tiny: AutoencoderTiny, encode
 
 def test_a_shard_holds_sets_of_views_with_readable_captions(work: Path) -> None:
     with np.load(work / "latents" / "shard-0000.npz") as shard:
-        assert shard["latents"].shape == (3, latents.VIEWS, 16, 16, 16)
+        assert shard["latents"].shape == (3, latents.VIEWS, CHANNELS, 16, 16)
         assert shard["seen"].shape == (3, latents.VIEWS, 65, 128)
         texts = [load_tokenizer().decode(ids, skip_special_tokens=True) for ids in shard["tokens"][0, 0]]
     assert all(len(text.split()) >= 2 for text in texts)
@@ -123,10 +125,10 @@ def test_of_a_view_with_references_all_that_is_the_subjects_is_asked(work: Path)
     pool = latents.LatentPool(work / "latents", np.random.default_rng(0))
     batch = pool.batch(12, referenced=6)
     own = torch.from_numpy(of_subject())
-    assert bool(batch.asked[:6, own].all())
+    assert bool(batch.unaided[:6, own].all())
     names = [column.name for column in columns()]
-    assert not bool(batch.asked[6:, names.index("character.blush")].any()), "no caption says a hidden trait"
-    assert bool(batch.asked[:, names.index("kind")].all())
+    assert not bool(batch.unaided[6:, names.index("character.blush")].any()), "no caption says a hidden trait"
+    assert bool(batch.unaided[:, names.index("kind")].all())
 
 
 def test_a_face_and_what_is_held_weigh_most_in_a_shard(work: Path) -> None:
@@ -216,7 +218,7 @@ def test_teacher_and_student_go_on_from_checkpoints_and_ship_plain_pipelines(
 
     # What was trained in one graph is what the worn adapter draws.
     model = denoiser.new_model(out, tmp_path / "reference").eval()
-    noisy, when = torch.randn(1, 16, 16, 16), torch.tensor([999])
+    noisy, when = torch.randn(1, CHANNELS, 16, 16), torch.tensor([999])
     embeds, seen = model.embed(torch.full((1, 48), 7)), torch.randn(1, 2, 65, 128)
     with torch.no_grad():
         wanted = model(noisy, when, embeds, model.look(seen, 1))
@@ -279,7 +281,7 @@ def test_of_several_paths_the_one_whose_end_is_least_wrong_is_kept(encoder: Subj
             seen.append(ends)
             return torch.tensor([0.1, 0.9, 0.5, 0.2])
 
-    path, clean = denoiser.NoisePath("cpu"), torch.randn(2, 16, 16, 16)
+    path, clean = denoiser.NoisePath("cpu"), torch.randn(2, CHANNELS, 16, 16)
     ids = torch.randint(5, 100, (2, 48))
     batch = latents.Batch(clean, torch.ones(2, 1, 16, 16), ids, torch.randn(1, 3, 65, 128), *nothing(2, 1))
     found = polish.best_paths(model, cast("critic.Critic", Picky()), path, batch, torch.Generator())
@@ -398,7 +400,7 @@ def test_guided_paths_of_one_step_start_with_the_guided_prediction(encoder: Subj
     model = denoiser.TextToLatents(
         denoiser.new_text_encoder(denoiser.prompt_tokenizer()), denoiser.new_unet(), encoder
     ).eval()
-    path, noise = denoiser.NoisePath("cpu"), torch.randn(2, 16, 16, 16)
+    path, noise = denoiser.NoisePath("cpu"), torch.randn(2, CHANNELS, 16, 16)
     ids, empty = torch.randint(5, 100, (2, 48)), torch.zeros(48, dtype=torch.long)
     batch = latents.Batch(noise, torch.ones(2, 1, 16, 16), ids, torch.randn(1, 3, 65, 128), *nothing(2, 1))
     when = torch.full((2,), 999)
@@ -406,7 +408,7 @@ def test_guided_paths_of_one_step_start_with_the_guided_prediction(encoder: Subj
     said = model(noise, when, model.embed(ids), images)
     unsaid = model(noise, when, model.embed(empty.expand(2, -1)), model.look(batch.seen[:0], 2))
     found = guided_paths(model, path, noise, batch, empty, steps=1, guidance=3.0)
-    assert found.noisy.shape == (2, 4, 16, 16, 16)
+    assert found.noisy.shape == (2, 4, CHANNELS, 16, 16)
     clean, after = unsaid + 3.0 * (said - unsaid), int(path.drawn_at[1])
     wanted = path.alpha[after] * clean + path.sigma[after] * noise  # at 999 all of the picture is noise
     torch.testing.assert_close(found.noisy[:, 0], noise)
@@ -419,7 +421,11 @@ def test_a_student_arrives_where_the_base_draws(encoder: SubjectEncoder) -> None
     model = denoiser.TextToLatents(
         denoiser.new_text_encoder(denoiser.prompt_tokenizer()), denoiser.new_unet(), encoder
     ).eval()
-    path, noise, ids = denoiser.NoisePath("cpu"), torch.randn(2, 16, 16, 16), torch.randint(5, 100, (2, 48))
+    path, noise, ids = (
+        denoiser.NoisePath("cpu"),
+        torch.randn(2, CHANNELS, 16, 16),
+        torch.randint(5, 100, (2, 48)),
+    )
     embeds, images = model.embed(ids), model.look(torch.zeros(0, 1, 1, 1), 2)
     scheduler = denoiser.new_scheduler()
     scheduler.set_timesteps(denoiser.DRAWING_STEPS)

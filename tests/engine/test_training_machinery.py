@@ -30,7 +30,7 @@ from castmark.training.told import told_columns
 from castmark_adapters.encoder import SubjectEncoder
 from castmark_adapters.subject import sha256
 from castmark_adapters.weights import read_safetensors
-from castmark_world import FULL
+from castmark_world import DEFAULT, FULL
 
 
 @pytest.mark.parametrize("shape", [(24, 40), (40, 24)])
@@ -281,7 +281,7 @@ def test_a_teacher_of_another_scope_is_not_unpacked(
     (unfinished.work / "teacher.pt").unlink()
     elsewhere = replace(unfinished, out=unfinished.work / "other" / "base")
     monkeypatch.setattr(carried, "DEFAULT", FULL)
-    with pytest.raises(InputError, match="learned in the scope 'first', and this is 'full'"):
+    with pytest.raises(InputError, match=f"learned in the scope '{DEFAULT.name}', and this is 'full'"):
         carried.unpack(elsewhere)
     assert not elsewhere.out.exists() and not (unfinished.work / "teacher.pt").exists()
 

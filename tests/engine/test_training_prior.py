@@ -40,7 +40,7 @@ from castmark.training.loop import Loop
 from castmark.training.paths import rendered_paths
 from castmark.training.tokenizer import token_ids
 from castmark_adapters.encoder import SubjectEncoder
-from castmark_world import SECOND, sample_scene, stage
+from castmark_world import FIRST, SECOND, sample_scene, stage
 from castmark_world.grammar import speak
 from castmark_world.places import chances
 from castmark_world.vocabulary import CATALOGUE
@@ -168,7 +168,8 @@ def test_recognition_learns_what_is_a_subjects_own_from_each_of_its_references(
     assert right and all(right.values())
 
 
-def test_what_has_no_prior_needs_no_recognition(tmp_path: Path) -> None:
+def test_what_has_no_prior_needs_no_recognition(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recognition, "DEFAULT", FIRST)
     with pytest.raises(InputError, match="no prior"):
         recognition.train(TrainSettings(minutes=0.05, work=tmp_path, out=tmp_path))
 
@@ -314,7 +315,8 @@ def test_a_teacher_learns_with_its_prior_which_then_learns_to_read(
     assert not (out / "prior" / "card.json").exists(), "its text encoder is another now"
 
 
-def test_shipped_scopes_have_no_prior_to_train(tmp_path: Path) -> None:
+def test_a_scope_without_a_prior_has_none_to_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prior, "DEFAULT", FIRST)
     with pytest.raises(InputError, match="bases of the scope 'first' have no prior"):
         prior.train(TrainSettings(minutes=0, work=tmp_path, out=tmp_path))
     assert not list(tmp_path.iterdir())
