@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderTiny, StableDiffusionPipeline
+from safetensors.torch import load_file
 
 import castmark_data
 from castmark.bench.truth import columns
@@ -211,7 +212,10 @@ def test_teacher_and_student_go_on_from_checkpoints_and_ship_plain_pipelines(
     changed = {k for k, v in second["model"].items() if not torch.equal(taught["model"][k], v)}
     assert any(name.startswith("resampler.") for name in changed)
     assert any(".processor.to_v_ip." in name for name in changed)
+    words = load_file(out / "text_encoder" / "model.safetensors")
+    assert {value.dtype for value in words.values() if value.is_floating_point()} == {torch.float16}
     pipeline = StableDiffusionPipeline.from_pretrained(out)
+    assert pipeline.text_encoder.dtype == pipeline.unet.dtype == torch.float32
     images = pipeline("a red mug", num_inference_steps=1, guidance_scale=1.0, output_type="np").images
     assert images.shape == (1, 256, 256, 3)
     assert np.isfinite(images).all()

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from diffusers import AutoencoderTiny, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor, AttnProcessor2_0
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
 
@@ -313,10 +314,14 @@ def _save_pipeline(model: TextToLatents, out: Path) -> None:
         "feature_extractor": None,
     }
     pipeline = StableDiffusionPipeline(**parts, requires_safety_checker=False)
-    # Half the files: diffusers reads its models as float32, however they are stored (transformers does not).
+    # Half the files: diffusers reads its models as float32, however they are stored, transformers as their
+    # configuration says, which is written before its weights are halved.
     model.unet.half()
     cast("Any", autoencoder).half()
     pipeline.save_pretrained(out, safe_serialization=True)
+    words = out / "text_encoder" / "model.safetensors"
+    halves = {name: v.half() if v.is_floating_point() else v for name, v in load_file(words).items()}
+    save_file(halves, words, {"format": "pt"})
     shutil.rmtree(out / PRIOR, ignore_errors=True)  # its reading was of another text encoder
     if model.telling is not None:
         model.telling.save(out / PRIOR)
