@@ -23,6 +23,7 @@ from castmark.bases.rows import unpacked
 from castmark.bench.truth import columns, marks
 from castmark.errors import InputError
 from castmark.training import (
+    attributes,
     critic,
     denoiser,
     latents,
@@ -147,9 +148,7 @@ def test_recognition_learns_what_is_a_subjects_own_from_each_of_its_references(
     assert before is not None and after is not None and after["step"] > before["step"] > 0
     shipped = Recognition.load(settings.out / "recognition").network.weight
     begun: list[torch.Tensor] = []
-    monkeypatch.setattr(
-        recognition, "learning_of", lambda network: begun.append(network.weight.clone()) or []
-    )
+    monkeypatch.setattr(attributes, "learning_of", lambda network: begun.append(network.weight.clone()) or [])
     with pytest.raises(ValueError, match="empty"):  # nothing is left to learn
         recognition.train(replace(settings, work=tmp_path / "anew"))
     torch.testing.assert_close(begun[0], shipped)

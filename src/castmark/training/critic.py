@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from castmark.bases.attribute_network import Block, Columns, convolution
 from castmark.bench.truth import Column, columns
+from castmark.training.attributes import learning_of
 from castmark.training.autoencoder import LATENT_CHANNELS
 from castmark.training.common import TrainSettings, batch_size, half_precision, load_checkpoint, seeded
 from castmark.training.denoiser import NoisePath
@@ -29,7 +30,6 @@ from castmark.training.labels import losses
 from castmark.training.latents import LATENTS, LatentPool
 from castmark.training.loop import Loop
 from castmark.training.parallel import Rank
-from castmark.training.truth_reader import learning_of
 from castmark_world import DEFAULT
 
 WIDTH = 96

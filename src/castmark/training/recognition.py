@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -27,14 +27,12 @@ from castmark.bases.recognition import KIND, Recognition
 from castmark.bench.truth import Reading, columns, marks
 from castmark.bench.truth.marks import Marks, mean, only
 from castmark.errors import InputError
-from castmark.training.common import TrainSettings, half_precision, hardware, made_of, write_card
+from castmark.training.attributes import BATCH, GAIN, SHIFT, Batch, learned
+from castmark.training.common import TrainSettings, hardware, made_of, write_card
 from castmark.training.degrade import degrade
 from castmark.training.labels import labels_of
-from castmark.training.loop import Loop
 from castmark.training.reference_pool import reference_picture
-from castmark.training.supply import Replay, Supply
 from castmark.training.told import told_columns
-from castmark.training.truth_reader import learning_of
 from castmark_adapters.subject import sha256
 from castmark_world import DEFAULT, Scene, render, sample_subject, stage
 
@@ -44,20 +42,6 @@ RATES = 3000
 HELD_OUT_SEED, HELD_OUT = 86_000, 300
 """Subjects, each with `REFERENCES` pictures."""
 REFERENCES = 4
-BATCH = 64
-REPLAYED, TIMES_ON_GPU = 300, 3
-"""Batches that a GPU learns from again while others are rendered, and how often from each."""
-PEAK_RATE = 2e-3
-GAIN, SHIFT = 0.04, 0.02
-"""How far off colours are: little, for the hue of a thing is among what is read."""
-
-
-@dataclass(frozen=True)
-class Batch:
-    """References UInt8 "b 3 256 256", and what is their subjects' own, Float "b k"."""
-
-    pixels: Tensor
-    labels: Tensor
 
 
 def train(settings: TrainSettings) -> None:
@@ -73,23 +57,12 @@ def train(settings: TrainSettings) -> None:
     torch.manual_seed(SEED + settings.seed)
     made_of(settings.work, "recognition.pt", origin=sha256(repr(told_by(told_columns())).encode()))
     recognition, shipped = _shipped(settings.out / RECOGNITION)
-    recognition.to(settings.device)
     recognition.count(torch.from_numpy(_subjects()))
-    network = recognition.network.to(memory_format=torch.channels_last)
+    network = recognition.network
     fresh = not shipped and not (settings.work / "recognition.pt").is_file()
-    peak = PEAK_RATE if fresh else PEAK_RATE / 2
-    loop = Loop(settings, "recognition", network, learning_of(network), peak=peak)
     make = partial(batch_of, settings.seed)
-    network.train()
-    with Supply(make, first=loop.step, workers=settings.workers) as supply:
-        batches = Replay(supply, keep=REPLAYED, times=TIMES_ON_GPU if settings.on_gpu else 1)
-        while loop.going:
-            batch = next(batches)
-            with half_precision(settings.device):
-                outputs = network(batch.pixels.to(settings.device).float().div_(255))
-            loop.update(recognition.loss(outputs, batch.labels.to(settings.device)), BATCH)
-    loop.finish()
-    recognition.cpu().eval()
+    loop = learned(settings, "recognition", network, make, recognition.loss, fresh=fresh)
+    recognition.eval()
     recognition.save(settings.out / RECOGNITION)
     card = {
         "model": "recognition: what is a subject's own, read off its references for the prior",

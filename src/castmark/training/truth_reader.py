@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,37 +20,22 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from castmark.bases.attribute_network import SIDE, Columns, Network
+from castmark.bases.attribute_network import SIDE, Network
 from castmark.bench.truth import Column, TruthReader, columns, marks, seen
 from castmark.bench.truth.marks import Marks, mean, only
 from castmark.bench.truth.reader import CONFIG, WEIGHTS, layout
-from castmark.training.common import TrainSettings, half_precision, hardware, write_card
+from castmark.training.attributes import BATCH, GAIN, SHIFT, Batch, learned
+from castmark.training.common import TrainSettings, hardware, write_card
 from castmark.training.degrade import degrade
 from castmark.training.labels import labels_of, losses
 from castmark.training.loop import Loop
-from castmark.training.muon import groups
-from castmark.training.supply import Replay, Supply
 from castmark_world import DEFAULT, SCOPES, Scene, Scope, render, sample_scene
 
 SEED = 4_211
 """Its own: no other model's scenes start from it."""
 HELD_OUT_SEED = 4_212
 HELD_OUT = 1000
-BATCH = 64
-REPLAYED, TIMES_ON_GPU = 300, 3
-"""Batches that a GPU learns from again while others are rendered, and how often from each."""
-PEAK_RATE = 2e-3
 NUMBERS_WEIGHT = 4.0
-GAIN, SHIFT = 0.04, 0.02
-"""How far off colours are: little, for the hue of a thing is among what is read."""
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Pictures UInt8 "b 3 256 256", and the truth by column, Float "b k" (see `castmark.training.labels`)."""
-
-    pixels: Tensor
-    labels: Tensor
 
 
 def batch_of(scenes: list[Scene], read: tuple[Column, ...], rng: np.random.Generator) -> Batch:
@@ -63,19 +47,12 @@ def batch_of(scenes: list[Scene], read: tuple[Column, ...], rng: np.random.Gener
 
 def loss_of(outputs: Tensor, labels: Tensor, read: tuple[Column, ...]) -> Tensor:
     """Mean cross-entropy over columns of values, plus weighted Huber's loss over numbers."""
-    found, known = losses(outputs, labels.to(outputs.device), read)
+    found, known = losses(outputs, labels, read)
     by_column = (found * known).sum(0) / known.sum(0).clamp(min=1)
     valued, there = torch.tensor([bool(column.values) for column in read]).to(known.device), known.any(0)
     total = by_column[valued & there].mean()
     numbers = by_column[~valued & there]
     return total + NUMBERS_WEIGHT * numbers.mean() if len(numbers) else total
-
-
-def learning_of(network: Columns) -> list[dict[str, Any]]:
-    """What of a network of columns learns, for the loop."""
-    layers = torch.nn.ModuleList(network.children())
-    beside = list(network.parameters(recurse=False))  # queries and outputs, of which each row learns alone
-    return [*groups(layers), {"params": beside, "orthogonal": False, "scale": 1.0}]
 
 
 def _batch(seed: int, scope: str, number: int) -> Batch:
@@ -95,22 +72,10 @@ def learn(settings: TrainSettings, scope: Scope = DEFAULT) -> None:
     torch.set_num_threads(settings.threads)
     torch.manual_seed(SEED + settings.seed)
     read = columns(scope)
-    network = (
-        Network([column.outputs for column in read]).to(settings.device).to(memory_format=torch.channels_last)
-    )
+    network = Network([column.outputs for column in read])
     fresh = not (settings.work / "reader.pt").is_file()
-    loop = Loop(settings, "reader", network, learning_of(network), peak=PEAK_RATE if fresh else PEAK_RATE / 2)
-    network.train()
-    make = partial(_batch, settings.seed, scope.name)
-    with Supply(make, first=loop.step, workers=settings.workers) as supply:
-        batches = Replay(supply, keep=REPLAYED, times=TIMES_ON_GPU if settings.on_gpu else 1)
-        while loop.going:
-            batch = next(batches)
-            with half_precision(settings.device):
-                outputs = network(batch.pixels.to(settings.device).float().div_(255))
-            loop.update(loss_of(outputs, batch.labels, read), BATCH)
-    loop.finish()
-    network.cpu()
+    make, loss = partial(_batch, settings.seed, scope.name), partial(loss_of, read=read)
+    loop = learned(settings, "reader", network, make, loss, fresh=fresh)
     ship(network, settings, loop, scope)
 
 
