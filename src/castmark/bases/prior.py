@@ -138,7 +138,7 @@ class Telling(nn.Module):
 
     def save(self, folder: Path) -> None:
         """Write it to a folder, as part of a prior that cannot read yet (`Prior.load` refuses it)."""
-        _write(folder, self.columns, self.width, None, _named("telling", self))
+        write_columns(folder, self.columns, _named("telling", self), width=self.width, text_encoder=None)
 
 
 class Reading(nn.Module):
@@ -277,7 +277,8 @@ class Prior(nn.Module):
         """Write it to a folder."""
         tensors = _named("telling", self.telling) | _named("reading", self.reading)
         tensors |= {"rows": torch.from_numpy(self.rows.rows), "spoken": torch.from_numpy(self.rows.spoken)}
-        _write(folder, self.columns, self.telling.width, self.text_encoder, tensors)
+        about = {"width": self.telling.width, "text_encoder": self.text_encoder}
+        write_columns(folder, self.columns, tensors, **about)
 
     @classmethod
     def load(cls, folder: Path) -> Prior:
@@ -303,8 +304,12 @@ class Prior(nn.Module):
 def read_columns(folder: Path) -> tuple[tuple[Column, ...], int, str | None]:
     """A prior's columns, its width, and the text encoder that it reads from, if it reads."""
     told: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    columns = tuple(Column(values=tuple(each.pop("values")), **each) for each in told["columns"])
-    return columns, int(told["width"]), told["text_encoder"]
+    return columns_in(told), int(told["width"]), told["text_encoder"]
+
+
+def columns_in(told: dict[str, Any]) -> tuple[Column, ...]:
+    """The columns that a configuration states."""
+    return tuple(Column(values=tuple(each.pop("values")), **each) for each in told["columns"])
 
 
 def told_by(columns: Sequence[Column]) -> list[tuple[str, tuple[str, ...], bool, bool]]:
@@ -317,11 +322,12 @@ def text_encoder_of(base: Path) -> str:
     return sha256((base / "text_encoder" / "model.safetensors").read_bytes())
 
 
-def _write(
-    folder: Path, columns: Sequence[Column], width: int, text_encoder: str | None, tensors: dict[str, Tensor]
+def write_columns(
+    folder: Path, columns: Sequence[Column], tensors: dict[str, Tensor], **about: int | str | None
 ) -> None:
+    """Write what is of columns to a folder: its configuration, and its tensors in half precision."""
     folder.mkdir(parents=True, exist_ok=True)
-    told = {"width": width, "text_encoder": text_encoder, "columns": [asdict(column) for column in columns]}
+    told = {**about, "columns": [asdict(column) for column in columns]}
     (folder / CONFIG).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     halves = {name: v.half() if v.is_floating_point() else v for name, v in tensors.items()}
     (folder / WEIGHTS).write_bytes(write_safetensors(halves))

@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +25,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from castmark.bases.attribute_network import SIDE, Network
-from castmark.bases.prior import CONFIG, KIND, WEIGHTS, Column
+from castmark.bases.prior import CONFIG, KIND, WEIGHTS, Column, columns_in, write_columns
 from castmark_adapters.encoder import squared
-from castmark_adapters.weights import all_finite, read_safetensors, write_safetensors
+from castmark_adapters.weights import all_finite, read_safetensors
 
 SURENESS = (-7.0, 2.0)
 """Limits of the logarithm of a number's variance."""
@@ -113,12 +112,7 @@ class Recognition(nn.Module):
 
     def save(self, folder: Path) -> None:
         """Write it to a folder."""
-        folder.mkdir(parents=True, exist_ok=True)
-        told = {"columns": [asdict(column) for column in self.all]}
-        (folder / CONFIG).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-        state = self.state_dict()
-        halves = {name: v.half() if v.is_floating_point() else v for name, v in state.items()}
-        (folder / WEIGHTS).write_bytes(write_safetensors(halves))
+        write_columns(folder, self.all, self.state_dict())
 
     @classmethod
     def load(cls, folder: Path) -> Recognition:
@@ -129,7 +123,7 @@ class Recognition(nn.Module):
                 is damaged.
         """
         told: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        made = cls([Column(values=tuple(each.pop("values")), **each) for each in told["columns"]])
+        made = cls(columns_in(told))
         tensors, _ = read_safetensors((folder / WEIGHTS).read_bytes(), str(folder / WEIGHTS))
         if not all_finite(tensors):
             raise ValueError("it holds numbers that are not finite")
